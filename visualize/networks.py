@@ -87,9 +87,7 @@ def places(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float
     if layout == "grid" or not graph.number_of_edges():
         return start
     gap = 2.2 / math.sqrt(len(graph))
-    found = nx.spring_layout(
-        graph.to_undirected(), pos=start, k=gap, weight="count", seed=0, iterations=60, method="force"
-    )
+    found = nx.spring_layout(graph.to_undirected(), pos=start, k=gap, weight="count", seed=0, iterations=60)
     points = np.array([found[node] for node in graph])
     points = (points - points.mean(axis=0)) / max(float(np.abs(points - points.mean(axis=0)).max()), 1e-9)
     return {node: points[i] for i, node in enumerate(graph)}

@@ -138,7 +138,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, places: dict[Any, float], series: dict[
         theirs = rows[rows["series"] == name].assign(place=lambda frame: frame["x"].map(places))
         # Series stand a little apart, so that their bars do not hide each other.
         shift = (0.1 if lines else 0.5) * step * ((number + 0.5) / len(series) - 0.5)
-        ax.scatter(theirs["place"] + shift, theirs["value"], s=9, color=look.colour, alpha=0.35, linewidths=0)
+        beside = theirs["place"] + shift - 0.06 * step  # or the bar would hide the dots
+        ax.scatter(beside, theirs["value"], s=9, color=look.colour, alpha=0.5, linewidths=0)
         means = theirs.drop_duplicates("place").sort_values("place")
         x, y = means["place"].to_numpy(dtype=float), means["mean"].to_numpy(dtype=float)
         low, high = means["low"].to_numpy(dtype=float), means["high"].to_numpy(dtype=float)

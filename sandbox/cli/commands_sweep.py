@@ -126,7 +126,7 @@ def _show(result: dict[str, Any]) -> None:
 
     rows = [
         [
-            point["name"],
+            " ".join(f"{key}={value}" for key, value in point["point"].items()) or "all",
             f"{point['n']}" + (f" ({point['failed']} failed)" if point["failed"] else ""),
             *(words(point["scores"][name], signed=name == gain) for name in shown),
         ]

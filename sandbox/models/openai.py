@@ -11,44 +11,22 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import finalize
 
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
-from sandbox.models.http import Answer, Lane, Lanes, NoAnswer, TooLong
-from sandbox.models.openai_schema import Api, BadReply, Dialect, refusal
+from sandbox.models.http import Lane, Lanes, NoAnswer, TooLong
+from sandbox.models.openai_schema import Api, BadReply, Dialect
+from sandbox.models.retries import Failed, backoff_s, failure, spent
 from sandbox.remote import RemoteCalls
-from sandbox.streams import stream
 
 _LOG = logging.getLogger(__name__)
 _HOSTED = "https://api.openai.com/v1"
-_BUSY = (408, 409, 425, 429)  # beside all of 5xx
-_REFUSING = (400, 403, 422)
-_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _KEY = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",]+")
-
-
-class _Failed(Exception):
-    """One try failed.
-
-    Attributes:
-        transient: Whether another may not.
-        overloaded: Whether the server has too much to do.
-        wait_s: How long it asks to be left alone.
-        said: What it said, where it refused the request for what it is.
-    """
-
-    def __init__(
-        self, words: str, *, transient: bool, overloaded: bool = False, wait_s: float = 0.0, said: str = ""
-    ) -> None:
-        super().__init__(words)
-        self.transient, self.overloaded, self.wait_s, self.said = transient, overloaded, wait_s, said
 
 
 class OpenAIModel:
@@ -154,15 +132,15 @@ class OpenAIModel:
             sent, dialect = clock(), self._dialect
             try:
                 reply = await self._try(lane, dialect, request, min(self._timeout_s, end - sent))
-            except _Failed as failed:
+            except Failed as failed:
                 if failed.overloaded:
                     lane.limit.overloaded(sent)
                 if failed.said and self._adapts(dialect, failed.said):
                     continue
                 tries += 1
-                wait_s = failed.wait_s + _backoff_s(request, tries)
+                wait_s = failed.wait_s + backoff_s(request, tries)
                 if not failed.transient or tries > self._retries or clock() + wait_s >= end:
-                    words = f"{self.uri}: {failed}{_spent(failed, tries, clock() - began)}"
+                    words = f"{self.uri}: {failed}{spent(failed, tries, clock() - began)}"
                     return Reply("", finish_reason="error", error=self._scrubbed(words))
                 await asyncio.sleep(wait_s)
             else:
@@ -175,17 +153,17 @@ class OpenAIModel:
             async with asyncio.timeout(timeout_s):
                 answer = await lane.post(self._url + dialect.path, body, longest=dialect.longest(request))
         except TimeoutError:
-            raise _Failed(f"no answer within {timeout_s:.3g} s", transient=True, overloaded=True) from None
+            raise Failed(f"no answer within {timeout_s:.3g} s", transient=True, overloaded=True) from None
         except NoAnswer as error:
-            raise _Failed(str(error), transient=True) from None
+            raise Failed(str(error), transient=True) from None
         except TooLong as error:
-            raise _Failed(f"{error}, for {request.max_tokens} tokens", transient=False) from None
+            raise Failed(f"{error}, for {request.max_tokens} tokens", transient=False) from None
         if answer.status != 200:
-            raise _failure(answer)
+            raise failure(answer)
         try:
             reply, known = dialect.read(answer.body, request)
         except BadReply as error:
-            raise _Failed(str(error), transient=error.transient) from None
+            raise Failed(str(error), transient=error.transient) from None
         if known is not dialect and self._dialect is dialect:
             self._dialect = known
             _LOG.warning("%s gives no probabilities of tokens; ratings are read from its words", self.uri)
@@ -259,43 +237,3 @@ def _check(**settings: Any) -> None:
 def _close(lanes: Lanes, calls: RemoteCalls) -> None:
     lanes.close()
     calls.close()
-
-
-def _spent(failed: _Failed, tries: int, seconds: float) -> str:
-    """What was done about a failure before it was taken for final."""
-    if not failed.transient:
-        return ""
-    asked = f", and the server asks to wait {failed.wait_s:.0f} s" if failed.wait_s else ""
-    return f" ({tries} {'try' if tries == 1 else 'tries'} in {seconds:.1f} s{asked})"
-
-
-def _failure(answer: Answer) -> _Failed:
-    said, code = refusal(answer.body)
-    words = f"HTTP {answer.status}: {said}"
-    if answer.status in range(300, 400):
-        return _Failed(f"HTTP {answer.status}: the server sends on to another address; use that", transient=False)
-    # A quota that is used up comes with the same number as a rate that is too high, and does not come back soon.
-    is_busy = (answer.status in _BUSY or answer.status >= 500) and code != "insufficient_quota"
-    if answer.status in _REFUSING:
-        return _Failed(words, transient=False, said=said)
-    return _Failed(words, transient=is_busy, overloaded=is_busy, wait_s=_asked_wait_s(answer.headers))
-
-
-def _asked_wait_s(headers: Mapping[str, str]) -> float:
-    """How long the server asks to be left alone, in seconds; 0 where it does not say."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers.get("retry-after", 0)))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)).total_seconds())
-    except (KeyError, TypeError, ValueError):
-        return 0.0
-
-
-def _backoff_s(request: Request, tries: int) -> float:
-    """How long to wait after so many tries: twice as long each time, and never all requests alike."""
-    longest = min(_LONGEST_WAIT_S, _SHORTEST_WAIT_S * 2 ** (tries - 1))
-    return longest * stream(request.key(), "retry", tries).uniform(0.5, 1.0)

@@ -20,7 +20,7 @@ from stub_server import RATING_PROBS, REPLY, Answer, Asked, StubServer, error
 
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models import load_model
-from sandbox.models import openai as module
+from sandbox.models import retries
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.openai import OpenAIModel
 from sandbox.raters import LMRater
@@ -45,7 +45,7 @@ def say(text: str, **choice: Any) -> Answer:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries that wait for 10 ms and not for half a second; no key and no server from the environment."""
-    monkeypatch.setattr(module, "_SHORTEST_WAIT_S", 0.01)
+    monkeypatch.setattr(retries, "_SHORTEST_WAIT_S", 0.01)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
@@ -331,20 +331,20 @@ def test_the_server_says_how_long_to_wait(at: Callable[..., OpenAIModel], header
 
 def test_a_date_to_wait_for_is_understood() -> None:
     at_ten = {"retry-after": format_datetime(datetime.now(UTC) + timedelta(seconds=10), usegmt=True)}
-    assert 8 < module._asked_wait_s(at_ten) <= 10
-    assert module._asked_wait_s({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
-    assert module._asked_wait_s({"retry-after": "soon"}) == 0
-    assert module._asked_wait_s({"retry-after": "-5"}) == 0
+    assert 8 < retries.asked_wait_s(at_ten) <= 10
+    assert retries.asked_wait_s({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retries.asked_wait_s({"retry-after": "soon"}) == 0
+    assert retries.asked_wait_s({"retry-after": "-5"}) == 0
 
 
 def test_waits_double_and_no_two_requests_wait_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """From half of the wait to the whole, by the request's content: the same in every run."""
-    monkeypatch.setattr(module, "_SHORTEST_WAIT_S", 1.0)
-    waits = [module._backoff_s(ask(), tries) for tries in (1, 2, 3, 4, 9)]
+    monkeypatch.setattr(retries, "_SHORTEST_WAIT_S", 1.0)
+    waits = [retries.backoff_s(ask(), tries) for tries in (1, 2, 3, 4, 9)]
     for wait, longest in zip(waits, (1, 2, 4, 8, 30), strict=True):
         assert longest / 2 <= wait <= longest
-    assert waits[0] == module._backoff_s(ask(), 1)
-    assert len({module._backoff_s(ask(seed=seed), 1) for seed in range(20)}) == 20
+    assert waits[0] == retries.backoff_s(ask(), 1)
+    assert len({retries.backoff_s(ask(seed=seed), 1) for seed in range(20)}) == 20
 
 
 # -- faults that stay ---------------------------------------------------------------------------------------------
