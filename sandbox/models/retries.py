@@ -42,6 +42,7 @@ def spent(failed: Failed, tries: int, seconds: float) -> str:
 
 
 def failure(answer: Answer) -> Failed:
+    """What an answer that is no success means for the next try."""
     said, code = refusal(answer.body)
     words = f"HTTP {answer.status}: {said}"
     if answer.status in range(300, 400):

@@ -19,8 +19,7 @@ import pytest
 from stub_server import RATING_PROBS, REPLY, Answer, Asked, StubServer, error
 
 from sandbox.errors import ModelNotFound, SettingsError
-from sandbox.models import load_model
-from sandbox.models import retries
+from sandbox.models import load_model, retries
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.openai import OpenAIModel
 from sandbox.raters import LMRater
