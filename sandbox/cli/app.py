@@ -68,14 +68,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def figures(metrics: Mapping[str, Any]) -> str:
-    """A round's measures in a line."""
-    shown = [
-        f"{name} {value:.2f}"
-        for name, value in metrics.items()
-        if isinstance(value, float) and not name.endswith("_draft")
-    ]
-    failed = f", {metrics['failed']} failed" if metrics.get("failed") else ""
-    return ", ".join(shown) + failed
+    """The measures of a round that one looks at while it runs, in a line; all are in the run's folder."""
+    shown = []
+    for name, value in metrics.items():
+        draft = metrics.get(f"{name}_draft")
+        if draft is not None and value is not None:
+            shown.append(f"{name} {draft:.2f} -> {value:.2f}")
+        elif name in ("rating", "consensus", "polarisation") and value is not None:
+            shown.append(f"{name} {value:.2f}")
+    if metrics.get("failed"):
+        shown.append(f"{metrics['failed']} failed")
+    return ", ".join(shown)
 
 
 # Each module below adds its commands to the application.

@@ -1,0 +1,37 @@
+"""What importing costs: nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sentence_transformers", "matplotlib", "openai", "ray",
+         "solara", "pandas", "sklearn")  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ["sandbox", "sandbox.cli", "trainers", "scenarios.value_alignment"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
+
+
+def test_help_and_lists_load_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom sandbox.cli import app\n"
+        "for words in (['--help'], ['run', '--help'], ['train', '--help'], ['ls'], ['ls', '--json']):\n"
+        "    assert CliRunner().invoke(app, words).exit_code == 0, words\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    import sandbox
+
+    assert [name for name in sandbox.__all__ if getattr(sandbox, name, None) is None] == []
+    with pytest.raises(AttributeError, match="module 'sandbox' has no attribute 'Wrld'"):
+        _ = sandbox.Wrld
