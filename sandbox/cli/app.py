@@ -72,7 +72,7 @@ def figures(metrics: Mapping[str, Any]) -> str:
     shown = [
         f"{name} {value:.2f}"
         for name, value in metrics.items()
-        if isinstance(value, float) and not name.endswith("_draft")
+        if isinstance(value, float) and not name.endswith(("_draft", "_low", "_high"))
     ]
     failed = f", {metrics['failed']} failed" if metrics.get("failed") else ""
     return ", ".join(shown) + failed
