@@ -161,7 +161,9 @@ class _StandIn:
             probs = {choice: 1 / len(request.choices) for choice in request.choices}
             return Reply(request.choices[0], probs, read, written)
         length = written * _CHARACTERS_A_TOKEN
-        return Reply((_FILLER * (length // len(_FILLER) + 1))[:length].strip(), None, read, written)
+        # No two answers are the same, or the observer would be asked of some only once.
+        text = f"{request.seed % 10**6} {_FILLER * (length // len(_FILLER) + 1)}"
+        return Reply(text[:length].strip(), None, read, written)
 
 
 class _Indifferent:

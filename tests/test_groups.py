@@ -37,7 +37,8 @@ def test_assortativity_is_networkx_of_one_edge_a_review(counts: list[list[int]])
 
 
 def test_assortativity_by_hand() -> None:
-    """Newman's table 1 of 2003 (couples by ethnicity), given in thousandths, gives his 0.621 within 0.003; all within is 1, evenly mixed 0, all across -1."""
+    """Newman's table 1 of 2003 (couples by ethnicity), given in thousandths, gives his 0.621 within 0.003;
+    all within is 1, evenly mixed 0, all across -1."""
     newman = np.array(
         [[0.258, 0.016, 0.035, 0.013], [0.012, 0.157, 0.058, 0.019], [0.013, 0.023, 0.306, 0.035],
          [0.005, 0.007, 0.024, 0.016]]

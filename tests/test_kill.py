@@ -31,6 +31,7 @@ sys.path.insert(0, sys.argv[1])
 from test_kill import society
 with tempfile.TemporaryDirectory() as folder:
     society(folder, "local").run(1)
+print("ready", flush=True)
 for line in sys.stdin:
     out, kind = line.split()
     child = os.fork()
@@ -94,8 +95,10 @@ def server() -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        yield process
         assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
         process.stdin.close()
 
 
