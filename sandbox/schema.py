@@ -26,16 +26,18 @@ from sandbox.records import Feedback, Interaction, Rating, Score
 
 SCHEMA = 1
 
+# Rows of some kilobytes are kept in the order in which they come: in a table sorted by key each would be torn into pages
+# of its own, twice as many bytes in all.
 TABLES = """
 CREATE TABLE interactions (
   round INTEGER, agent INTEGER, label TEXT, protocol TEXT, question TEXT, draft TEXT, revision TEXT,
   recalled TEXT, before TEXT, after TEXT, extra TEXT, error TEXT, PRIMARY KEY (round, agent)
-) WITHOUT ROWID;
+);
 CREATE TABLE feedback (
   round INTEGER, agent INTEGER, position INTEGER, reviewer INTEGER, rating REAL, distribution TEXT, reason TEXT,
   raw TEXT, PRIMARY KEY (round, agent, position)
 ) WITHOUT ROWID;
-CREATE TABLE calls (key TEXT, model TEXT, kind TEXT, request TEXT, reply TEXT, PRIMARY KEY (key, model)) WITHOUT ROWID;
+CREATE TABLE calls (key TEXT, model TEXT, kind TEXT, request TEXT, reply TEXT, PRIMARY KEY (key, model));
 CREATE TABLE memories (agent INTEGER, question TEXT, answer TEXT, round INTEGER, PRIMARY KEY (agent, question))
   WITHOUT ROWID;
 CREATE TABLE agents (agent INTEGER PRIMARY KEY, name TEXT, label TEXT, x INTEGER, y INTEGER, model TEXT);
@@ -45,9 +47,12 @@ CREATE TABLE rounds (round INTEGER PRIMARY KEY, metrics TEXT);
 """
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
 def as_json(value: Any) -> str:
     """A value as compact JSON, the same text for the same value."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _COMPACT.encode(value)
 
 
 def _dump_rating(rating: Rating) -> dict[str, Any]:

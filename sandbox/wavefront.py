@@ -140,6 +140,13 @@ class Wavefront:
         Yields:
             (key, returned value, None) or (key, None, exception), in the order the conversations were given.
         """
+        for ended in self.batches(conversations):
+            yield from ended
+
+    def batches(
+        self, conversations: Iterable[tuple[Any, Conversation] | None]
+    ) -> Iterator[list[tuple[Any, Any, Exception | None]]]:
+        """Run conversations to their ends; the same as :meth:`run`, all that ended between two calls at a time."""
         source = iter(conversations)
         keys: dict[int, Any] = {}
         alive, head, begun, exhausted = 0, 0, 0, False
@@ -160,12 +167,15 @@ class Wavefront:
                 self._ready.append((_Task(conversation, begun, 0), None, None))
                 begun += 1
             self._advance()
+            ended = []
             while head in self._finished:
                 value, failure = self._finished.pop(head)
                 if failure is not None and not isinstance(failure, Exception):
                     raise failure
-                yield keys.pop(head), value, failure
+                ended.append((keys.pop(head), value, failure))
                 head += 1
+            if ended:
+                yield ended
             alive = len(keys) - len(self._finished)
             if alive and (exhausted or held_back or alive >= self.in_flight or len(keys) >= 4 * self.in_flight):
                 self._work_off()

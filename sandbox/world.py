@@ -215,9 +215,9 @@ class World(mesa.Model):
         asked = [(agent, self.question(agent)) for agent in self.asked()]
         self._meet(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for done in self._talk(left):
-            self.store.commit(done)
-            kept[done.agent] = done
+        for ended in self._talk(left):
+            self.store.commit(*ended)
+            kept |= {done.agent: done for done in ended}
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:
@@ -228,19 +228,33 @@ class World(mesa.Model):
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
-    def _talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[Interaction]:
-        """Hold the conversations of a round, as many as the caps allow, and give each as it ended, in order."""
+    def _talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
+        """Hold the conversations of a round, as many as the caps allow, and give them as they end, in order."""
         self.calls.begin()
         try:
-            for (agent, question, promised), result, failure in self._wavefront.run(self._conversations(pairs)):
-                if isinstance(failure, SandboxError) and not isinstance(failure, ProtocolError):
-                    raise failure  # the set-up is at fault, and would be for every agent
-                yield result if failure is None else self._failed(agent, question, failure)
-                self.calls.ended(promised)
-                self._under_way -= 1
+            for ended in self._wavefront.batches(self._conversations(pairs)):
+                yield [self._outcome(*one) for one in ended]
+                for (_, _, promised), _, _ in ended:
+                    self.calls.ended(promised)
+                self._under_way -= len(ended)
         except CapReached:
             self.capped = True
             self._wavefront.abandon()
+
+    def _outcome(
+        self, about: tuple[SocialAgent, str, int], done: Interaction | None, failure: Exception | None
+    ) -> Interaction:
+        """A conversation as it ended, failed ones too."""
+        if failure is None and done is not None:
+            return done
+        agent, question, _ = about
+        if isinstance(failure, SandboxError) and not isinstance(failure, ProtocolError):
+            raise failure  # the set-up is at fault, and would be for every agent
+        words = (
+            f"{type(failure).__name__}: {failure} (protocol {self.protocol_name!r}, round {self.round}, "
+            f"agent {agent.index}, question {question!r})"
+        )
+        return Interaction(self.round, agent.index, agent.label, question, protocol=self.protocol_name, error=words)
 
     def _conversations(
         self, pairs: Sequence[tuple[SocialAgent, str]]
@@ -355,13 +369,6 @@ class World(mesa.Model):
         """Let other processes write to the run."""
         self._wavefront.close()
         self.store.close()
-
-    def _failed(self, agent: SocialAgent, question: str, failure: Exception) -> Interaction:
-        words = (
-            f"{type(failure).__name__}: {failure} (protocol {self.protocol_name!r}, round {self.round}, "
-            f"agent {agent.index}, question {question!r})"
-        )
-        return Interaction(self.round, agent.index, agent.label, question, protocol=self.protocol_name, error=words)
 
 
 def _reporter(name: str) -> Callable[[World], Any]:

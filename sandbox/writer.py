@@ -135,11 +135,13 @@ class RunWriter:
         self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?)", rows)
         self._db.execute("COMMIT")
 
-    def commit(self, done: Interaction) -> None:
-        """Keep a finished interaction, whole, in one transaction."""
+    def commit(self, *done: Interaction) -> None:
+        """Keep finished interactions, each whole, in one transaction."""
         self._db.execute("BEGIN")
-        self._db.execute("INSERT INTO interactions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", interaction_row(done))
-        self._db.executemany("INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?)", feedback_rows(done))
+        self._db.executemany("INSERT INTO interactions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", map(interaction_row, done))
+        self._db.executemany(
+            "INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?)", itertools.chain.from_iterable(map(feedback_rows, done))
+        )
         self._db.execute("COMMIT")
 
     def finish_round(
