@@ -17,7 +17,7 @@ from sandbox import registry
 from sandbox.agents import SocialAgent
 from sandbox.calls import CapReached, StoredCalls
 from sandbox.embedders import load_embedder
-from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError
+from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
 from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
 from sandbox.memory import QuestionIndex
 from sandbox.metrics import round_metrics
@@ -125,7 +125,7 @@ class World(mesa.Model):
         self.embedder = load_embedder(self.society.embedder or suits)
         self.questions = QuestionIndex(self.embedder)
         self.notes: list[str] = []
-        self._set_up_raters(rater)
+        self._set_up_minds(rater, dealt)
         self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers])
 
         # Outlives the world only if somebody else holds on to it.
@@ -147,7 +147,8 @@ class World(mesa.Model):
 
     # -- setting up -------------------------------------------------------------------------------------------
 
-    def _set_up_raters(self, rater: str | Rater | None) -> None:
+    def _set_up_minds(self, rater: str | Rater | None, dealt: Sequence[str]) -> None:
+        """Who rates, for neighbours and observers, and what agents of each label are brought up to say."""
         chosen = rater if rater is not None else self.lm.default_rater
         self.rater = load_rater(chosen, embedder=self.embedder)
         theirs = self.society.observer_rater
@@ -157,6 +158,13 @@ class World(mesa.Model):
         self.rater_names = {"neighbours": name, "observer": self.observer_rater_name or name}
         self.upbringing: dict[str, Sequence[Upbringing]] = {k: tuple(v) for k, v in self.scenario.upbringing.items()}
         self.lessons = self.upbringing
+        known = ", ".join(self.upbringing) or "none"
+        self.notes += [
+            f"agents labelled {label} are born without memories; labels the scenario brings up: {known}."
+            f"{nearest(label, self.upbringing)}"
+            for label in sorted(set(dealt) - set(self.upbringing))
+            if self.upbringing
+        ]
         if self.rater.name == "values" and not any(p.instead for v in self.upbringing.values() for p in v):
             defaults = load_scenario("value_alignment", {})
             self.lessons = {k: tuple(v) for k, v in defaults.upbringing.items()}
