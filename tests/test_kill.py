@@ -209,7 +209,11 @@ World("value_alignment", model="smollm2", size=2, rater="lm", embedder="hashing"
 
 @pytest.mark.slow
 def test_a_run_of_the_bundled_model_killed_now_and_then_goes_on(tmp_path: Path) -> None:
-    """Killed after its 1st, 9th and 23rd finished call (of about 70), each time resumed by a new process."""
+    """Killed after its 1st, 9th and 23rd finished call (of about 70), each time resumed by a new process.
+
+    All texts are the same; probabilities are to 1e-5, since the resumed process batches other calls together, and
+    batches of another shape round differently.
+    """
 
     def run_it(out: Path, kill_after: int | None = None) -> int:
         with subprocess.Popen([sys.executable, "-c", BUNDLED, str(out)]) as process:
@@ -226,5 +230,14 @@ def test_a_run_of_the_bundled_model_killed_now_and_then_goes_on(tmp_path: Path) 
         assert seen <= kept_calls(tmp_path / "killed")
         seen = kept_calls(tmp_path / "killed")
     assert run_it(tmp_path / "killed") == 0
-    assert everything(tmp_path / "killed") == everything(tmp_path / "whole")
     assert kept_calls(tmp_path / "killed") == kept_calls(tmp_path / "whole")
+    runs = [open_run(tmp_path / name) for name in ("killed", "whole")]
+    killed, whole = (
+        [(i.agent, i.draft, i.revision, i.recalled, [(f.reviewer, f.rating.reason) for f in i.feedback], i.error)
+         for i in run.interactions()]
+        for run in runs
+    )  # fmt: skip
+    assert killed == whole
+    assert len(whole) == 8
+    ours, theirs = (run.frame()[["rating", "alignment_before", "alignment_after"]].to_numpy() for run in runs)
+    assert ours == pytest.approx(theirs, abs=1e-5)
