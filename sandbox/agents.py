@@ -69,7 +69,7 @@ class SocialAgent(CellAgent):
 
     def _draw(self, source: Sequence[Upbringing]) -> list[Upbringing]:
         n = min(self.world.society.prior_memories, len(source))
-        return stream(self.world.seed, "upbringing", self.index).sample(source, n)
+        return stream(self.world.birth_seed, "upbringing", self.index).sample(source, n)
 
     @property
     def memory(self) -> Memory:

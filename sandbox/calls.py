@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 
 from sandbox.models.base import Reply, content_key
 from sandbox.store import RunWriter
 from sandbox.wavefront import Call
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_FIELDS = tuple(field.name for field in fields(Reply))
+
+
+def _as_json(reply: Reply) -> str:
+    """A reply as JSON of its fields; :func:`dataclasses.asdict` takes ten times as long."""
+    kept = {name: getattr(reply, name) for name in _FIELDS}
+    if reply.choice_probs is not None:
+        kept["choice_probs"] = dict(reply.choice_probs)
+    return _JSON.encode(kept)
+
+
+class CapReached(Exception):
+    """Another call would go over a cap; the conversations under way cannot end."""
+
 
 class StoredCalls:
     """Keeps what calls returned, so that a resumed run pays for none twice.
 
+    A cap is kept in two ways. A conversation begins only if it can end within the cap beside those under way; so a
+    society stops between conversations, with every interaction whole. Should a protocol make more calls than were
+    foreseen, no call is made over the cap: :class:`CapReached` is raised instead.
+
     Args:
         store: The run's folder.
-        max_calls: Stop starting conversations before so many calls in all.
-        max_tokens: The same for tokens read and written.
+        max_calls: Calls in all, over every time the run was resumed.
+        max_tokens: The same for tokens read and written. Tokens are known only when a call is done: what is under way
+            may exceed the cap.
 
     Attributes:
         counts: ``calls``, ``prompt`` and ``completion`` tokens so far.
@@ -28,13 +49,34 @@ class StoredCalls:
         self.counts = dict(store.manifest["tokens"])
         # A new run holds no calls: looking each up would cost more than it saves.
         self._is_resumed = store.has_calls()
+        self._made = self.counts["calls"]
+        self.begin()
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there is a cap at all."""
+        return self.max_calls is not None or self.max_tokens is not None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read and written so far."""
+        return self.counts["prompt"] + self.counts["completion"]
 
     def recall(self, call: Call) -> Reply | None:
-        """What the call returned before, if it did."""
-        if not self._is_resumed:
-            return None
-        kept = self._store.recall_call(call.request.key(), call.model.uri)
-        return None if kept is None else Reply(**kept)
+        """What the call returned before, if it did.
+
+        Raises:
+            CapReached: it did not, and must not be made any more.
+        """
+        kept = self._store.recall_call(call.request.key(), call.model.uri) if self._is_resumed else None
+        if kept is not None:
+            return Reply(**kept)
+        if self.max_calls is not None and self._made >= self.max_calls:
+            raise CapReached
+        if self.max_tokens is not None and self.tokens >= self.max_tokens:
+            raise CapReached
+        self._made += 1
+        return None
 
     def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
         """Keep what calls returned; failures are counted but not kept, so that they are tried again."""
@@ -45,20 +87,35 @@ class StoredCalls:
             self.counts["completion"] += reply.completion_tokens
             if reply.error is None:
                 request = call.request.content()
-                kept = json.dumps(reply.as_dict(), ensure_ascii=False)
-                rows.append((content_key(request), call.model.uri, "generate", request, kept))
+                rows.append((content_key(request), call.model.uri, "generate", request, _as_json(reply)))
         self._store.add_calls(rows)
 
-    def allows(self, conversations: int, calls_each: int) -> bool:
-        """Whether so many conversations can end within the caps, if each makes ``calls_each`` calls.
+    def begin(self) -> None:
+        """Forget what was foreseen: no conversation is under way."""
+        # Calls of conversations that are over, and of those begun since, at most; and of those still under way.
+        self._over, self._begun, self._under_way = self.counts["calls"], 0, 0
+        self._made = self.counts["calls"]
 
-        Tokens are foreseen from the mean of the calls so far.
-        """
-        calls = conversations * calls_each
-        if self.max_calls is not None and self.counts["calls"] + calls > self.max_calls:
+    def allows(self, calls: int) -> bool:
+        """Whether a conversation of so many calls at most can end within the caps, beside those under way."""
+        # Both are bounds of the calls there will be in all; the first is the nearer one while many are under way.
+        foreseen = min(self._over + self._begun, self.counts["calls"] + self._under_way) + calls
+        if self.max_calls is not None and foreseen > self.max_calls:
             return False
         if self.max_tokens is None:
             return True
-        so_far = self.counts["prompt"] + self.counts["completion"]
-        mean = so_far / self.counts["calls"] if self.counts["calls"] else 0.0
-        return so_far + calls * mean <= self.max_tokens
+        if not self.counts["calls"]:
+            return not self._under_way  # the first shows what a call takes
+        mean = self.tokens / self.counts["calls"]
+        return self.tokens + (foreseen - self.counts["calls"]) * mean <= self.max_tokens
+
+    def promise(self, calls: int) -> None:
+        """A conversation of so many calls at most begins."""
+        self._begun += calls
+        self._under_way += calls
+
+    def ended(self, calls: int) -> None:
+        """A conversation that was promised so many calls is over."""
+        self._under_way -= calls
+        if not self._under_way:
+            self.begin()

@@ -21,6 +21,8 @@ def assortativity(reviews: NDArray[np.float64]) -> Any:
         1 when all stay within a label, 0 by chance, negative when they go to others. NaN where one label alone reviews
         and is reviewed. Shape [...].
     """
+    if not reviews.shape[-1]:
+        return np.full(reviews.shape[:-2], np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = reviews / reviews.sum(axis=(-2, -1), keepdims=True)
         within = np.trace(share, axis1=-2, axis2=-1)

@@ -158,11 +158,14 @@ def _write_run(
     store = RunWriter(path, manifest)
     try:
         store.add_agents((a, f"Agent {a}", labels.get(a, UNKNOWN), *divmod(a, side)) for a in everybody)
+        earlier: list[dict[str, Any]] = []
         for round_, group in itertools.groupby(interactions, key=lambda it: it.round):
             told = list(group)
             for interaction in told:
                 store.commit(interaction)
             memories = [(it.agent, it.question, it.final) for it in told if it.final is not None]
-            store.finish_round(round_, memories, round_metrics(told, list(DIMENSIONS)))
+            metrics = round_metrics(told, list(DIMENSIONS), scale=SCALE, label_of=labels.get, earlier=earlier)
+            store.finish_round(round_, memories, metrics)
+            earlier.append(metrics)
     finally:
         store.close()

@@ -5,6 +5,7 @@ Rounds are read one at a time and only numbers are kept of them, so that a run o
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 By = Literal["agent", "question"]
 
+SCHEMA = 1
 _TOP = 10
 
 
@@ -80,6 +82,24 @@ def run_measures(
             {"round": r, **dict(zip(run.dimensions, points[r].tolist(), strict=True))} for r in pareto_front(points)
         ],
     }
+
+
+def write_measures(run: Run, **settings: Any) -> dict[str, Any]:
+    """Measure a run and keep that in its folder as ``measures.json`` (schema 1).
+
+    Args:
+        run: To be measured.
+        **settings: As for :func:`run_measures`.
+
+    Returns:
+        What was written.
+    """
+    found = {"schema": SCHEMA, **run_measures(run, **settings)}
+    target = run.path / "measures.json"
+    fresh = target.with_name("measures.json.new")
+    fresh.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(target)
+    return found
 
 
 def rounds_to_front(run: Run, *, tolerance: float = TOLERANCE, rule: Rule = "front") -> int | None:

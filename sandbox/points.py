@@ -6,7 +6,6 @@ The check is a rehearsal: each point's world is set up for real, with a model th
 from __future__ import annotations
 
 import hashlib
-import inspect
 import itertools
 import re
 import typing
@@ -128,20 +127,6 @@ def point_name(point: Mapping[str, Any]) -> str:
     return name if len(name) <= 200 else f"{name[:190]}~{_digest(name)}"
 
 
-def models_of(settings: Mapping[str, Any]) -> list[Any]:
-    """Every language model, by URI or as it is, that a world with these settings speaks through."""
-    from sandbox.population import read_models
-    from sandbox.world import World
-
-    dealt = read_models(settings.get("model", inspect.signature(World).parameters["model"].default))
-    found = list(dealt) if _are_shares(dealt) else list(dealt.values())
-    return found if settings.get("observer") is None else [*found, settings["observer"]]
-
-
-def _are_shares(dealt: Mapping[str, Any]) -> bool:
-    return all(isinstance(value, float) for value in dealt.values())
-
-
 def _hints(scenario: str | Scenario) -> dict[str, Any]:
     """What a key may be, and its type: keywords of the world, fields of its society, settings of the scenario."""
     from sandbox.society import Society
@@ -199,25 +184,10 @@ def _typed(settings: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[
 
 
 def _rehearse(scenario: str | Scenario, settings: Mapping[str, Any]) -> Rubric:
-    from sandbox.models import resolve
     from sandbox.models.scripted import ScriptedModel
-    from sandbox.population import read_models
-    from sandbox.world import World
+    from sandbox.rehearsal import rehearsal
 
-    for model in models_of(settings):
-        if isinstance(model, str):
-            registry.load("models", resolve(model)[0])
-    changed: dict[str, Any] = {"model": ScriptedModel(), "observer": None, "embedder": "hashing"}
-    dealt = read_models(settings.get("model", ""))
-    if "" not in dealt and not _are_shares(dealt):
-        changed["model"] = dict.fromkeys(dealt, changed["model"])
-    for kind, name in (("raters", "rater"), ("raters", "observer_rater"), ("embedders", "embedder")):
-        given = settings.get(name)
-        if isinstance(given, str):
-            registry.load(kind, given.partition(":")[0])
-            if kind == "raters" and given not in ("lm", "values"):
-                changed[name] = "lm"  # others may have weights to load
-    world = World(scenario, **{**settings, **changed})
+    world = rehearsal(scenario, settings, model=ScriptedModel())
     world.close()
     return world.scenario.rubric
 

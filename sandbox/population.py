@@ -90,10 +90,10 @@ def read_models(model: Any) -> dict[str, Any]:
         ``{"": model}``, or ``{label: model}``, or ``{model: share}``.
 
     Raises:
-        ScenarioError: shares do not sum to 1.
+        ScenarioError: shares do not sum to 1, or a part of the text has no ``=``.
     """
-    if isinstance(model, str) and "=" in model.partition(":")[0]:
-        model = {name.strip(): value.strip() for name, _, value in (p.rpartition("=") for p in model.split(","))}
+    if isinstance(model, str):
+        model = _model_pairs(model) or model
     if not isinstance(model, Mapping):
         return {"": model}
     shares = {k: _number(v) for k, v in model.items()}
@@ -103,6 +103,28 @@ def read_models(model: Any) -> dict[str, Any]:
             raise ScenarioError(f"shares of language models must sum to 1; found {dict(model)}, in all {total:g}")
         return shares
     return dict(model)
+
+
+def _model_pairs(text: str) -> dict[str, str] | None:
+    """Split ``name=model,...`` or ``model=share,...``; None for the URI of a single model, which may hold ``=`` too."""
+    parts = [part.strip() for part in text.split(",")]
+    by_share = [part.rpartition("=") for part in parts]
+    if len(parts) > 1 and all(name and _number(share) is not None for name, _, share in by_share):
+        return {name.strip(): share.strip() for name, _, share in by_share}
+    if "=" not in text.partition(":")[0]:
+        return None
+    by_label = [part.partition("=") for part in parts]
+    wrong = [part for part, (name, equals, uri) in zip(parts, by_label, strict=True) if not (name and equals and uri)]
+    if wrong:
+        raise ScenarioError(
+            f"language models are given as LABEL=URI,LABEL=URI or URI=SHARE,URI=SHARE; found {wrong[0]!r}"
+        )
+    return {name.strip(): uri.strip() for name, _, uri in by_label}
+
+
+def are_shares(models: Mapping[str, Any]) -> bool:
+    """Whether language models are dealt by shares of the agents rather than by label."""
+    return all(isinstance(share, float) for share in models.values())
 
 
 def _number(value: Any) -> float | None:
@@ -120,7 +142,7 @@ def deal_models(models: Mapping[str, Any], labels: Sequence[str], draw: random.R
     """
     if set(models) == {""}:
         return [models[""]] * len(labels)
-    if all(isinstance(v, float) for v in models.values()):
+    if are_shares(models):
         dealt = apportion(models, len(labels))
         draw.shuffle(dealt)
         return dealt

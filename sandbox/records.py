@@ -6,6 +6,7 @@ The records know nothing of language models, files or trainers; everything that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -91,6 +92,25 @@ class Interaction:
     def final(self) -> str | None:
         """What the agent ended up saying: the revision, else the draft."""
         return self.revision if self.revision is not None else self.draft
+
+    def faults(self) -> list[str]:
+        """What keeps the record from being kept: fields that hold something else than they should."""
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "label": str, "question": str, "draft": (str, type(None)), "revision": (str, type(None)),
+            "before": Score, "after": Score, "protocol": str, "error": (str, type(None)),
+        }  # fmt: skip
+        found = [
+            f"{name} is a {type(value).__name__}" + ("; take its .text" if hasattr(value, "text") else "")
+            for name, kind in kinds.items()
+            if not isinstance(value := getattr(self, name), kind)
+        ]
+        found += [f"feedback holds a {type(said).__name__}" for said in self.feedback if not isinstance(said, Feedback)]
+        if self.extra:
+            try:
+                json.dumps(dict(self.extra))
+            except (TypeError, ValueError) as error:
+                found.append(f"extra is not what JSON can hold: {error}")
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON types; ``from_dict`` is its inverse."""

@@ -93,7 +93,9 @@ def _rating(reason: Any, given: Any) -> Rating:
         value = math.nan
     if 1 <= value <= SCALE:
         return Rating(value, reason=_text(reason) or "")
-    return Rating(None, reason=_text(reason) or "", raw=_text(given) or "")
+    # -1 and -1.0 are the same score.
+    raw = f"{given:g}" if isinstance(given, int | float) else _text(given) or ""
+    return Rating(None, reason=_text(reason) or "", raw=raw)
 
 
 def write_sample_world(run: Run, out: str | Path) -> Path:

@@ -137,7 +137,11 @@ class SocialGrid(Grid[SocialCell]):
 
     def position(self, agent: CellAgent) -> tuple[int, int]:
         """Row and column of an agent."""
-        x, y = agent.cell.coordinate
+        return self.position_of(agent.cell)
+
+    def position_of(self, place: Any) -> tuple[int, int]:
+        """Row and column of a cell."""
+        x, y = place.coordinate
         return x, y
 
 
@@ -171,7 +175,11 @@ class SocialNetwork(Network):
 
     def position(self, agent: CellAgent) -> tuple[int, int]:
         """Where a picture draws an agent: its node's row and column, nodes being laid out in rows."""
-        row, column = divmod(agent.cell.coordinate, self.side)
+        return self.position_of(agent.cell)
+
+    def position_of(self, place: Any) -> tuple[int, int]:
+        """Row and column of a node."""
+        row, column = divmod(place.coordinate, self.side)
         return row, column
 
     def _cells_near(self, agent: CellAgent) -> list[Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from sandbox import registry
 from sandbox.errors import SettingsError
 from sandbox.models import LanguageModel, load_model, resolve
-from sandbox.points import Point, make_points, models_of, point_name
+from sandbox.points import Point, make_points, point_name
+from sandbox.rehearsal import models_of
 from sandbox.scenario import Scenario
 from sandbox.sweep_record import SCHEMA, Job, claimed, failed_row, is_finished, read_row, summary, write_sweep
 from sandbox.workers import Workers, check_workers, run_jobs

@@ -121,38 +121,63 @@ class Wavefront:
         """Give up what is under way."""
         self._remote.close()
 
-    def run(self, conversations: Iterable[tuple[Any, Conversation]]) -> Iterator[tuple[Any, Any, Exception | None]]:
+    def abandon(self) -> None:
+        """Give up conversations whose :meth:`run` was broken off; remote calls under way are waited for and kept."""
+        while self._remote.under_way:
+            self._record([(item.call, reply) for item, reply in self._remote.finished()])
+        for left in (self._ready, self._waiting, self._finished, self._outbox):
+            left.clear()
+
+    def run(
+        self, conversations: Iterable[tuple[Any, Conversation] | None]
+    ) -> Iterator[tuple[Any, Any, Exception | None]]:
         """Run conversations to their ends.
 
         Args:
-            conversations: (key, generator) pairs; generators are made only when their turn comes.
+            conversations: (key, generator) pairs; generators are made only when their turn comes. None says that none
+                may begin before another has gone on; it must not be said when none is under way.
 
         Yields:
             (key, returned value, None) or (key, None, exception), in the order the conversations were given.
         """
-        source = enumerate(conversations)
+        for ended in self.batches(conversations):
+            yield from ended
+
+    def batches(
+        self, conversations: Iterable[tuple[Any, Conversation] | None]
+    ) -> Iterator[list[tuple[Any, Any, Exception | None]]]:
+        """Run conversations to their ends; the same as :meth:`run`, all that ended between two calls at a time."""
+        source = iter(conversations)
         keys: dict[int, Any] = {}
-        alive, head, exhausted = 0, 0, False
+        alive, head, begun, exhausted = 0, 0, 0, False
         while True:
+            held_back = False
             # A slow conversation holds back the commits of those behind it: bound these too.
             while not exhausted and alive < self.in_flight and len(keys) < 4 * self.in_flight:
                 try:
-                    number, (key, conversation) = next(source)
+                    following = next(source)
                 except StopIteration:
                     exhausted = True
                     break
-                keys[number] = key
+                if following is None:
+                    held_back = True
+                    break
+                keys[begun], conversation = following
                 alive += 1
-                self._ready.append((_Task(conversation, number, 0), None, None))
+                self._ready.append((_Task(conversation, begun, 0), None, None))
+                begun += 1
             self._advance()
+            ended = []
             while head in self._finished:
                 value, failure = self._finished.pop(head)
                 if failure is not None and not isinstance(failure, Exception):
                     raise failure
-                yield keys.pop(head), value, failure
+                ended.append((keys.pop(head), value, failure))
                 head += 1
+            if ended:
+                yield ended
             alive = len(keys) - len(self._finished)
-            if alive and (exhausted or alive >= self.in_flight or len(keys) >= 4 * self.in_flight):
+            if alive and (exhausted or held_back or alive >= self.in_flight or len(keys) >= 4 * self.in_flight):
                 self._work_off()
             elif exhausted and not keys:
                 return
@@ -260,9 +285,12 @@ class Wavefront:
             replies = work[0][0].model.generate([w.request for w, _, _ in work])
             self._deliver([(*one, reply) for one, reply in zip(work, replies, strict=True)])
 
-    def _deliver(self, finished: list[tuple[Call, _Task | _Join, int, Reply]]) -> None:
+    def _record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
         if self._log is not None:
-            self._log.record([(call, reply) for call, _, _, reply in finished])
+            self._log.record(finished)
+
+    def _deliver(self, finished: list[tuple[Call, _Task | _Join, int, Reply]]) -> None:
+        self._record([(call, reply) for call, _, _, reply in finished])
         for _, waiter, slot, reply in finished:
             self._reply(waiter, slot, reply)
         if self._on_calls is not None:

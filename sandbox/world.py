@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from sandbox import registry
 from sandbox.agents import SocialAgent
-from sandbox.calls import StoredCalls
+from sandbox.calls import CapReached, StoredCalls
 from sandbox.embedders import load_embedder
-from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError
-from sandbox.manifest import check_same, circumstances, scenario_identity
+from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
+from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
 from sandbox.memory import QuestionIndex
 from sandbox.metrics import round_metrics
 from sandbox.models import LanguageModel, load_model
@@ -27,9 +27,9 @@ from sandbox.population import Population, deal_models, labels, read_models, rea
 from sandbox.raters import Rater, load_rater
 from sandbox.records import Interaction
 from sandbox.scenario import Scenario, Upbringing, load_scenario
-from sandbox.society import SOCIETY_SETTINGS, Society, draw_audience
+from sandbox.society import draw_audience
 from sandbox.space import make_space
-from sandbox.store import Run, RunWriter, open_run
+from sandbox.store import Run, open_run
 from sandbox.streams import stream, stream_seed
 from sandbox.wavefront import Conversation, Wavefront
 
@@ -49,14 +49,15 @@ class World(mesa.Model):
         size: Side of the grid; there are ``size * size`` agents unless the setting ``agents`` says otherwise.
         population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, or shares of labels
             (``good=0.7,bad=0.3`` or a mapping); by default the scenario's.
-        protocol: The conversation; by default the scenario's.
+        protocol: The conversation: a name, a path or a generator function; by default the scenario's.
         seed: Keys every random stream.
         out: The run's folder; by default a temporary one that goes with the world.
         resume: Go on with the run in ``out``, if there is one.
-        branch: ``RUN@ROUNDS``: begin where another run stood after so many rounds.
+        branch: ``RUN@ROUNDS``: begin where another run stood after so many rounds, with its agents as they are; model,
+            seed and settings may be others.
         in_flight: Conversations at once, at most.
-        max_calls: Stop before so many calls to language models, at a whole interaction.
-        max_tokens_total: The same for tokens read and written.
+        max_calls: Stop before more than so many calls to language models in all, at a whole interaction.
+        max_tokens_total: The same for tokens read and written, which are known only when a call is done.
         command: How to repeat the run, for the manifest.
         **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings.
 
@@ -82,7 +83,7 @@ class World(mesa.Model):
         rater: str | Rater | None = None,
         size: int = 4,
         population: Population | None = None,
-        protocol: str | None = None,
+        protocol: str | Callable[..., Any] | None = None,
         seed: int = 0,
         out: str | Path | None = None,
         resume: bool = False,
@@ -95,17 +96,27 @@ class World(mesa.Model):
     ) -> None:
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
-        self.society, self.scenario = _read_settings(scenario, size, settings)
-        self.population = read_population(self.scenario.population if population is None else population)
-        self.protocol_name = protocol or self.scenario.protocol
-        self.protocol: Callable[..., Conversation] = registry.load("protocols", self.protocol_name)
+        self.society, self.scenario = read_settings(scenario, size, settings)
+        protocol = self.scenario.protocol if protocol is None else protocol
+        self.protocol_name = protocol if isinstance(protocol, str) else protocol.__name__
+        self.protocol = registry.load("protocols", protocol) if isinstance(protocol, str) else protocol
         if out is not None and not resume and (Path(out) / "manifest.json").exists():
             raise RunExists(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
+        for name, count in (("in_flight", in_flight), ("max_calls", max_calls), ("max_tokens_total", max_tokens_total)):
+            if count is not None and count < 1:
+                raise SettingsError(f"{name}={count} must be at least 1")
         models = read_models(model)
-        self.space = make_space(self.society, size, random=self.random, seed=stream_seed(seed, "network") % 2**32)
+        self.origin = read_origin(None if out is None else Path(out), branch)
+        self.birth_seed = seed if self.origin is None else self.origin.birth_seed
+        network_seed = stream_seed(self.birth_seed, "network") % 2**32
+        self.space = make_space(self.society, size, random=self.random, seed=network_seed)
         n = len(self.space.places()) if self.society.agents is None else self.society.agents
-        dealt = labels(self.population, n, size, stream(seed, "labels"))
-        speakers = deal_models(models, dealt, stream(seed, "models"))
+        self.origin = same_agents(self.origin, population, size, n)
+        if population is None and branch is not None and self.origin is not None:
+            population = self.origin.population
+        self.population = read_population(self.scenario.population if population is None else population)
+        dealt = self.origin.labels if self.origin else labels(self.population, n, size, stream(seed, "labels"))
+        speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
 
         loaded = {key: load_model(m) for key, m in _distinct(speakers)}
         self.lm = next(iter(loaded.values()))
@@ -114,36 +125,46 @@ class World(mesa.Model):
         self.embedder = load_embedder(self.society.embedder or suits)
         self.questions = QuestionIndex(self.embedder)
         self.notes: list[str] = []
-        self._set_up_raters(rater)
-        self.members = self._settle(dealt, [loaded[_key(s)] for s in speakers])
+        self._set_up_minds(rater, dealt)
+        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers])
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
         self.capped = False
         self.on_calls: Callable[[int], None] = lambda calls: None
-        self.store = self._open(command, resume, branch, loaded)
+        self.store = open_record(self, command, resume=resume, branch=branch, models=models)
         self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total)
         self._wavefront = Wavefront(
             in_flight=in_flight or 256, log=self.calls, on_calls=lambda calls: self.on_calls(calls)
         )
-        self.datacollector = mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
-        self._n_embedded = 0
         self.round = 0
         self.metrics: dict[str, Any] = {}
+        self._earlier: list[dict[str, Any]] = []
+        self.datacollector = mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
+        self._n_embedded = 0
         self._restore()
 
     # -- setting up -------------------------------------------------------------------------------------------
 
-    def _set_up_raters(self, rater: str | Rater | None) -> None:
+    def _set_up_minds(self, rater: str | Rater | None, dealt: Sequence[str]) -> None:
+        """Who rates, for neighbours and observers, and what agents of each label are brought up to say."""
         chosen = rater if rater is not None else self.lm.default_rater
         self.rater = load_rater(chosen, embedder=self.embedder)
         theirs = self.society.observer_rater
         observing = self.rater if theirs is None else load_rater(theirs, embedder=self.embedder)
         name = chosen if isinstance(chosen, str) else self.rater.name
-        self.rater_names = {"neighbours": name, "observer": theirs or name}
+        self.observer_rater_name = theirs if theirs is None or isinstance(theirs, str) else observing.name
+        self.rater_names = {"neighbours": name, "observer": self.observer_rater_name or name}
         self.upbringing: dict[str, Sequence[Upbringing]] = {k: tuple(v) for k, v in self.scenario.upbringing.items()}
         self.lessons = self.upbringing
+        known = ", ".join(self.upbringing) or "none"
+        self.notes += [
+            f"agents labelled {label} are born without memories; labels the scenario brings up: {known}."
+            f"{nearest(label, self.upbringing)}"
+            for label in sorted(set(dealt) - set(self.upbringing))
+            if self.upbringing
+        ]
         if self.rater.name == "values" and not any(p.instead for v in self.upbringing.values() for p in v):
             defaults = load_scenario("value_alignment", {})
             self.lessons = {k: tuple(v) for k, v in defaults.upbringing.items()}
@@ -151,87 +172,37 @@ class World(mesa.Model):
         self.observer, notes = make_observer(self.scenario, observing, self.observer_lm)
         self.notes += notes
 
-    def _settle(self, dealt: Sequence[str], speakers: Sequence[LanguageModel]) -> list[SocialAgent]:
-        """Make the agents and give each its place: one a place in order, else at random."""
-        places = self.space.places()
-        if len(dealt) == len(places):
-            homes = places
-        else:
-            slots = [place for place in places for _ in range(self.society.capacity)]
-            homes = stream(self.seed, "places").sample(slots, len(dealt))
-        members = []
-        for index, (label, lm, home) in enumerate(zip(dealt, speakers, homes, strict=True)):
-            agent = SocialAgent(self, index, label, lm)
-            agent.move_to(home)
-            members.append(agent)
-        return members
-
-    def _open(self, command: str, resume: bool, branch: str | None, loaded: Mapping[Any, LanguageModel]) -> RunWriter:
-        speaking = {"uri": self.lm.uri, "fingerprint": self.lm.fingerprint}
-        if len(loaded) > 1:
-            speaking = {
-                "uri": ",".join(lm.uri for lm in loaded.values()),
-                "fingerprint": ",".join(lm.fingerprint for lm in loaded.values()),
-            }
-        watching = {"uri": self.observer_lm.uri, "fingerprint": self.observer_lm.fingerprint}
-        identity = {
-            **scenario_identity(self.scenario),
-            "protocol": self.protocol_name,
-            "size": self.size,
-            "population": self.population,
-            "seed": self.seed,
-            "models": {"agents": speaking, "observer": watching},
-            "raters": self.rater_names,
-            "embedder": self.embedder.name,
-            "settings": asdict(self.society),
-        }
-        manifest = {
-            "command": command,
-            **identity,
-            "embedding_dim": self.embedder.dim,
-            "notes": self.notes,
-            **circumstances(),
-        }
-        source = _read_branch(branch, self.size, len(self.members)) if branch else None
-        is_new = not (self.path / "manifest.json").exists()
-        if source is not None:
-            manifest["from"] = branch
-        store = RunWriter(self.path, manifest, resume=resume)
-        try:
-            check_same(self.path, store.manifest, identity)
-        except RunExists:
-            store.close()
-            raise
-        if is_new and source is not None:
-            store.branch(*source)
-        store.add_agents(
-            ((a.index, a.name, a.label, *self.space.position(a)) for a in self.members),
-            (a.lm.uri for a in self.members),
-        )
-        if not is_new:
-            store.manifest["tokens"] = store.call_counts()
-        return store
-
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
-        return round_metrics(interactions, [d.name for d in self.scenario.rubric.dimensions])
+        return round_metrics(
+            interactions,
+            [d.name for d in self.scenario.rubric.dimensions],
+            scale=self.scenario.rubric.scale,
+            label_of=lambda agent: self.members[agent].label,
+            earlier=self._earlier,
+        )
 
     def _restore(self) -> None:
         """Bring memories, places and measures to where the record stands."""
         for agent, question, answer in self.store.memories():
             self.members[agent].memory.remember(question, answer)
         if moves := self.store.moves():
-            homes = {self.space.position(_At(place)): place for place in self.space.places()}
             latest = {agent: (x, y) for agent, x, y in moves}
+            places = at_positions(self, list(latest.values()))
             # Everybody leaves before anybody arrives: a place may be full on the way.
             for agent in latest:
                 self.members[agent].cell = None
-            for agent, position in latest.items():
-                self.members[agent].cell = homes[position]
+            for agent, place in zip(latest, places, strict=True):
+                self.members[agent].cell = place
         for metrics in open_run(self.path).metrics():
-            self.metrics = metrics
-            self.steps += 1
-            self.datacollector.collect(self)
-        self.round = self.steps
+            self._collect(metrics)
+
+    def _collect(self, metrics: Mapping[str, Any]) -> None:
+        """A round is complete: these are its measures."""
+        self.metrics = dict(metrics)
+        self._earlier.append(self.metrics)
+        self.round += 1
+        self.steps = self.round
+        self.datacollector.collect(self)
 
     # -- running ----------------------------------------------------------------------------------------------
 
@@ -252,13 +223,9 @@ class World(mesa.Model):
         asked = [(agent, self.question(agent)) for agent in self.asked()]
         self._meet(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for (agent, question), result, failure in self._wavefront.run(self._conversations(left)):
-            if isinstance(failure, SandboxError) and not isinstance(failure, ProtocolError):
-                raise failure  # the set-up is at fault, and would be for every agent
-            done = result if failure is None else self._failed(agent, question, failure)
-            self.store.commit(done)
-            self._under_way -= 1
-            kept[agent.index] = done
+        for ended in self._talk(left):
+            self.store.commit(*ended)
+            kept |= {done.agent: done for done in ended}
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:
@@ -269,18 +236,66 @@ class World(mesa.Model):
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
+    def _talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
+        """Hold the conversations of a round, as many as the caps allow, and give them as they end, in order."""
+        self.calls.begin()
+        try:
+            for ended in self._wavefront.batches(self._conversations(pairs)):
+                yield [self._outcome(*one) for one in ended]
+                for (_, _, promised), _, _ in ended:
+                    self.calls.ended(promised)
+                self._under_way -= len(ended)
+        except CapReached:
+            self.capped = True
+            self._wavefront.abandon()
+
+    def _outcome(
+        self, about: tuple[SocialAgent, str, int], done: Interaction | None, failure: Exception | None
+    ) -> Interaction:
+        """A conversation as it ended, failed ones too."""
+        if failure is None and done is not None:
+            return done
+        agent, question, _ = about
+        if isinstance(failure, SandboxError) and not isinstance(failure, ProtocolError):
+            raise failure  # the set-up is at fault, and would be for every agent
+        words = (
+            f"{type(failure).__name__}: {failure} (protocol {self.protocol_name!r}, round {self.round}, "
+            f"agent {agent.index}, question {question!r})"
+        )
+        return Interaction(self.round, agent.index, agent.label, question, protocol=self.protocol_name, error=words)
+
     def _conversations(
         self, pairs: Sequence[tuple[SocialAgent, str]]
-    ) -> Iterator[tuple[tuple[SocialAgent, str], Conversation]]:
+    ) -> Iterator[tuple[tuple[SocialAgent, str, int], Conversation] | None]:
         """Begin conversations one by one, as long as the caps allow another to end."""
         self._under_way = 0
-        each = self.calls_each()
         for agent, question in pairs:
-            if not self.calls.allows(self._under_way + 1, each):
-                self.capped = True
-                return
+            promised = self.calls_of(agent) if self.calls.is_capped else 0
+            while not self.calls.allows(promised):
+                if not self._under_way:
+                    self.capped = True
+                    return
+                yield None
+            self.calls.promise(promised)
             self._under_way += 1
-            yield (agent, question), self.protocol(agent, question, self)
+            yield (agent, question, promised), self._conversation(agent, question)
+
+    def _conversation(self, agent: SocialAgent, question: str) -> Conversation:
+        """Follow the protocol, and see that what comes of it can be kept."""
+        talk = self.protocol(agent, question, self)
+        done = (yield from talk) if isinstance(talk, Generator) else talk
+        if not isinstance(done, Interaction):
+            raise ProtocolError(f"it returned a {type(done).__name__}; a protocol must return an Interaction")
+        if (done.round, done.agent) != (self.round, agent.index):
+            raise ProtocolError(
+                f"it returned an Interaction of round {done.round} and agent {done.agent}; give it "
+                "round=world.round and agent=agent.index of the agent it was started for"
+            )
+        if faults := done.faults():
+            raise ProtocolError(f"the Interaction it returned cannot be kept: {'; '.join(faults)}")
+        if self.protocol_name != done.protocol == "back_scatter":
+            done = replace(done, protocol=self.protocol_name)  # it did not say which it is
+        return done
 
     def _finish(self, interactions: Sequence[Interaction]) -> None:
         memories = [
@@ -288,10 +303,9 @@ class World(mesa.Model):
         ]
         for index, question, answer in memories:
             self.members[index].memory.remember(question, answer)
-        self.metrics = self._measure(interactions)
-        self.store.finish_round(self.round, memories, self.metrics, self._move())
-        self.datacollector.collect(self)
-        self.round += 1
+        metrics = self._measure(interactions)
+        self.store.finish_round(self.round, memories, metrics, self._move())
+        self._collect(metrics)
 
     def _move(self) -> list[tuple[int, int, int]]:
         """Let agents go where they want; (agent, x, y) of those that moved."""
@@ -340,15 +354,20 @@ class World(mesa.Model):
         draw = stream(self.seed, self.round, agent.index, "audience")
         return [self.members[i] for i in draw_audience(self.society, agent.index, near, len(self.members), draw)]
 
-    def calls_each(self) -> int:
-        """Calls to language models that one interaction makes at most."""
+    def calls_of(self, agent: SocialAgent) -> int:
+        """Calls to language models that Back-Scatter around an agent makes at most."""
+        n = self.society.reviewers
+        if self.society.audience == "local":
+            n = min(n, len(self.space.neighbors(agent)))
         a_review = (self.rater.name == "lm") + (not self.society.score_only)
         observed = 2 * len(self.observer.judges) if self.observer.rater.name == "lm" else 0
-        return 2 + observed + self.society.reviewers * a_review
+        return 2 + observed + n * a_review
 
     def expected_calls(self, rounds: int) -> int:
-        """Calls to language models that so many rounds make at most."""
-        return rounds * len(self.asked()) * self.calls_each()
+        """Calls to language models that so many rounds of Back-Scatter make, foreseen from some of the agents."""
+        asked = self.asked()
+        some = asked[:: max(1, len(asked) // 500)]
+        return round(rounds * len(asked) * sum(map(self.calls_of, some)) / len(some))
 
     def social_graph(self) -> nx.DiGraph[int]:
         """Who has reviewed whom so far; see :func:`sandbox.graph.social_graph`."""
@@ -359,33 +378,9 @@ class World(mesa.Model):
         self._wavefront.close()
         self.store.close()
 
-    def _failed(self, agent: SocialAgent, question: str, failure: Exception) -> Interaction:
-        words = (
-            f"{type(failure).__name__}: {failure} (protocol {self.protocol_name!r}, round {self.round}, "
-            f"agent {agent.index}, question {question!r})"
-        )
-        return Interaction(self.round, agent.index, agent.label, question, protocol=self.protocol_name, error=words)
-
-
-class _At:
-    """Somebody at a place, to ask the space where that is."""
-
-    def __init__(self, cell: Any) -> None:
-        self.cell = cell
-
 
 def _reporter(name: str) -> Callable[[World], Any]:
     return lambda world: world.metrics[name]
-
-
-def _read_settings(scenario: str | Scenario, size: int, settings: Mapping[str, Any]) -> tuple[Society, Scenario]:
-    own = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
-    society = registry.make_settings("the society", Society, own)
-    society.check(size)
-    try:
-        return society, load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
-    except SettingsError as error:
-        raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}") from None
 
 
 def _key(model: Model) -> Any:
@@ -394,19 +389,3 @@ def _key(model: Model) -> Any:
 
 def _distinct(models: Sequence[Model]) -> list[tuple[Any, Model]]:
     return list({_key(m): (_key(m), m) for m in models}.values())
-
-
-def _read_branch(branch: str, size: int, n_agents: int) -> tuple[Path, int]:
-    path_text, _, rounds_text = branch.rpartition("@")
-    if not path_text or not rounds_text.isdigit():
-        raise SettingsError(f"--from takes RUN@ROUNDS, as runs/first@2; found {branch!r}")
-    source, rounds = open_run(path_text), int(rounds_text)
-    if rounds > source.rounds:
-        raise SettingsError(f"{path_text} has {source.rounds} complete rounds; --from {branch} asks for {rounds}")
-    theirs = len(source.agents())
-    if source.manifest["size"] != size or theirs != n_agents:
-        raise SettingsError(
-            f"{path_text} has {theirs} agents on a grid of size {source.manifest['size']}; branch from it with the "
-            f"same, not {n_agents} on size {size}"
-        )
-    return source.path, rounds

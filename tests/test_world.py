@@ -17,7 +17,7 @@ import pytest
 from sandbox.errors import RunExists, RunLocked, ScenarioError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.scenario import Scenario
+from sandbox.scenario import Scenario, Upbringing
 from sandbox.store import Run, is_run, open_run
 from sandbox.world import World
 
@@ -167,7 +167,7 @@ def test_a_cap_on_calls_stops_at_a_whole_interaction(tiny_world: MakeWorld, run_
     With 150 allowed the world stops within the run, between conversations; resumed without the cap it ends as ever.
     """
     capped = tiny_world(out=tmp_path / "a", max_calls=150)
-    assert capped.calls_each() == 14
+    assert max(map(capped.calls_of, capped.members)) == 14
     run = capped.run(3)
     kept = run.interactions()
     assert (capped.capped, capped.running) == (True, False)
@@ -182,7 +182,8 @@ def test_a_cap_on_calls_stops_at_a_whole_interaction(tiny_world: MakeWorld, run_
 
 
 def test_a_cap_that_allows_nothing_writes_an_empty_run(tiny_world: MakeWorld) -> None:
-    run = tiny_world(max_calls=13).run(3)
+    """The first agent, in a corner, has two neighbours and makes 2 + 2 * 2 + 2 * 2 = 10 calls."""
+    run = tiny_world(max_calls=9).run(3)
     assert run.interactions() == []
     assert run.rounds == 0
 
@@ -441,6 +442,35 @@ def test_the_scripts_of_two_labels_are_heard(tiny_world: MakeWorld, tmp_path: Pa
     run = tiny_world(model=models, out=tmp_path / "two").run(1)
     assert "".join(i.label[0] for i in run.interactions()) == "gggbgbbbb"
     assert [i.draft for i in run.interactions()] == [f"so say the {i.label}." for i in run.interactions()]
+
+
+def test_any_labels_have_memories_of_their_own(tiny_world: MakeWorld) -> None:
+    """Half kind, a quarter rude, a quarter of a label the scenario does not bring up, which is told of: 5, 2 and 2 of 9."""
+    question = "May I read my sister's diary?"
+    scenario = Scenario(
+        "labels", [question], population={"kind": 0.5, "rude": 0.25, "rud": 0.25},
+        upbringing={"kind": [Upbringing(question, "No, dear.")], "rude": [Upbringing(question, "Who cares.")]},
+    )  # fmt: skip
+    world = tiny_world(scenario)
+    labels = [member.label for member in world.members]
+    assert sorted(labels) == ["kind"] * 5 + ["rud"] * 2 + ["rude"] * 2
+    said = {"kind": (question, "No, dear."), "rude": (question, "Who cares."), "rud": None}
+    run = world.run(1)
+    assert [i.recalled for i in run.interactions()] == [said[label] for label in labels]
+    assert run.manifest["population"] == {"kind": 0.5, "rude": 0.25, "rud": 0.25}
+    assert world.notes == [
+        "agents labelled rud are born without memories; labels the scenario brings up: kind, rude. Did you mean 'rude'?"
+    ]
+
+
+def test_observers_may_speak_through_another_model(tiny_world: MakeWorld) -> None:
+    """Who scores is asked of the observer's model alone; who answers and reviews of the agents'."""
+    agents, watching = ScriptedModel(), ScriptedModel(replies=["6"])
+    run = tiny_world(model=agents, observer=watching).run(1)
+    assert {request.prefix for request in watching.history} == {"Rating:"}
+    assert len(watching.history) == 9 * 4
+    assert {i.after.value("alignment") for i in run.interactions()} == {6.0}
+    assert len(agents.history) == 102 - 36
 
 
 def test_the_social_graph_of_a_world_is_that_of_its_run(tiny_world: MakeWorld) -> None:

@@ -1,4 +1,4 @@
-"""``sandbox ls``, ``sandbox plot`` and ``sandbox report``: what there is, and what it looks like."""
+"""``sandbox ls``, ``sandbox plot``, ``sandbox measure`` and ``sandbox report``: what there is, and how it looks."""
 
 from __future__ import annotations
 
@@ -121,3 +121,32 @@ def report(
         say_json({"report": str(path)})
     else:
         say(str(path))
+
+
+@app.command()
+def measure(
+    run: Annotated[Path, typer.Argument(help="A run.")],
+    by: Annotated[str, typer.Option(help="What is drawn again for the intervals: agent or question.")] = "agent",
+    resamples: Annotated[int, typer.Option(help="How often.", min=1)] = 2000,
+    as_json: Json = False,
+) -> None:
+    """Measure the complete rounds of a run, with bootstrap intervals, and keep that as measures.json in its folder."""
+    from sandbox.measures import write_measures
+    from sandbox.store import open_run
+
+    if by not in ("agent", "question"):
+        raise SettingsError(f"--by {by!r} is not one of agent, question")
+    found = write_measures(open_run(run), by=by, resamples=resamples)
+    if as_json:
+        say_json(found)
+        return
+    title = f"{run}: {found['interactions']} interactions in {found['rounds']} rounds, {found['failed']} failed"
+    measures = {name: value for name, value in found.items() if isinstance(value, dict) and "value" in value}
+    rows = [
+        [name, *(_rounded(m[part]) for part in ("value", "low", "high")), str(m["n"])] for name, m in measures.items()
+    ]
+    table(title, ["measure", "value", "from", "to (95%)", "of"], rows)
+
+
+def _rounded(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -13,68 +13,123 @@ from sandbox.cli.app import Json, Settings, app, figures, parse_settings, say, s
 @app.command()
 def run(
     scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
-    model: Annotated[str, typer.Option(help="What agents speak through.")] = "smollm2",
+    model: Annotated[
+        str,
+        typer.Option(help="What agents speak through: a URI; one a label, good=URI,bad=URI; or shares, URI=0.5,..."),
+    ] = "smollm2",
     observer: Annotated[str | None, typer.Option(help="What observers speak through; by default the same.")] = None,
     rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; by default what suits.")] = None,
     size: Annotated[int, typer.Option(help="Side of the grid.")] = 4,
     rounds: Annotated[int, typer.Option(help="Rounds in all.", min=1)] = 2,
-    population: Annotated[str | None, typer.Option(help="all_good, all_bad, half_half, mixed_half_half.")] = None,
-    neighborhood: Annotated[str | None, typer.Option(help="euclidean, moore or von_neumann.")] = None,
-    radius: Annotated[int | None, typer.Option(help="How far neighbours live, in cells.")] = None,
+    population: Annotated[
+        str | None, typer.Option(help="all_good, all_bad, half_half, mixed_half_half, or shares as good=0.7,bad=0.3.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Name or ./path.py; by default the scenario's.")] = None,
+    neighborhood: Annotated[
+        str | None,
+        typer.Option(
+            help="euclidean, moore, von_neumann; small_world, scale_free, random; or a GraphML or edge-list file."
+        ),
+    ] = None,
+    radius: Annotated[int | None, typer.Option(help="How far neighbours live, in cells or links.")] = None,
     seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/SCENARIO-N.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    in_flight: Annotated[int | None, typer.Option(help="Conversations at once.")] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN@ROUNDS", help="Begin where another run stood after these rounds."),
+    ] = None,
+    in_flight: Annotated[int | None, typer.Option(help="Conversations at once.", min=1)] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Stop before more calls than this, in all.", min=1)] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Stop before more tokens than about this, in all.", min=1)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and run nothing.")] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
     """Simulate a society and keep the record of it."""
     given: dict[str, Any] = dict(parse_settings(settings))
     given |= {k: v for k, v in {"neighborhood": neighborhood, "radius": radius}.items() if v is not None}
+    request: dict[str, Any] = {
+        "model": model, "observer": observer, "rater": rater, "size": size, "population": population,
+        "protocol": protocol, "seed": seed, "branch": branch, **given,
+    }  # fmt: skip
+    if dry_run:
+        _foresee(scenario, rounds=rounds, as_json=as_json, out=out, resume=resume, **request)
+        return
     done = simulate(
         scenario,
         rounds=rounds,
         quiet=as_json,
-        model=model,
-        observer=observer,
-        rater=rater,
-        size=size,
-        population=population,
-        seed=seed,
         out=out or free_name(Path("runs"), Path(scenario.rpartition(":")[2]).stem),
         resume=resume,
         in_flight=in_flight,
-        **given,
+        max_calls=max_calls,
+        max_tokens_total=max_tokens,
+        **request,
     )
     if as_json:
         say_json(done)
-    else:
+        return
+    if done["stopped"]:
+        caps = {"--max-calls": max_calls, "--max-tokens": max_tokens}
+        words = " and ".join(f"{name} {cap}" for name, cap in caps.items() if cap is not None)
         say(
-            f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
-            f"{done['calls']} calls. See it with: sandbox plot {done['run']}"
+            f"stopped by {words} in round {done['rounds'] + 1} of {rounds}; every interaction kept is whole. Go on with "
+            f"--resume --out {done['run']} and a higher cap"
+        )
+    say(
+        f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
+        f"{done['calls']} calls. See it with: sandbox plot {done['run']}"
+    )
+
+
+def _foresee(scenario: str, *, rounds: int, as_json: bool, **settings: Any) -> None:
+    """Print what a run would take."""
+    from sandbox.rehearsal import forecast
+
+    found = forecast(scenario, rounds=rounds, **settings)
+    if as_json:
+        say_json(found.as_dict())
+        return
+    say(
+        f"{scenario}: {found.interactions:,} interactions in {rounds} rounds, about {found.calls:,} calls that read "
+        f"{found.prompt_tokens:,} tokens and write {found.completion_tokens:,} at most. Nothing was run"
+    )
+    if found.failed:
+        say(
+            f"note: {found.failed:.0%} of the interactions failed on the made-up replies of this rehearsal; on real ones "
+            "their protocol may make more calls"
         )
 
 
 def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dict[str, Any]:
-    """Run a world to its end with a progress bar, and sum it up as ``sandbox run --json`` prints it."""
+    """Run a world to its end with a progress bar, and sum it up as ``sandbox run --json`` prints it.
+
+    The measures of the whole run are kept beside its record, in ``measures.json``.
+    """
     from sandbox.manifest import command_line
+    from sandbox.measures import write_measures
     from sandbox.progress import progress
+    from sandbox.store import open_run
     from sandbox.world import World
 
     world = World(scenario, command=command_line(), **settings)
-    if not quiet:
-        for note in world.notes:
-            say(f"note: {note}")
-    start = world.round
-    with progress("society", world.expected_calls(rounds - start), quiet=quiet) as show:
-        world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
-        while world.round < rounds:
-            world.step()
-            if not quiet:
-                say(f"round {world.round} of {rounds}: {figures(world.metrics)}")
-    summary = summarise(world.path)
-    world.close()
-    return summary
+    try:
+        if not quiet:
+            for note in world.notes:
+                say(f"note: {note}")
+        with progress("society", world.expected_calls(rounds - world.round), quiet=quiet) as show:
+            world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
+            while world.round < rounds and world.running:
+                world.step()
+                if not quiet and world.running:
+                    say(f"round {world.round} of {rounds}: {figures(world.metrics)}")
+        write_measures(open_run(world.path))
+    finally:
+        world.close()
+    return summarise(world.path) | {"stopped": world.capped}
 
 
 def summarise(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How fast the society's engine is, row by row, against what it must reach.
 
-    python tests/benchmarks/engine.py [--quick] [--rows cpu,http] [--json FILE] [--profile]
+    python tests/benchmarks/engine.py [--quick] [--rows cpu,http] [--json FILE] [--markdown FILE]... [--profile]
 
 Language models are stubs: in this process, or behind a real HTTP server. See README.md beside this file.
 """
@@ -22,6 +22,23 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from rows import ROWS, Row, child  # noqa: E402
+from tables import markdown, put  # noqa: E402
+
+COLUMNS = ("what", "authors' release", "must reach", "measured", "reached")
+
+
+def cells(found: list[Row]) -> list[list[str]]:
+    """The table's rows."""
+    return [
+        [
+            row.what,
+            row.release,
+            f"{'≥' if row.at_least else '≤'} {row.target:g} {row.unit}",
+            f"{row.measured:.2f}" if row.measured < 10 else f"{row.measured:.0f}",
+            "yes" if row.reached else "NO",
+        ]
+        for row in found
+    ]
 
 
 def show(found: list[Row]) -> None:
@@ -29,14 +46,18 @@ def show(found: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "authors' release", "must reach", "measured", "")
-    for row in found:
-        sign = "≥" if row.at_least else "≤"
-        number = f"{row.measured:.2f}" if row.measured < 10 else f"{row.measured:.0f}"
-        table.add_row(
-            row.what, row.release, f"{sign} {row.target:g} {row.unit}", number, "yes" if row.reached else "NO"
-        )
+    table = Table(*COLUMNS)
+    for row in cells(found):
+        table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def circumstances(load: float) -> str:
+    """On what the numbers were measured, in a sentence."""
+    return (
+        f"Measured on {os.cpu_count()} cores with Python {platform.python_version()}; the machine's load (processes that "
+        f"want a core) was {load:.1f} before the benchmark began."
+    )
 
 
 def main() -> None:
@@ -45,6 +66,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller societies; under a minute")
     parser.add_argument("--rows", default=",".join(ROWS), help=f"some of {', '.join(ROWS)}")
     parser.add_argument("--json", type=Path, help="write the numbers here instead of printing them")
+    parser.add_argument("--markdown", type=Path, action="append", default=[], help="write the table into this file too")
     parser.add_argument("--profile", action="store_true", help="print what the time of these rows is made of")
     parser.add_argument("--child-side", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -55,6 +77,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in ROWS]:
         parser.error(f"no rows {', '.join(unknown)}; there are {', '.join(ROWS)}")
     found: list[Row] = []
+    load = os.getloadavg()[0]
     for name in names:
         profile = cProfile.Profile()
         if given.profile:
@@ -66,8 +89,10 @@ def main() -> None:
             print(f"-- {name}")
             pstats.Stats(profile).sort_stats("tottime").print_stats(30)
     show(found)
+    for file in given.markdown:
+        put(file, "engine", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load)}")
     said = {
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": load},
         "quick": given.quick,
         "rows": [{**asdict(row), "reached": row.reached} for row in found],
     }

@@ -15,8 +15,9 @@ ENGINE = Path(__file__).parent / "engine.py"
 def test_it_measures_and_writes_what_it_found(tmp_path: Path) -> None:
     """Each of 100 agents makes 14 calls an interaction: a draft, four ratings with their reasons, a revision, and an
     observer's two ratings of both answers."""
-    out = tmp_path / "found.json"
-    command = [sys.executable, str(ENGINE), "--quick", "--rows", "cpu", "--json", str(out)]
+    out, page = tmp_path / "found.json", tmp_path / "page.md"
+    page.write_text("# Before\n<!-- engine -->\nold\n<!-- /engine -->\nAfter\n", encoding="utf-8")
+    command = [sys.executable, str(ENGINE), "--quick", "--rows", "cpu", "--json", str(out), "--markdown", str(page)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "engine CPU per interaction" in ended.stdout
     said = json.loads(out.read_text(encoding="utf-8"))
@@ -26,6 +27,11 @@ def test_it_measures_and_writes_what_it_found(tmp_path: Path) -> None:
     assert row["details"]["calls_each"] == 14
     assert row["measured"] > 0
     assert row["reached"] == (row["measured"] <= 1.0)
+    before, _, head, rule, line, _, how, after, *_ = page.read_text(encoding="utf-8").split("\n")
+    assert (before, rule, after) == ("# Before", "| --- | --- | --- | --- | --- |", "<!-- /engine -->")
+    assert head == "| what | authors' release | must reach | measured | reached |"
+    assert line.endswith(f" | {row['measured']:.2f} | {'yes' if row['reached'] else 'NO'} |")
+    assert how.startswith(f"Measured on {said['machine']['cores']} cores with Python ")
 
 
 def test_a_row_that_is_not_there_is_refused() -> None:

@@ -84,8 +84,7 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
         "q.txt",
         "--out",
         "evaluation",
-        "--set",
-        "max_tokens=6",
+        *settings(["max_tokens=6", "embedder=hashing"]),
         "--json",
     )
     result = json.loads(said.stdout)

@@ -1,0 +1,68 @@
+"""Mesa's own conventions: keywords in the constructor, ``step``, ``running``, and ``mesa.batch_run``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import mesa
+import pytest
+
+from sandbox.errors import ScenarioError
+from sandbox.world import World
+
+
+def test_batch_run_runs_every_combination(tmp_path: Path) -> None:
+    """Two populations of two seeds. Mesa's runner takes ``max_steps + 1`` steps, and gives a row a step here."""
+    rows = mesa.batch_run(
+        World,
+        parameters={
+            "scenario": "value_alignment", "model": "scripted:", "embedder": "hashing", "size": 2, "reviewers": 1,
+            "population": ["all_good", "all_bad"], "seed": [0, 1],
+        },
+        max_steps=1, data_collection_period=1, display_progress=False,
+    )  # fmt: skip
+    assert len(rows) == 2 * 2 * 2
+    assert {(row["population"], row["seed"], row["Step"]) for row in rows} == {
+        (p, s, n) for p in ("all_good", "all_bad") for s in (0, 1) for n in (0, 1)
+    }
+    for row in rows:
+        world = World("value_alignment", model="scripted:", embedder="hashing", size=2, reviewers=1,
+                      population=row["population"], seed=row["seed"])  # fmt: skip
+        expected = world.run(2).metrics()[row["Step"]]
+        assert {name: row[name] for name in expected} == expected
+        world.close()
+
+
+def test_a_run_that_a_cap_stopped_ends_a_batch(tmp_path: Path) -> None:
+    """``running`` is False after the cap: Mesa's runner takes what is complete instead of going round for ever."""
+    rows = mesa.batch_run(
+        World,
+        parameters={
+            "model": "scripted:", "embedder": "hashing", "size": 2, "reviewers": 1, "max_calls": 50,
+        },
+        max_steps=1000, display_progress=False,
+    )  # fmt: skip
+    # 4 agents make 2 + 4 + 2 = 8 calls each: one round is 32.
+    assert [row["Step"] for row in rows] == [0]
+    assert rows[0]["interactions"] == 4
+
+
+def test_every_setting_is_a_keyword() -> None:
+    kinds = {p.kind for name, p in inspect.signature(World).parameters.items() if name not in ("scenario", "settings")}
+    assert kinds == {inspect.Parameter.KEYWORD_ONLY}
+    assert issubclass(World, mesa.Model)
+
+
+def test_mesas_own_things_work(tiny_world: Callable[..., World]) -> None:
+    """Agents are in ``world.agents``, in cells of the space, and ``run_model``-like loops end when ``running`` does."""
+    world = tiny_world()
+    assert len(world.agents) == 9
+    assert {agent.cell.coordinate for agent in world.agents} == {(r, c) for r in range(3) for c in range(3)}
+    assert len(world.agents.select(lambda agent: agent.label == "good")) == 4
+    world.step()
+    assert world.steps == 1
+    assert world.running
+    with pytest.raises(ScenarioError):
+        World("value_alignment", model="scripted:", size=1)
