@@ -66,13 +66,36 @@ class DPO(FineTuning):
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
         """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        from accelerate.utils import gather_object
         from trl import DPOConfig, DPOTrainer
 
+        from trainers.answers import likelihoods, looking_on
+        from trainers.encoding import questions_of
         from trainers.watching import Watched
+
+        pad = policy.tokenizer.pad_token_id
 
         class Trainer(Watched, DPOTrainer):
             def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
                 # TRL has no other way to be given ids; the columns are those it makes itself.
+                return dataset
+
+            def _precompute_ref_logps(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+                # The model has not learnt yet, so it is its own reference. TRL's way needs a file that all
+                # processes share, and computes the head on prompts too.
+                share = self.accelerator
+                mine = list(range(share.process_index, len(dataset), share.num_processes))
+                questions = questions_of(dataset.select(mine))
+                lengths = [[len(answer) for answer in answers] for _, answers in questions]
+                with looking_on(self.model):
+                    nll = likelihoods(self.model, questions, pad).view(-1, 2)  # [rows, chosen and rejected]
+                sums = [
+                    [-n * length for n, length in zip(*of, strict=True)]
+                    for of in zip(nll.tolist(), lengths, strict=True)
+                ]
+                known = dict(gather_object(list(zip(mine, sums, strict=True))))
+                for side, name in enumerate(("ref_chosen_logps", "ref_rejected_logps")):
+                    dataset = dataset.add_column(name, [known[row][side] for row in range(len(dataset))])
                 return dataset
 
         # With adapters the reference is the model without them; else it is a copy of what training begins with.
