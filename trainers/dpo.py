@@ -23,26 +23,33 @@ class DPOSettings(TrainingSettings):
 
     Attributes:
         beta: How dearly distance from the reference is paid; higher stays nearer.
-        loss: ``sigmoid`` is DPO (arXiv:2305.18290), ``ipo`` arXiv:2310.12036, ``hinge`` SLiC
-            (arXiv:2305.10425).
-        label_smoothing: Share of preferences taken to be the wrong way round, below 0.5.
+        loss: ``sigmoid`` is DPO (arXiv:2305.18290), ``robust`` allows for preferences that are the wrong way round
+            (arXiv:2403.00409), ``ipo`` is arXiv:2310.12036, ``hinge`` SLiC (arXiv:2305.10425).
+        label_smoothing: For ``robust``: the share of preferences that are the wrong way round, below 0.5.
         precompute_reference: Ask the reference once for each row before training instead of in every step; None does
             so where rows are seen more than once, which is faster then.
     """
 
     beta: float = 0.1
-    loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
+    loss: Literal["sigmoid", "robust", "ipo", "hinge"] = "sigmoid"
     label_smoothing: float = 0.0
     precompute_reference: bool | None = None
 
     def faults(self) -> list[str]:
         """What cannot be used, one line each."""
+        # TRL takes it with every loss and uses it with some.
+        idle = (
+            [f"label_smoothing={self.label_smoothing} has no effect with loss={self.loss}; use loss=robust"]
+            if self.label_smoothing and self.loss != "robust"
+            else []
+        )
         return [
             *super().faults(),
             *self.below(0, "beta", exclusive=True),
             *self.below(0, "label_smoothing"),
             *self.above(0.5, "label_smoothing"),
-            *self.unknown("loss", "sigmoid", "ipo", "hinge"),
+            *self.unknown("loss", "sigmoid", "robust", "ipo", "hinge"),
+            *idle,
         ]
 
 
@@ -98,9 +105,11 @@ class DPO(FineTuning):
                     dataset = dataset.add_column(name, [known[row][side] for row in range(len(dataset))])
                 return dataset
 
-        # With adapters the reference is the model without them; else it is a copy of what training begins with.
-        reference = None if policy.settings.lora else copy.deepcopy(policy.model).eval().requires_grad_(False)
         s = self.settings
+        precomputes = self._precomputes(len(encoded))
+        # With adapters the reference is the model without them; else it is a copy of what training begins with.
+        copied = not s.lora and not precomputes
+        reference = copy.deepcopy(policy.model).eval().requires_grad_(False) if copied else None
         return Trainer(
             model=policy.model,
             ref_model=reference,
@@ -110,7 +119,7 @@ class DPO(FineTuning):
                 beta=s.beta,
                 loss_type=[s.loss],
                 label_smoothing=s.label_smoothing,
-                precompute_ref_log_probs=self._precomputes(len(encoded)),
+                precompute_ref_log_probs=precomputes,
             ),
             train_dataset=encoded,
             processing_class=policy.tokenizer,
