@@ -110,6 +110,12 @@ class HeldOut(TrainerCallback):
         """``heldout_accuracy`` and ``heldout_margin`` (nats per token), where they were measured."""
         return self._found.get(step, {})
 
+    def margins(self) -> Tensor:
+        """How much likelier each better answer is than the worse one now, in nats per token. Shape [pairs]."""
+        with looking_on(self._model):
+            nll = likelihoods(self._model, self._pairs, self._pad).view(-1, 2)  # [pairs, better and worse]
+        return nll[:, 1] - nll[:, 0]
+
     def restore(self) -> None:
         """Give the model its best weights back."""
         with torch.no_grad():
@@ -129,9 +135,7 @@ class HeldOut(TrainerCallback):
         self._since, self._best = known["since"], known["best"]
 
     def _measure(self, state: Any, control: Any) -> None:
-        with looking_on(self._model):
-            nll = likelihoods(self._model, self._pairs, self._pad).view(-1, 2)  # [pairs, better and worse]
-        margin = nll[:, 1] - nll[:, 0]
+        margin = self.margins()
         accuracy = float((margin > 0).double().mean())
         self._found[state.global_step] = {"heldout_accuracy": accuracy, "heldout_margin": float(margin.mean())}
         control.should_log = True
