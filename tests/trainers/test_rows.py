@@ -136,8 +136,9 @@ def test_runs_and_files_together(run, tmp_path):
 
 def test_rows_from_refuses_what_it_cannot_use(run, tmp_path):
     pairs = write_rows(trainers.preference_rows(run), tmp_path / "pairs.jsonl")
-    with pytest.raises(DataFileError, match="holds preferences rows, which cannot be made into ranked"):
-        rows_from(pairs, "ranked")
+    good = write_rows(trainers.demonstration_rows(run), tmp_path / "good.jsonl")
+    with pytest.raises(DataFileError, match="holds demonstrations rows, which cannot be made into ranked"):
+        rows_from(good, "ranked")
     with pytest.raises(SettingsError, match="holds preferences rows already"):
         rows_from(pairs, "preferences", min_gap=1.0)
     with pytest.raises(SettingsError, match=r"no rows of kind 'prefs'. Did you mean 'preferences'\?"):
@@ -160,3 +161,80 @@ def test_the_released_layout(make_run, interaction, tmp_path):
         }
     ]
     assert rows_from(file, "ranked")[:] == trainers.ranked_rows(run)[:]
+
+
+def test_conversations_that_too_few_neighbours_rated_are_left_out(make_run, interaction):
+    """Three spoke and two of them gave a rating; of the other conversation's two one did."""
+    run = make_run(
+        interaction("heard", "bad", "good", 2.0, 6.0, feedback=[(2.0, "a"), (3.0, "b"), (None, "c")]),
+        interaction("unheard", "bad", "good", 2.0, 6.0, feedback=[(2.0, "a"), (None, "b")]),
+    )
+    rows = trainers.ranked_rows(run, parts=["imitation"], min_raters=2)
+    assert rows["question"] == ["heard"]
+    assert trainers.row_statistics(rows)["left_out"] == {"interactions with too few raters": 1}
+
+
+def test_only_what_some_language_models_said(tmp_path, interaction):
+    """By kind, by URI; the agents' table says who spoke through what."""
+    from sandbox import open_run
+    from sandbox.store import RunWriter
+
+    writer = RunWriter(tmp_path / "run", {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}})
+    said = [interaction(question, "bad", "good", 2.0, 6.0) for question in ("local", "served", "other")]
+    models = ["hf:smollm2", "openai:gpt-4o-mini", "hf:models/x"]
+    writer.add_agents([(it.agent, "n", "good", 0, i) for i, it in enumerate(said)], models)
+    for it in said:
+        writer.commit(it)
+    writer.close()
+    run = open_run(tmp_path / "run")
+
+    def asked(*wanted):
+        return trainers.ranked_rows(run, models=wanted)["question"]
+
+    assert asked("hf") == ["local", "other"]
+    assert asked("hf:models/x", "openai") == ["served", "other"]
+    assert asked() == ["local", "served", "other"]
+    left_out = trainers.row_statistics(rows_from(run, "ranked", models="openai"))["left_out"]
+    assert left_out["interactions of other language models"] == 2
+
+
+def test_preferences_become_any_other_kind(tmp_path):
+    """Without a gap the answers stand half the range apart around the middle: 5.5 and 2.5 on 1..7."""
+    file = tmp_path / "pairs.jsonl"
+    file.write_text('{"prompt": "Q", "chosen": "good", "rejected": "bad"}\n')
+    ranked = rows_from(file, "ranked")
+    assert ranked[0] == {
+        "prompt": user("Q"), "completions": ["good", "bad"], "ratings": [5.5, 2.5], "part": "imitation", "question": "Q",
+        "scale": 7.0,
+    }  # fmt: skip
+    assert [(r["completion"], r["label"]) for r in rows_from(file, "unpaired")] == [
+        (assistant("good"), True),
+        (assistant("bad"), False),
+    ]
+    assert rows_from(file, "demonstrations")["completion"] == [assistant("good")]
+    assert rows_from(file, "prompts")["prompt"] == [user("Q")]
+
+
+def test_preferences_of_a_record_are_grouped_by_their_better_answer(make_run, interaction, tmp_path):
+    """Ratings 6, 5 and 2: gaps 1 and 4 of one group. Around the middle 4: 6, 5 and 2. Gaps survive the way back."""
+    run = make_run(interaction("Q", "a", "b", 2.0, 6.0), interaction("Q", "c", "a", 5.0, 2.0))
+    pairs = trainers.preference_rows(run)
+    ranked = rows_from(write_rows(pairs, tmp_path / "pairs.jsonl"), "ranked")
+    assert (ranked["completions"], ranked["ratings"]) == ([["b", "c", "a"]], [[6.0, 5.0, 2.0]])
+    assert rows_from(ranked, "preferences")["gap"] == pairs["gap"]
+
+
+def test_rows_in_memory_are_taken_as_files_are():
+    from datasets import Dataset
+
+    rows = Dataset.from_list([{"prompt": "Q", "chosen": "good", "rejected": "bad"}])
+    assert rows_from(rows, "preferences")[0]["chosen"] == assistant("good")
+    with pytest.raises(DataFileError, match="what was given holds prompts rows, which cannot be made into ranked"):
+        rows_from(Dataset.from_list([{"prompt": "Q"}]), "ranked")
+
+
+def test_the_released_layout_survives_there_and_back(make_run, interaction, tmp_path):
+    run = make_run(interaction("Q", "bad", "good", 2.0, 5.5), interaction("P", "x", "y", 1.0, 7.0))
+    first = write_rows(trainers.ranked_rows(run), tmp_path / "first.json")
+    second = write_rows(rows_from(first, "ranked"), tmp_path / "second.json")
+    assert first.read_text(encoding="utf-8") == second.read_text(encoding="utf-8")

@@ -1,0 +1,111 @@
+"""Learning from one's own answers as a rater of the society rates them, on a tiny random model."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.errors import SettingsError, TrainingDataError
+from sandbox.records import Rating
+from trainers import load_trainer
+from trainers.grpo import GRPOSettings, Reward
+from trainers.row_format import make_rows
+
+FAST = {"embedder": "hashing", "answers": 4, "max_tokens": 6, "batch_size": 2, "progress": False, "device": "cpu"}
+
+
+def prompts(*parts):
+    return make_rows(
+        "prompts",
+        [
+            {"prompt": [{"role": "user", "content": f"Question {n}?"}], "part": part, "question": f"Q{n}", "scale": 7.0}
+            for n, part in enumerate(parts)
+        ],
+    )
+
+
+class Counting:
+    """A rater that likes long answers; it stands in for a rater of the society."""
+
+    name = "counting"
+
+    def __init__(self, fails=()):
+        self.asked, self.fails = [], fails
+
+    def rate(self, items, *, rater_of):
+        self.asked += items
+        return [
+            Rating(None, raw="unreadable") if answer in self.fails else Rating(1.0 + min(6, len(answer) % 7))
+            for _, answer in items
+        ]
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    made = Counting()
+    monkeypatch.setattr("sandbox.raters.load_rater", lambda spec, embedder: made)
+    return made
+
+
+def test_it_learns_from_ratings_of_its_own_answers(counting, tiny_lm_path, tmp_path):
+    trained = load_trainer("grpo", max_steps=3, learning_rate=5e-3, **FAST).train(
+        prompts("imitation", "imitation"), base=f"hf:{tiny_lm_path}", out=tmp_path / "m"
+    )
+    # Two questions with four answers each, three times, on two dimensions.
+    assert len(counting.asked) <= 2 * 4 * 3 * 2
+    assert {question for question, _ in counting.asked} == {"Q0", "Q1"}
+    for record in trained.history:
+        assert 1 <= record["reward"] <= 7
+        assert 1 <= record["answer_tokens"] <= 6
+        assert {"loss", "kl", "tokens_per_s"} <= set(record)
+        assert not {"reward_margin", "preference_accuracy"} & set(record)
+    assert trained.history[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert trained.history[-1]["kl"] > 0
+
+
+def test_the_same_seed_gives_the_same_answers(counting, tiny_lm_path, tmp_path):
+    heard = []
+    for out in ("a", "b"):
+        counting.asked.clear()
+        load_trainer("grpo", max_steps=2, **FAST).train(
+            prompts("imitation", "imitation"), base=f"hf:{tiny_lm_path}", out=tmp_path / out
+        )
+        heard.append(list(counting.asked))
+    assert heard[0] == heard[1]
+
+
+def test_what_cannot_be_rated_teaches_nothing_and_silence_is_rated_lowest(counting):
+    """Group A: 'four' is rated 5 and 'x' 2; the unreadable one gets their mean 3.5. Group B: nothing said is 1."""
+    counting.fails = ("unreadable",)
+    reward = Reward(GRPOSettings(embedder="hashing", max_tokens=9))
+    found = reward(
+        ["A", "A", "A", "B"],
+        ["four", "unreadable", "x", " "],
+        question=["qa", "qa", "qa", "qb"],
+        completion_ids=[[1], [1], [1], [1]],
+    )
+    assert found == [5.0, 3.5, 2.0, 1.0]
+
+
+def test_an_answer_that_was_cut_off_loses_its_last_sentence(counting):
+    reward = Reward(GRPOSettings(embedder="hashing", max_tokens=3))
+    reward(["A", "A"], ["Talk. And th", "Talk. And th"], question=["q", "q"], completion_ids=[[1, 2, 3], [1, 2]])
+    assert {answer for _, answer in counting.asked} == {"Talk.", "Talk. And th"}
+
+
+def test_requests_to_comment_are_left_out(tiny_lm_path, tmp_path):
+    made = load_trainer("grpo", **FAST)
+    with pytest.raises(TrainingDataError) as error:
+        made.train(prompts("self_critic", "realignment"), base=f"hf:{tiny_lm_path}", out=tmp_path / "m")
+    assert str(error.value) == (
+        "trainer 'grpo' was given no prompts that ask a question: all rows are of the parts self_critic, realignment. "
+        "Make them with: sandbox dataset RUN --kind prompts --out FILE"
+    )
+
+
+def test_who_rates_and_for_what_must_be_there():
+    with pytest.raises(SettingsError, match=r"rates no 'alingment'. Did you mean 'alignment'\? Dimensions: alignment"):
+        Reward(GRPOSettings(embedder="hashing", dimension="alingment"))
+    with pytest.raises(SettingsError, match="rater=lm asks a language model; say which with --set observer=URI"):
+        Reward(GRPOSettings(rater="lm"))
+    with pytest.raises(SettingsError, match="answers=1 must be a whole number of at least 2"):
+        load_trainer("grpo", answers=1)
