@@ -7,7 +7,8 @@ neither.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,54 @@ from trainers.losses import sequence_nll
 
 # Rows of logits that exist at one time.
 CHUNK = 256
+
+# Ids of a prompt, and of each answer to it.
+Question: TypeAlias = tuple[Sequence[int], Sequence[Sequence[int]]]
+
+
+class Scorer:
+    """Gives the likelihoods of answers by a causal language model.
+
+    Args:
+        model: Of transformers, without what PEFT or DDP wrap around it; see :func:`bare`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._forward = model.forward
+        self._plain_head = _has_plain_head(model)
+
+    def __call__(
+        self, *args: Any, answer_positions: Tensor, answer_targets: Tensor, answer_owner: Tensor, n_answers: int,
+        **kwargs: Any,
+    ) -> Tensor:  # fmt: skip
+        """Mean negative log-likelihoods, see :func:`add_answer_nll`. Shape [n_answers]."""
+        mask = kwargs.get("attention_mask")
+        if mask is not None and mask.dtype == torch.bool:
+            # Attention that is not fused adds the mask to its scores.
+            lowest = torch.finfo(self.model.dtype).min
+            kwargs["attention_mask"] = torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, lowest)
+        # PEFT names every argument it knows, also those that only the whole model takes.
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        if self._plain_head:
+            hidden = self._hidden(answer_positions, *args, **kwargs)
+            nll = token_nll(hidden, self.model.get_output_embeddings(), answer_targets)
+        else:
+            logits = self.logits(answer_positions, *args, **kwargs)
+            nll = F.cross_entropy(logits.float(), answer_targets, reduction="none")
+        return sequence_nll(nll, answer_owner, n_answers)
+
+    def logits(self, positions: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Logits at some places of the flattened batch. Shape [positions, vocabulary]."""
+        if self._plain_head:
+            head = self.model.get_output_embeddings()
+            hidden = self._hidden(positions, *args, **kwargs)
+            return head(hidden.to(head.weight.dtype))
+        return self._forward(*args, **kwargs | {"use_cache": False}).logits.flatten(0, 1)[positions]
+
+    def _hidden(self, positions: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        found = self.model.base_model(*args, **kwargs | {"use_cache": False})
+        return found.last_hidden_state.flatten(0, 1)[positions]
 
 
 def add_answer_nll(model: Any) -> None:
@@ -35,35 +84,52 @@ def add_answer_nll(model: Any) -> None:
         model: A causal language model of transformers.
     """
     original = model.forward
-    plain_head = _has_plain_head(model)
+    score = Scorer(model)
 
     @functools.wraps(original)
-    def forward(
-        *args: Any,
-        answer_positions: Tensor | None = None,
-        answer_targets: Tensor | None = None,
-        answer_owner: Tensor | None = None,
-        n_answers: int = 0,
-        **kwargs: Any,
-    ) -> Any:
-        if answer_positions is None or answer_targets is None or answer_owner is None:
-            return original(*args, **kwargs)
-        mask = kwargs.get("attention_mask")
-        if mask is not None and mask.dtype == torch.bool:
-            # Attention that is not fused adds the mask to its scores.
-            lowest = torch.finfo(model.dtype).min
-            kwargs["attention_mask"] = torch.zeros_like(mask, dtype=model.dtype).masked_fill(~mask, lowest)
-        # PEFT names every argument it knows, also those that only the whole model takes.
-        kwargs = {name: value for name, value in kwargs.items() if value is not None} | {"use_cache": False}
-        if plain_head:
-            hidden = model.base_model(*args, **kwargs).last_hidden_state.flatten(0, 1)[answer_positions]
-            nll = token_nll(hidden, model.get_output_embeddings(), answer_targets)
-        else:
-            logits = original(*args, **kwargs).logits.flatten(0, 1)[answer_positions]
-            nll = F.cross_entropy(logits.float(), answer_targets, reduction="none")
-        return sequence_nll(nll, answer_owner, n_answers)
+    def forward(*args: Any, answer_positions: Tensor | None = None, **kwargs: Any) -> Any:
+        if answer_positions is None:
+            answers = ("answer_targets", "answer_owner", "n_answers")
+            return original(*args, **{name: value for name, value in kwargs.items() if name not in answers})
+        return score(*args, answer_positions=answer_positions, **kwargs)
 
     model.forward = forward
+
+
+def bare(model: Any) -> Any:
+    """A model without what PEFT wraps around it; its adapters stay, inside its layers."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def likelihoods(model: Any, questions: Sequence[Question], pad: int, *, batch_tokens: int = 2048) -> Tensor:
+    """How likely a model finds answers; without gradients.
+
+    Args:
+        model: A causal language model of transformers, wrapped by PEFT or not.
+        questions: Ids of prompts and of their answers.
+        pad: Id that fills batches up.
+        batch_tokens: Tokens in a batch, about.
+
+    Returns:
+        Mean negative log-likelihood per token, in nats, of every answer, question by question. Shape [answers].
+    """
+    score = Scorer(bare(model))
+    lengths = [len(prompt) + sum(map(len, answers)) for prompt, answers in questions]
+    longest = max((len(p) + len(a) for p, answers in questions for a in answers), default=0)
+    lay_out = Collator(pad=pad, shared=can_share_prompts(score.model, longest, score))
+    order = sorted(range(len(questions)), key=lambda number: -lengths[number])
+    found: dict[int, Tensor] = {}
+    while order:
+        n = max(1, batch_tokens // lengths[order[0]])
+        batch, order = order[:n], order[n:]
+        asked = [
+            {"prompt_ids": p, "answer_ids": answers, "ratings": [1.0] * len(answers), "scale": 1.0}
+            for p, answers in (questions[number] for number in batch)
+        ]
+        with torch.no_grad():
+            nll = score(**_on_device(lay_out(asked)["model"], score.model)).cpu()
+        found |= zip(batch, nll.split([len(questions[number][1]) for number in batch]), strict=True)
+    return torch.cat([found[number] for number in range(len(questions))])
 
 
 def token_nll(hidden: Tensor, head: Any, targets: Tensor, chunk: int = CHUNK) -> Tensor:
@@ -78,6 +144,9 @@ def token_nll(hidden: Tensor, head: Any, targets: Tensor, chunk: int = CHUNK) ->
     Returns:
         Shape [tokens].
     """
+    if not torch.is_grad_enabled():
+        parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
+        return torch.cat([F.cross_entropy(head(h).float(), t, reduction="none") for h, t in parts])
     if isinstance(head, nn.Linear) and not any(p.requires_grad for p in head.parameters()):
         return _FrozenHeadNLL.apply(hidden, head.weight, head.bias, targets, chunk)
 
@@ -126,15 +195,16 @@ def _has_plain_head(model: Any) -> bool:
     return _near(ours, theirs, 1e-3)
 
 
-def can_share_prompts(model: Any, max_length: int) -> bool:
-    """Whether a patched model gives the same likelihoods in the shared layout as in the separate one.
+def can_share_prompts(model: Any, max_length: int, score: Callable[..., Tensor] | None = None) -> bool:
+    """Whether a model gives the same likelihoods in the shared layout as in the separate one.
 
     Models that read in order (state-space models) or that place tokens by their column do not; nor do those that see
     a window only, if an answer could reach beyond it.
 
     Args:
-        model: Patched by :func:`add_answer_nll`.
+        model: Patched by :func:`add_answer_nll`, unless ``score`` is given.
         max_length: Tokens of a prompt with one answer at most.
+        score: Gives likelihoods by it.
     """
     config = model.config.get_text_config()
     windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
@@ -144,16 +214,19 @@ def can_share_prompts(model: Any, max_length: int) -> bool:
     found = []
     for shared in (False, True):
         inputs = Collator(pad=0, shared=shared)([question])["model"]
-        on_device = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in inputs.items()}
         try:
             with torch.no_grad():
-                found.append(model(**on_device))
+                found.append((score or model)(**_on_device(inputs, model)))
         except (TypeError, ValueError, RuntimeError):
             if not shared:
                 raise
             return False  # its attention takes no mask of this shape
     # Half precision rounds the two differently; a real difference is far larger.
     return _near(found[1], found[0], 1e-3 if model.dtype == torch.float32 else 0.05)
+
+
+def _on_device(inputs: dict[str, Any], model: Any) -> dict[str, Any]:
+    return {name: v.to(model.device) if isinstance(v, Tensor) else v for name, v in inputs.items()}
 
 
 def _near(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:

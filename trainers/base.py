@@ -51,7 +51,7 @@ class TrainedModel:
     Attributes:
         uri: What agents speak through it by, as ``hf:models/first``.
         path: The folder: adapter or weights, tokenizer, ``training.json``.
-        metrics: Means over the last epoch, such as ``loss``, ``margin`` and ``accuracy``.
+        metrics: Means over the last epoch, in the words of :mod:`trainers.watching`: ``loss``, ``reward_margin`` ...
         history: One record for each logged step: ``step``, ``epoch``, ``loss`` and more.
     """
 
@@ -113,14 +113,26 @@ class TrainingSettings:
         lora_alpha: Their scale, as alpha / r.
         lora_dropout: Dropout before them.
         merge: Save the adapters merged into full weights instead of beside the base model.
+        quantize: Load the base's weights in ``4bit`` or ``8bit`` and train adapters on them (QLoRA); needs the package
+            bitsandbytes and a platform that it supports.
         dtype: ``float32``, or ``bfloat16`` for mixed precision.
         gradient_checkpointing: Recompute activations to save memory.
         device: ``auto`` takes an accelerator where there is one; or ``cpu``.
         threads: Threads of the CPU; None leaves them as they are.
         seed: Keys everything random.
         logging_steps: Steps between two records of the history.
+        measure_kl: Measure now and then how far the model has moved from its base (``kl``).
+        save_steps: Steps between two checkpoints, from which a training that was killed goes on; None makes none.
+        heldout_share: Share of the questions that is held out of the rows, to stop early by.
+        heldout: A file of preferences or ranked rows to stop early by instead.
+        patience: Stop after so many measurements of the held-out preference accuracy that bring nothing better; the
+            best weights are kept.
+        eval_steps: Steps between two such measurements; None measures after every epoch.
         report_to: Trackers of transformers, as ``tensorboard`` or ``wandb``.
         progress: Show progress on standard error.
+        fsdp: Shard the model over accelerators: passed on to ``transformers.TrainingArguments``, as ``full_shard``.
+            Not tried on accelerators by this project.
+        fsdp_config: A JSON file of its settings, passed on likewise.
 
     Raises:
         SettingsError: names every setting that cannot be used.
@@ -141,14 +153,23 @@ class TrainingSettings:
     lora_alpha: int = 32
     lora_dropout: float = 0.0
     merge: bool = False
+    quantize: Literal["none", "4bit", "8bit"] = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
     device: Literal["auto", "cpu"] = "auto"
     threads: int | None = None
     seed: int = 0
     logging_steps: int = 1
+    measure_kl: bool = True
+    save_steps: int | None = None
+    heldout_share: float = 0.0
+    heldout: str | None = None
+    patience: int = 3
+    eval_steps: int | None = None
     report_to: tuple[str, ...] = ()
     progress: bool = True
+    fsdp: str | None = None
+    fsdp_config: str | None = None
 
     def __post_init__(self) -> None:
         faults = self.faults()
@@ -168,13 +189,41 @@ class TrainingSettings:
             *self.below(0, "epochs", "learning_rate", "max_grad_norm", exclusive=True),
             *self.below(1, "max_steps", "batch_size", "gradient_accumulation", whole=True),
             *self.below(1, "lora_r", "lora_alpha", "threads", "logging_steps", whole=True),
+            *self.below(1, "save_steps", "patience", "eval_steps", whole=True),
             *self.below(8, "max_length", whole=True),
             *self.below(0, "seed", whole=True),
-            *self.below(0, "warmup_ratio", "weight_decay", "lora_dropout"),
-            *self.above(1, "warmup_ratio", "lora_dropout"),
+            *self.below(0, "warmup_ratio", "weight_decay", "lora_dropout", "heldout_share"),
+            *self.above(1, "warmup_ratio", "lora_dropout", "heldout_share"),
             *self.unknown("schedule", "cosine", "linear", "constant", "constant_with_warmup"),
             *self.unknown("dtype", "float32", "bfloat16"),
             *self.unknown("device", "auto", "cpu"),
+            *self.unknown("quantize", "none", "4bit", "8bit"),
+            *self._contradictions(),
+        ]
+
+    def _contradictions(self) -> list[str]:
+        """Settings that cannot be had together."""
+        return [
+            words
+            for wrong, words in (
+                (
+                    self.heldout is not None and self.heldout_share,
+                    "heldout and heldout_share both say what is held out; give one of them",
+                ),
+                (
+                    self.quantize != "none" and not self.lora,
+                    f"quantize={self.quantize!r} trains adapters on frozen weights; it needs lora=true",
+                ),
+                (
+                    self.quantize != "none" and self.merge,
+                    f"quantize={self.quantize!r} leaves nothing that adapters could be merged into; use merge=false",
+                ),
+                (
+                    self.fsdp_config is not None and not self.fsdp,
+                    "fsdp_config has no effect without fsdp, as full_shard",
+                ),
+            )
+            if wrong
         ]
 
     def below(self, least: float, *names: str, exclusive: bool = False, whole: bool = False) -> list[str]:

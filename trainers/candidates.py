@@ -8,7 +8,7 @@ out and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -68,19 +68,27 @@ class Group:
 LeftOut: TypeAlias = "Counter[str]"
 
 
-def collect(runs: Sequence[Run], parts: Sequence[str]) -> tuple[list[Group], LeftOut]:
+def collect(
+    runs: Sequence[Run], parts: Sequence[str], *, min_raters: int = 0, models: Sequence[str] = ()
+) -> tuple[list[Group], LeftOut]:
     """Group the candidates of runs by prompt.
 
     Args:
         runs: What to read; ratings are on each run's first dimension.
         parts: Which of ``PARTS`` to make.
+        min_raters: The least number of neighbours who must have rated a draft.
+        models: URIs or kinds of the language models whose agents are listened to; empty for all.
 
     Returns:
         Groups in the order of ``parts`` and, within a part, of the record; and what was left out.
     """
     left_out: LeftOut = Counter()
     found: dict[tuple[str, str, float], tuple[str, list[Candidate]]] = {}
-    records = [(run.dimensions[0], run.scale, it) for run in runs for it in _finished(run, left_out)]
+    records = [
+        (run.dimensions[0], run.scale, it)
+        for run in runs
+        for it in _wanted(run, _finished(run, left_out), min_raters, models, left_out)
+    ]
     for part in parts:
         for dimension, scale, it in records:
             prompt, candidates = _MAKERS[part](it, dimension, scale, left_out)
@@ -97,6 +105,21 @@ def _finished(run: Run, left_out: LeftOut) -> Iterator[Interaction]:
     for it in run.interactions():
         if it.error is not None or not (it.draft or "").strip():
             left_out["interactions that failed"] += 1
+        else:
+            yield it
+
+
+def _wanted(
+    run: Run, done: Iterable[Interaction], min_raters: int, models: Sequence[str], left_out: LeftOut
+) -> Iterator[Interaction]:
+    agents = run.agents()
+    speaks = dict(zip(agents["agent"], agents["model"], strict=True))
+    for it in done:
+        uri = str(speaks.get(it.agent) or "")
+        if models and not {uri, uri.partition(":")[0]} & set(models):
+            left_out["interactions of other language models"] += 1
+        elif sum(said.rating.value is not None for said in it.feedback) < min_raters:
+            left_out["interactions with too few raters"] += 1
         else:
             yield it
 

@@ -1,41 +1,40 @@
-"""The loop of stable alignment: transformers' trainer with our loss and our measures."""
+"""The loop of trainers on ranked rows: transformers' trainer with a loss over a question's answers, and our measures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Trainer
 
-from trainers.losses import stable_alignment_losses
-from trainers.watching import StopsWhenDiverged
+from trainers.watching import Watched
 
-_SUMS = ("questions", "nll_best", "others", "margin", "pairs", "right", "tokens")
+_SUMS = ("questions", "nll_best", "others", "margin", "pairs", "right")
 
 
-class ContrastiveTrainer(StopsWhenDiverged, Trainer):
+class ContrastiveTrainer(Watched, Trainer):
     """Learns from batches of questions with several rated answers, as :class:`trainers.batches.Collator` lays out.
 
-    Logs beside the loss: ``nll_best`` (nats per token of the best-rated answers), ``margin`` (how much less
-    likely the others are than the best, in nats per token), ``accuracy`` (share of pairs in which the
-    better-rated answer is the likelier one) and ``num_tokens`` (read so far).
+    Logs beside the loss: ``nll_best`` (nats per token of the best-rated answers), ``reward_margin`` (how much less
+    likely the others are than the best, in nats per token) and ``preference_accuracy`` (share of pairs in which the
+    better-rated answer is the likelier one).
 
     Args:
         *args: Of transformers' trainer.
-        loss: Settings of :func:`trainers.losses.stable_alignment_losses`.
+        losses: From (nll, ratings, mask), each of shape [questions, answers], and the questions' scale, of shape
+            [questions], to the questions' losses, of shape [questions].
         **kwargs: Of transformers' trainer.
     """
 
     # The loss is a mean over all questions of a step, whichever micro-batch and device they fell into.
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args: Any, loss: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, losses: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._loss = loss
+        self._losses = losses
         self._sums = torch.zeros(len(_SUMS), dtype=torch.float64)
-        self._tokens = 0.0
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
@@ -52,9 +51,9 @@ class ContrastiveTrainer(StopsWhenDiverged, Trainer):
         mask, ratings = inputs["mask"], inputs["ratings"]
         nll = model(**inputs["model"])  # [answers of the batch]
         grid = nll.new_zeros(mask.shape).masked_scatter(mask, nll)  # [questions, answers]
-        losses = stable_alignment_losses(grid, ratings, mask, scale=inputs["scale"], **self._loss)
+        losses = self._losses(grid, ratings, mask, inputs["scale"])  # [questions]
         with torch.no_grad():
-            self._sums += _measures(grid.detach(), ratings, mask, inputs["num_tokens"]).cpu()
+            self._sums += _measures(grid.detach(), ratings, mask).cpu()
         questions = len(losses) if num_items_in_batch is None else num_items_in_batch
         # Devices' gradients are averaged; each holds a part of the sum.
         loss = losses.sum() / questions * self.accelerator.num_processes
@@ -63,20 +62,17 @@ class ContrastiveTrainer(StopsWhenDiverged, Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add our measures, over all devices since the last log."""
         if "loss" in logs:
-            sums = self.accelerator.gather(self._sums.to(self.args.device).float()[None]).sum(dim=0).tolist()
-            of = dict(zip(_SUMS, sums, strict=True))
+            of = dict(zip(_SUMS, self.over_devices(self._sums), strict=True))
             logs["nll_best"] = of["nll_best"] / of["questions"]
             if of["others"]:
-                logs["margin"] = of["margin"] / of["others"]
+                logs["reward_margin"] = of["margin"] / of["others"]
             if of["pairs"]:
-                logs["accuracy"] = of["right"] / of["pairs"]
-            self._tokens += of["tokens"]
-            logs["num_tokens"] = self._tokens
+                logs["preference_accuracy"] = of["right"] / of["pairs"]
             self._sums.zero_()
         super().log(logs, start_time)
 
 
-def _measures(nll: Tensor, ratings: Tensor, mask: Tensor, tokens: int) -> Tensor:
+def _measures(nll: Tensor, ratings: Tensor, mask: Tensor) -> Tensor:
     """What ``_SUMS`` names, of one batch. Shape [len(_SUMS)]."""
     best = ratings.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)
     others = mask.scatter(1, best, False)
@@ -90,6 +86,5 @@ def _measures(nll: Tensor, ratings: Tensor, mask: Tensor, tokens: int) -> Tensor
         ((nll - nll_best) * others).sum(),
         better.sum(),
         right.sum(),
-        nll.new_tensor(tokens),
     )
     return torch.stack([value.double() for value in counted])

@@ -40,18 +40,19 @@ class Encoder:
         self.cut: Counter[str] = Counter()
         self._end = self._ids(end_of_turn(tokenizer))
 
-    def encode(self, prompt: Turns, answers: Sequence[Turns]) -> tuple[list[int], list[list[int]]]:
+    def encode(self, prompt: Turns, answers: Sequence[Turns], lead: str = "") -> tuple[list[int], list[list[int]]]:
         """Encode one prompt and its answers.
 
         Args:
             prompt: Text, or messages that end with a user's turn.
             answers: Texts, or messages of which there is one.
+            lead: Words that stand before the answers, and count as the prompt's.
 
         Returns:
             Ids of the prompt, and of each answer with its end token.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        text = render(self.tokenizer, messages)
+        text = render(self.tokenizer, messages, lead)
         before = self._ids(text)
         after = [[*self._continued(text, before, _text(answer)), *self._end] for answer in answers]
         longest = max(map(len, after), default=0)
@@ -118,6 +119,64 @@ def encode_preferences(rows: Dataset, encoder: Encoder) -> Dataset:
         for row in rows
         for prompt, (chosen, rejected) in [encoder.encode(row["prompt"], [row["chosen"], row["rejected"]])]
     )
+
+
+def encode_unpaired(rows: Dataset, encoder: Encoder) -> Dataset:
+    """Unpaired rows as ids: prompt_ids, completion_ids, label, length."""
+    return _dataset(
+        {
+            "prompt_ids": prompt,
+            "completion_ids": answer,
+            "label": row["label"],
+            "length": len(prompt) + len(answer),
+        }
+        for row in rows
+        for prompt, (answer,) in [encoder.encode(row["prompt"], [row["completion"]])]
+    )
+
+
+def encode_hindsight(rows: Dataset, encoder: Encoder, good: str, bad: str) -> Dataset:
+    """Every answer of ranked rows as a demonstration behind words that say how good it is.
+
+    An answer is good if its rating is nearer to the best of its question than to the worst; a lone answer if it is
+    rated above the middle of the scale.
+
+    Args:
+        rows: Ranked.
+        encoder: Of the model.
+        good: Words before good answers.
+        bad: Words before the others.
+    """
+    found = []
+    for row in rows:
+        ratings = row["ratings"]
+        middle = (min(ratings) + max(ratings)) / 2 if min(ratings) < max(ratings) else (1 + scale_of(row)) / 2
+        for answer, rating in zip(row["completions"], ratings, strict=True):
+            lead = good if rating > middle else bad
+            prompt, (ids,) = encoder.encode(row["prompt"], [answer], lead)
+            found.append(
+                {
+                    "input_ids": prompt + ids,
+                    "labels": [-100] * len(prompt) + ids,
+                    "length": len(prompt) + len(ids),
+                }
+            )
+    return _dataset(found)
+
+
+def questions_of(encoded: Dataset) -> list[tuple[list[int], list[list[int]]]]:
+    """Prompts and answers as ids, of encoded rows of any kind that has answers; else an empty list."""
+    columns = encoded.column_names
+    if "answer_ids" in columns:
+        return [(row["prompt_ids"], row["answer_ids"]) for row in encoded]
+    if "chosen_ids" in columns:
+        return [(row["prompt_ids"], [row["chosen_ids"], row["rejected_ids"]]) for row in encoded]
+    if "completion_ids" in columns:
+        return [(row["prompt_ids"], [row["completion_ids"]]) for row in encoded]
+    if "labels" in columns:
+        starts = [sum(label == -100 for label in row["labels"]) for row in encoded]
+        return [(row["input_ids"][:n], [row["input_ids"][n:]]) for row, n in zip(encoded, starts, strict=True)]
+    return []
 
 
 def _dataset(rows: Any) -> Dataset:

@@ -1,6 +1,6 @@
 """What the built-in trainers have in common: from rows to a model folder, whatever the loss.
 
-The loop, mixed precision, gradient accumulation and distribution are those of transformers; here are the
+The loop, mixed precision, gradient accumulation, checkpoints and distribution are those of transformers; here are the
 order of things, the folder, and what is written beside the weights.
 """
 
@@ -10,30 +10,28 @@ import json
 import math
 import os
 import platform
-import random
-import shutil
-import tempfile
 import time
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sandbox.errors import RunExists, SettingsError
+from sandbox.errors import SettingsError
 from sandbox.models.chat import template_name
-from sandbox.models.quiet import quiet
 from trainers.base import RowKind, TrainedModel, TrainingSettings
+from trainers.folders import Checkpoints, check_free, check_same, identity, is_main_process, new_folder
 from trainers.row_checks import check_rows
 from trainers.row_format import row_statistics
+from trainers.surroundings import own_randomness, silence
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from trainers.encoding import Encoder
     from trainers.policy import Policy
+    from trainers.probes import HeldOut
+    from trainers.watching import Watch
 
 SCHEMA = 1
 
@@ -50,6 +48,8 @@ class FineTuning(ABC):
     name: ClassVar[str]
     accepts: ClassVar[RowKind]
     Settings: ClassVar[type[TrainingSettings]]
+    # The trainer's own names for what it logs, where TRL means something else by a word of our vocabulary.
+    names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, settings: TrainingSettings | None = None) -> None:
         if settings is not None and not isinstance(settings, self.Settings):
@@ -78,49 +78,76 @@ class FineTuning(ABC):
         """Change the bare model before adapters are put on it; by default nothing."""
         del model
 
-    def train(self, rows: Dataset, *, base: str, out: str | Path) -> TrainedModel:
+    def before_saving(self, tokenizer: Any) -> None:
+        """Change the tokenizer that is saved with the model; by default nothing."""
+        del tokenizer
+
+    def train(self, rows: Dataset, *, base: str, out: str | Path, resume: bool = False) -> TrainedModel:
         """Learn from rows and write a model folder.
 
         Args:
             rows: Of the kind ``accepts``.
             base: URI of the model to begin with, as ``smollm2`` or ``hf:models/first``.
             out: The folder; it may not hold anything yet. It appears whole, when all is done, or not at all.
+            resume: Go on from the last checkpoint (setting ``save_steps``) of a training into this folder that was
+                killed. Without one the training begins at its beginning; one that is done is not done again.
 
         Returns:
             The model's URI, its metrics and its history; also in ``training.json`` in the folder.
 
         Raises:
             TrainingDataError: the rows are of another kind, or there are none.
-            RunExists: the folder holds something.
+            RunExists: the folder holds something, or checkpoints are left and ``resume`` is False.
+            SettingsError: settings cannot be used here, or a training is resumed with others.
             ModelNotFound: the base is not there.
             TrainingDiverged: the loss became NaN or infinite.
         """
         target = Path(out)
         check_rows(rows, self.name, self.accepts)
-        _check_free(target)
+        who = identity(self.name, base, _plain(vars(self.settings)), rows)
+        if resume and (target / "training.json").is_file():
+            return _done(target, who)
+        check_free(target)
+        checkpoints = Checkpoints(target, who)
+        checkpoints.begin(resume)
+        learnt, pairs = self._held_out(rows)
         began = time.monotonic()
-        with _new_folder(target) as draft, _quiet(), _own_randomness(self.settings), self._watch() as watch:
+        with new_folder(target) as draft, silence(), own_randomness(self.settings), self._watch() as watch:
             from trainers.encoding import Encoder
+            from trainers.keeping import Keeper
             from trainers.policy import load_policy
             from trainers.watching import summary
 
             policy = load_policy(base, self.settings, target, self.prepare)
             encoder = Encoder(policy.tokenizer, self.settings.max_length)
-            encoded = self.encode(rows, encoder)
-            trainer = self.make_trainer(policy, encoded, self._arguments(len(encoded), draft, target), watch)
+            encoded = self.encode(learnt, encoder)
+            folder = draft if self.settings.save_steps is None else checkpoints.folder
+            trainer = self.make_trainer(policy, encoded, self._arguments(len(encoded), folder, target), watch)
             _leave_printing_to_us(trainer)
-            trainer.train()
+            heldout = self._probe(policy, encoded, pairs, encoder, trainer, watch)
+            keeper = Keeper(checkpoints, watch, heldout)
+            keeper.restore()
+            trainer.add_callback(keeper)
+            trainer.train(resume_from_checkpoint=None if checkpoints.last is None else str(checkpoints.last))
+            if heldout is not None:
+                heldout.restore()
             policy.check_finite()
             metrics = summary(watch.history)
-            if _is_main_process():
-                policy.save(draft)
+            if heldout is not None and heldout.best_step is not None:
+                metrics |= {"best_step": heldout.best_step, **heldout.at(heldout.best_step)}
+            state = trainer.accelerator.get_state_dict(trainer.model) if self.settings.fsdp else None
+            if is_main_process():
+                self.before_saving(policy.tokenizer)
+                policy.save(draft, state)
+                checkpoints.hand_over(draft)
                 about = {
                     "schema": SCHEMA,
                     "trainer": self.name,
                     "base": base,
                     "template": template_name(policy.tokenizer),
-                    "settings": _plain(vars(self.settings)),
-                    "rows": {**row_statistics(rows), **+encoder.cut},
+                    "settings": who["settings"],
+                    "rows": {**row_statistics(learnt), **+encoder.cut},
+                    "rows_hash": who["rows"],
                     "metrics": metrics,
                     "history": watch.history,
                     "seconds": round(time.monotonic() - began, 3),
@@ -129,14 +156,57 @@ class FineTuning(ABC):
                 text = json.dumps(about, ensure_ascii=False, indent=1) + "\n"
                 (draft / "training.json").write_text(text, encoding="utf-8")
         trainer.accelerator.wait_for_everyone()
+        checkpoints.remove()
         return TrainedModel(f"hf:{target}", target, metrics, watch.history)
 
-    def _watch(self) -> Any:
+    def _watch(self) -> Watch:
         from trainers.watching import Watch
 
-        return Watch(f"training ({self.name})", quiet=not self.settings.progress)
+        return Watch(f"training ({self.name})", quiet=not self.settings.progress, names=self.names)
 
-    def _arguments(self, n_rows: int, draft: Path, target: Path) -> dict[str, Any]:
+    def _held_out(self, rows: Dataset) -> tuple[Dataset, Dataset | None]:
+        """Rows to learn from, and preferences to stop early by, if any are held out."""
+        from trainers.rows import rows_from
+        from trainers.splitting import split_rows
+
+        s = self.settings
+        if s.heldout is not None:
+            return rows, rows_from(s.heldout, RowKind.PREFERENCES)
+        if not s.heldout_share:
+            return rows, None
+        if self.accepts not in (RowKind.RANKED, RowKind.PREFERENCES):
+            raise SettingsError(
+                f"heldout_share={s.heldout_share:g} holds out preferences, and trainer {self.name!r} learns from "
+                f"{self.accepts} rows, which are none; give a file of preferences or ranked rows: --set heldout=FILE"
+            )
+        learnt, held = split_rows(rows, s.heldout_share, s.seed)
+        return learnt, held if self.accepts == RowKind.PREFERENCES else rows_from(held, RowKind.PREFERENCES)
+
+    def _probe(
+        self, policy: Policy, encoded: Dataset, pairs: Dataset | None, encoder: Encoder, trainer: Any, watch: Watch
+    ) -> HeldOut | None:
+        """Measure beside the training: distance from the base, and held-out preferences."""
+        from trainers.encoding import encode_preferences, questions_of
+        from trainers.probes import HeldOut, KLProbe
+
+        answered = questions_of(encoded) if self.settings.measure_kl else []
+        heldout = None
+        if pairs is not None:
+            heldout = HeldOut(
+                policy.model,
+                questions_of(encode_preferences(pairs, encoder)),
+                pad=policy.tokenizer.pad_token_id,
+                every=self.settings.eval_steps,
+                patience=self.settings.patience,
+            )
+        kl = KLProbe(policy.model, answered, seed=self.settings.seed) if answered else None
+        for probe in (heldout, kl):
+            if probe is not None:
+                watch.probes.append(probe)
+                trainer.add_callback(probe)
+        return heldout
+
+    def _arguments(self, n_rows: int, folder: Path, target: Path) -> dict[str, Any]:
         import torch
 
         s = self.settings
@@ -146,8 +216,13 @@ class FineTuning(ABC):
                 f"{torch.accelerator.device_count()} accelerators are visible to one process; start one process each "
                 "with torchrun or accelerate launch, or show it one with CUDA_VISIBLE_DEVICES"
             )
+        if cpu and s.fsdp:
+            raise SettingsError(
+                f"fsdp={s.fsdp!r} shards a model over accelerators, and this training runs on the CPU, where "
+                "transformers would copy the model instead; leave fsdp out"
+            )
         return {
-            "output_dir": str(draft),
+            "output_dir": str(folder),
             "run_name": target.name,
             "num_train_epochs": s.epochs,
             "max_steps": s.max_steps or -1,
@@ -169,9 +244,12 @@ class FineTuning(ABC):
             "logging_steps": s.logging_steps,
             # Its filter would hide from us that a loss is NaN.
             "logging_nan_inf_filter": False,
-            "save_strategy": "no",
+            "save_strategy": "no" if s.save_steps is None else "steps",
+            # Two: should the process be killed while one is written, there is the other.
+            **({} if s.save_steps is None else {"save_steps": s.save_steps, "save_total_limit": 2}),
             "report_to": list(s.report_to) or "none",
             "disable_tqdm": True,
+            **({"fsdp": s.fsdp, "fsdp_config": s.fsdp_config} if s.fsdp else {}),
         }
 
     def _steps(self, n_rows: int) -> int:
@@ -180,73 +258,11 @@ class FineTuning(ABC):
         return math.ceil(math.ceil(batches / self.settings.gradient_accumulation) * self.settings.epochs)
 
 
-def _check_free(target: Path) -> None:
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise RunExists(f"{target} already exists and is not an empty folder; choose another --out")
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A folder beside the target that becomes it if all goes well, and goes away if not."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield draft
-        if _is_main_process():
-            # Temporary folders, and what safetensors writes, are for their owner's eyes only.
-            draft.chmod(0o755)
-            for path in draft.rglob("*"):
-                path.chmod(0o755 if path.is_dir() else 0o644)
-            if target.exists():
-                target.rmdir()
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _is_main_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def _own_randomness(settings: TrainingSettings) -> Iterator[None]:
-    """Seed what libraries draw from, use the threads asked for, and leave both as they were."""
-    import numpy as np
-    import torch
-    from transformers import set_seed
-
-    threads = torch.get_num_threads()
-    python, array = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        set_seed(settings.seed)
-        torch.set_num_threads(settings.threads or threads)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(array)
-            torch.set_num_threads(threads)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the bars and remarks of datasets and transformers from the screen, and TRL from pinging home."""
-    import datasets
-    from huggingface_hub import constants
-
-    # The variable that quiet() sets is read when the hub's client is imported, which may have been long ago.
-    bars, pings_off = datasets.is_progress_bar_enabled(), constants.HF_HUB_DISABLE_TELEMETRY
-    datasets.disable_progress_bars()
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    try:
-        with quiet(), warnings.catch_warnings():
-            # What these libraries will rename some day is nothing a user can mend.
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
-            yield
-    finally:
-        constants.HF_HUB_DISABLE_TELEMETRY = pings_off
-        if bars:
-            datasets.enable_progress_bars()
+def _done(target: Path, who: Mapping[str, Any]) -> TrainedModel:
+    """A training that is done, if it is the one asked for."""
+    about = json.loads((target / "training.json").read_text(encoding="utf-8"))
+    check_same({**about, "rows": about.get("rows_hash")}, who, target)
+    return TrainedModel(f"hf:{target}", target, about["metrics"], about["history"])
 
 
 def _leave_printing_to_us(trainer: Any) -> None:

@@ -73,11 +73,9 @@ def stable_alignment_losses(
     """The terms of :func:`stable_alignment_loss` before their mean. Shape [questions]."""
     import torch
 
-    _check(nll, ratings, mask, hinge, reduce)
-    # Padding may hold anything, NaN too, and must send no gradient back.
-    nll, ratings = nll.masked_fill(~mask, 0.0), ratings.to(nll.dtype)
-    best = ratings.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)  # [questions, 1]
-    ratings = ratings.masked_fill(~mask, 0.0)
+    _check_words(hinge, reduce)
+    _check_shapes(nll, ratings, mask)
+    nll, ratings, best = _without_padding(nll, ratings, mask)
     others = mask.scatter(1, best, False)  # [questions, answers]
     nll_best = nll.gather(1, best)  # [questions, 1]
     per_point = margin / torch.as_tensor(scale, dtype=nll.dtype, device=nll.device).reshape(-1, 1)
@@ -86,6 +84,138 @@ def stable_alignment_losses(
         difference = difference.relu()
     pooled = _reduce(difference, others, reduce).relu()  # [questions]
     return nll_best.squeeze(1) + weight * pooled
+
+
+def rrhf_loss(nll: Tensor, ratings: Tensor, mask: Tensor, *, weight: float = 1.0) -> Tensor:
+    """RRHF's ranking loss over the rated answers to each question, mean over the questions.
+
+    Equations 2 to 4 of arXiv:2304.05302. With p_i = -nll_i, the length-normalised log-probability, every pair in which
+    the worse-rated answer i is the likelier one costs by how much, and the best-rated answer b (the first on ties) is
+    imitated::
+
+        nll_b + weight * sum over pairs with r_i < r_j of max(0, p_i - p_j)
+
+    The imitation is per token here, so that long and short answers weigh alike; answers rated alike are no pair.
+
+    Args:
+        nll: Mean negative log-likelihood per answer token, in nats. Shape [questions, answers].
+        ratings: Rating of each answer; only their order counts. Shape [questions, answers].
+        mask: True where an answer exists; what stands elsewhere has no effect. Shape [questions, answers].
+        weight: Of the ranking beside the imitation.
+
+    Returns:
+        Scalar loss, in nats per token.
+
+    Raises:
+        TrainingDataError: a question has no rated answer, or shapes differ.
+    """
+    return rrhf_losses(nll, ratings, mask, weight=weight).mean()
+
+
+def rrhf_losses(nll: Tensor, ratings: Tensor, mask: Tensor, *, weight: float = 1.0) -> Tensor:
+    """The terms of :func:`rrhf_loss` before their mean. Shape [questions]."""
+    _check_shapes(nll, ratings, mask)
+    nll, ratings, best = _without_padding(nll, ratings, mask)
+    # worse[q, i, j]: answer i is rated below answer j, and both exist.  [questions, answers, answers]
+    worse = (ratings[:, :, None] < ratings[:, None, :]) & mask[:, :, None] & mask[:, None, :]
+    wrong = (nll[:, None, :] - nll[:, :, None]).relu().masked_fill(~worse, 0.0)
+    return nll.gather(1, best).squeeze(1) + weight * wrong.sum(dim=(1, 2))
+
+
+def dpo_loss(chosen: Tensor, rejected: Tensor, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
+    """Direct preference optimisation, mean over the pairs: what TRL's trainer is held to.
+
+    Equation 7 of arXiv:2305.18290; with smoothing, equation 3 of the note on conservative DPO
+    (https://ericmitchell.ai/cdpo.pdf)::
+
+        -(1 - e) * log sigmoid(beta * (chosen - rejected)) - e * log sigmoid(-beta * (chosen - rejected))
+
+    Args:
+        chosen: Log-ratio of policy to reference of each better answer, summed over its tokens, in nats. Shape [pairs].
+        rejected: The same of each worse answer. Shape [pairs].
+        beta: How dearly distance from the reference is paid.
+        label_smoothing: e, the share of preferences taken to be the wrong way round, below 0.5.
+
+    Returns:
+        Scalar loss, without unit; log 2 where policy and reference agree.
+    """
+    from torch.nn.functional import logsigmoid
+
+    margin = beta * (chosen - rejected)
+    return (-(1 - label_smoothing) * logsigmoid(margin) - label_smoothing * logsigmoid(-margin)).mean()
+
+
+def kto_loss(
+    ratio: Tensor,
+    good: Tensor,
+    mismatched: Tensor,
+    *,
+    beta: float = 0.1,
+    good_weight: float = 1.0,
+    bad_weight: float = 1.0,
+) -> Tensor:
+    """Kahneman-Tversky optimisation, mean over the answers: what TRL's trainer is held to.
+
+    Equations 7 and 8 of arXiv:2402.01306. The reference point z is the mean log-ratio of answers behind prompts that
+    are not theirs, at least 0, and sends no gradient back::
+
+        good_weight * (1 - sigmoid(beta * (ratio - z)))   for a good answer
+        bad_weight  * (1 - sigmoid(beta * (z - ratio)))   for a bad one
+
+    Args:
+        ratio: Log-ratio of policy to reference of each answer, summed over its tokens, in nats. Shape [answers].
+        good: Whether each is good. Shape [answers].
+        mismatched: Log-ratios of answers behind others' prompts. Shape [any].
+        beta: How dearly distance from the reference is paid.
+        good_weight: Of good answers.
+        bad_weight: Of bad ones.
+
+    Returns:
+        Scalar loss, without unit, in 0..max(good_weight, bad_weight).
+    """
+    z = mismatched.detach().mean().clamp(min=0)
+    gain = beta * (ratio - z)
+    return (good_weight * (1 - gain.sigmoid())).where(good, bad_weight * (1 - (-gain).sigmoid())).mean()
+
+
+def orpo_loss(imitation: Tensor, chosen: Tensor, rejected: Tensor, *, beta: float = 0.1) -> Tensor:
+    """Odds-ratio preference optimisation: what TRL's trainer is held to.
+
+    Equations 6 and 7 of arXiv:2403.07691, with P = exp(mean log-probability of an answer's tokens)::
+
+        imitation - beta * mean over pairs of log sigmoid(log odds(chosen) - log odds(rejected)),
+        odds(P) = P / (1 - P)
+
+    Args:
+        imitation: Mean negative log-likelihood of the better texts' tokens, in nats. Scalar.
+        chosen: Mean log-probability per token of each better answer, below 0, in nats. Shape [pairs].
+        rejected: The same of each worse answer. Shape [pairs].
+        beta: Weight of the odds ratio (lambda in the paper).
+
+    Returns:
+        Scalar loss, in nats per token.
+    """
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    def log_odds(p: Tensor) -> Tensor:
+        return p - torch.log(-torch.expm1(p))
+
+    return imitation - beta * logsigmoid(log_odds(chosen) - log_odds(rejected)).mean()
+
+
+def _without_padding(nll: Tensor, ratings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Likelihoods and ratings with 0 where no answer is, and where each question's best answer stands.
+
+    Returns:
+        nll and ratings of shape [questions, answers]; best of shape [questions, 1], the first on ties.
+    """
+    import torch
+
+    # Padding may hold anything, NaN too, and must send no gradient back.
+    nll, ratings = nll.masked_fill(~mask, 0.0), ratings.to(nll.dtype)
+    best = ratings.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)
+    return nll, ratings.masked_fill(~mask, 0.0), best
 
 
 def _reduce(values: Tensor, mask: Tensor, how: str) -> Tensor:
@@ -98,12 +228,15 @@ def _reduce(values: Tensor, mask: Tensor, how: str) -> Tensor:
     return total if how == "sum" else total / mask.sum(dim=1).clamp(min=1)
 
 
-def _check(nll: Tensor, ratings: Tensor, mask: Tensor, hinge: str, reduce: str) -> None:
+def _check_words(hinge: str, reduce: str) -> None:
     if hinge not in HINGES or reduce not in REDUCTIONS:
         raise SettingsError(
             f"hinge={hinge!r}, reduce={reduce!r}: hinge is one of {', '.join(HINGES)} and reduce one of "
             f"{', '.join(REDUCTIONS)}"
         )
+
+
+def _check_shapes(nll: Tensor, ratings: Tensor, mask: Tensor) -> None:
     if nll.ndim != 2 or nll.shape != ratings.shape or nll.shape != mask.shape:
         raise TrainingDataError(
             f"nll {list(nll.shape)}, ratings {list(ratings.shape)} and mask {list(mask.shape)} must all have "

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import ModelNotFound, TrainingDiverged
+from sandbox.errors import ModelNotFound, SettingsError, TrainingDiverged
 from sandbox.models.catalog import resolve
-from sandbox.models.loading import load
+from sandbox.models.loading import adapter_chain, load, locate
 from trainers.base import TrainingSettings
 
 
@@ -46,24 +47,25 @@ class Policy:
                     f"try --set learning_rate={self.settings.peak_learning_rate / 10:g}"
                 )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, state: dict[str, Any] | None = None) -> None:
         """Write adapters, or full weights, and the tokenizer into a folder.
 
         Args:
             folder: Made when missing. With adapters, ``adapter_config.json`` names the base as the user did,
                 so that it is found on another machine too.
+            state: The weights, where they are sharded over devices and had to be gathered.
         """
         model = self.model
         # Trainers turn the cache off and leave it so; whoever speaks with the model wants it.
         model.config.use_cache = True
         if not self.settings.lora:
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, state_dict=state)
         elif self.settings.merge:
             model.merge_and_unload().save_pretrained(folder)
         else:
             model.peft_config["default"].base_model_name_or_path = self.base
             # "auto" asks the hub whether the base's vocabulary has grown; training never adds to it.
-            model.save_pretrained(folder, selected_adapters=["default"], save_embedding_layers=False)
+            model.save_pretrained(folder, state_dict=state, selected_adapters=["default"], save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)
         self.tokenizer.save_pretrained(folder)
 
@@ -91,14 +93,50 @@ def load_policy(
         )
     # Half-precision weights would swallow small steps: only what stays as it is may be loaded so.
     half = settings.dtype == "bfloat16" and settings.lora
-    found = load(rest, device="cpu", dtype="bfloat16" if half else "float32")
-    model, tokenizer = found.model, found.tokenizer
+    if settings.quantize != "none":
+        model, tokenizer = _load_quantized(rest, settings)
+    else:
+        found = load(rest, device="cpu", dtype="bfloat16" if half else "float32")
+        model, tokenizer = found.model, found.tokenizer
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if prepare is not None:
         prepare(model)
     model = _with_adapters(model, settings) if settings.lora else model.requires_grad_(True)
     return Policy(model, tokenizer, settings, _base_name(rest, out))
+
+
+def _load_quantized(rest: str, settings: TrainingSettings) -> tuple[Any, Any]:
+    """A base in 4 or 8 bits, and its tokenizer (QLoRA, arXiv:2305.14314)."""
+    words = f"quantize={settings.quantize!r}"
+    if find_spec("bitsandbytes") is None:
+        raise SettingsError(
+            f"{words} needs the package bitsandbytes, which is not installed: pip install bitsandbytes. "
+            "Without it, use quantize=none; dtype=bfloat16 halves the memory of the base's weights"
+        )
+    import torch
+    from peft import prepare_model_for_kbit_training
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    folder, *adapters = adapter_chain(locate(rest))
+    if adapters:
+        raise SettingsError(
+            f"{words} cannot begin with the adapter {adapters[-1]}: quantised weights cannot take it up. Train that "
+            "one again with merge=true, or begin with its base"
+        )
+    how = BitsAndBytesConfig(
+        load_in_4bit=settings.quantize == "4bit",
+        load_in_8bit=settings.quantize == "8bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32,
+    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=how)
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{words} cannot be had on this platform: {str(error).strip().splitlines()[0]}") from error
+    model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=settings.gradient_checkpointing)
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 def _with_adapters(model: Any, settings: TrainingSettings) -> Any:

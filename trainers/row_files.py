@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,24 @@ def read_rows(path: str | Path) -> Dataset:
             + "; or ".join(", ".join(columns) for columns in COLUMNS.values())
         )
     kind = next(k for k in kinds if k is not None)
-    checked = [_whole(row, kind, f"{source}, row {n}") for n, row in enumerate(table, 1)]
+    return complete_rows(table, kind, str(source), left_out)
+
+
+def complete_rows(
+    table: Iterable[Mapping[str, Any]], kind: RowKind, where: str, left_out: Mapping[str, int] | None = None
+) -> Dataset:
+    """Rows with all the columns of their kind: talk as messages, and what may be missing filled in.
+
+    Args:
+        table: The rows as they are.
+        kind: What they are said to be.
+        where: They come from, for errors.
+        left_out: What was not used, by reason.
+
+    Raises:
+        DataFileError: with the row at fault.
+    """
+    checked = [_whole(row, kind, f"{where}, row {n}") for n, row in enumerate(table, 1)]
     return make_rows(kind, checked, left_out)
 
 

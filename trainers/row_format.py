@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trainers.base import COLUMNS, RowKind
 from trainers.candidates import Candidate, Group
@@ -58,17 +58,47 @@ def _features(kind: RowKind) -> dict[str, Any]:
 
 
 def groups_of(rows: Dataset) -> list[Group]:
-    """The groups that ranked rows were made of."""
+    """The groups that ranked or preferences rows were made of, or could have been.
+
+    A preference says which of two answers is the better, and at most by how much. Its answers get ratings around the
+    middle of the scale, so that the better one is good and the worse one bad: half their ``gap`` above and below it;
+    without a gap, as where people chose, half the range apart: 5.5 and 2.5 on 1..7. Pairs of one prompt with the same
+    better answer are one group.
+
+    Args:
+        rows: Ranked or preferences.
+    """
+    if "chosen" in rows.column_names:
+        return _paired(rows)
     return [
-        Group(
-            row["part"],
-            row["question"],
-            tuple((turn["role"], turn["content"]) for turn in row["prompt"]),
-            row["scale"],
-            tuple(Candidate(*pair) for pair in zip(row["completions"], row["ratings"], strict=True)),
-        )
+        Group(*_about(row), tuple(Candidate(*pair) for pair in zip(row["completions"], row["ratings"], strict=True)))
         for row in rows
     ]
+
+
+# Part, question, prompt and scale of a group.
+_About: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], float]
+
+
+def _about(row: Mapping[str, Any]) -> _About:
+    return row["part"], row["question"], tuple((turn["role"], turn["content"]) for turn in row["prompt"]), row["scale"]
+
+
+def _paired(rows: Dataset) -> list[Group]:
+    found: dict[tuple[_About, str], list[tuple[str, float]]] = {}
+    for row in rows:
+        scale = row["scale"]
+        gap = (scale - 1) / 2 if row.get("gap") is None else min(row["gap"], scale - 1)
+        better, worse = (row[side][-1]["content"] for side in ("chosen", "rejected"))
+        found.setdefault((_about(row), better), []).append((worse, gap))
+    groups = []
+    for (about, better), others in found.items():
+        middle, widest = (1 + about[3]) / 2, max(gap for _, gap in others)
+        best = middle + widest / 2
+        worse_ones = {text: Candidate(text, best - gap) for text, gap in others if text != better}
+        candidates = (Candidate(better, best), *worse_ones.values())
+        groups.append(Group(*about, candidates))
+    return groups
 
 
 def row_statistics(rows: Dataset) -> dict[str, Any]:

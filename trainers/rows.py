@@ -25,7 +25,7 @@ from sandbox.errors import DataFileError, SettingsError, nearest
 from sandbox.store import Run, is_run, open_run
 from trainers.base import RowKind, kind_of
 from trainers.candidates import PARTS, Candidate, Group, LeftOut, collect
-from trainers.row_files import read_rows, write_rows
+from trainers.row_files import complete_rows, read_rows, write_rows
 from trainers.row_format import groups_of, make_rows, row_statistics
 from trainers.selection import MIX, Selection, select
 
@@ -44,7 +44,8 @@ __all__ = [
     "write_rows",
 ]
 
-Runs: TypeAlias = Run | str | Path | Sequence[Run | str | Path]
+Source: TypeAlias = "Run | str | Path | Dataset"
+Runs: TypeAlias = "Source | Sequence[Source]"
 
 
 def ranked_rows(
@@ -54,6 +55,8 @@ def ranked_rows(
     max_candidates: int = 3,
     seed: int = 0,
     min_gap: float = 0.0,
+    min_raters: int = 0,
+    models: Sequence[str] = (),
 ) -> Dataset:
     """Rows of rated answers to the same prompt, for contrastive losses.
 
@@ -64,6 +67,8 @@ def ranked_rows(
         max_candidates: Answers to a prompt at most.
         seed: Chooses which groups are cut.
         min_gap: The least difference between ratings that counts.
+        min_raters: The least number of neighbours who must have rated a draft.
+        models: Language models whose agents' conversations are used, by URI or kind; empty for all.
 
     Returns:
         Groups with a contrast, and single answers rated above the middle of the scale, which are imitated.
@@ -72,7 +77,7 @@ def ranked_rows(
         SettingsError: a setting cannot be used.
         RunNotFound: a folder is not a run.
     """
-    selection = Selection(tuple(parts), tuple(mix), max_candidates, seed, min_gap)
+    selection = Selection(tuple(parts), tuple(mix), max_candidates, seed, min_gap, min_raters, tuple(models))
     return _rows(RowKind.RANKED, runs, selection)
 
 
@@ -99,11 +104,11 @@ def prompt_rows(runs: Runs, **selection: Any) -> Dataset:
 def rows_from(sources: Runs, kind: RowKind | str, **selection: Any) -> Dataset:
     """Rows of one kind from runs and files.
 
-    Files of the kind are taken as they are, unless settings ask for another selection of ranked ones; ranked
-    files are made into any other kind.
+    Rows of the kind are taken as they are, unless settings ask for another selection of ranked ones; ranked and
+    preferences rows are made into any other kind, see :func:`~trainers.row_format.groups_of`.
 
     Args:
-        sources: Runs, their folders, or files (see :func:`~trainers.row_files.read_rows`); one or several.
+        sources: Runs, their folders, files (see :func:`~trainers.row_files.read_rows`) or rows; one or several.
         kind: What is needed.
         **selection: Of :func:`ranked_rows`; text, as from ``--set``, is read as their types.
 
@@ -117,18 +122,29 @@ def rows_from(sources: Runs, kind: RowKind | str, **selection: Any) -> Dataset:
     runs: list[Run] = []
     groups: list[Group] = []
     ready: list[Dataset] = []
-    for source in [sources] if isinstance(sources, str | Path | Run) else sources:
-        if isinstance(source, Run) or is_run(source) or not Path(source).suffix:
-            runs.append(source if isinstance(source, Run) else open_run(source))
+    given: list[Any] = list(sources) if isinstance(sources, list | tuple) else [sources]
+    for source in given:
+        if isinstance(source, Run):
+            runs.append(source)
             continue
-        rows = read_rows(source)
-        found = kind_of(rows.column_names)
-        if found == RowKind.RANKED and (wanted != found or selection):
+        if isinstance(source, str | Path):
+            if is_run(source) or not Path(source).suffix:
+                runs.append(open_run(source))
+                continue
+            rows = read_rows(source)
+            found = kind_of(rows.column_names)
+        else:
+            found = kind_of(source.column_names)
+            rows = source if found is None else complete_rows(source, found, "rows given")
+            source = "what was given"
+        if found in (RowKind.RANKED, RowKind.PREFERENCES) and (
+            wanted != found or (selection and found == RowKind.RANKED)
+        ):
             groups += groups_of(rows)
         elif found != wanted:
             raise DataFileError(
                 f"{source} holds {found} rows, which cannot be made into {wanted}; give a run, or a file of "
-                f"{wanted} or ranked rows"
+                f"{wanted}, ranked or preferences rows"
             )
         elif selection:
             raise SettingsError(f"{source} holds {found} rows already; settings of rows apply to runs and ranked files")
@@ -156,14 +172,17 @@ def _kind(kind: RowKind | str) -> RowKind:
 
 
 def _selection(kind: RowKind, given: dict[str, Any]) -> Selection:
-    tuples = {name: tuple(given[name]) for name in ("parts", "mix") if isinstance(given.get(name), list)}
+    tuples = {name: tuple(given[name]) for name in ("parts", "mix", "models") if isinstance(given.get(name), list)}
     return registry.make_settings(f"{kind} rows", Selection, {**given, **tuples})
 
 
 def _rows(kind: RowKind, runs: Runs, selection: Selection, more: Sequence[Group] = ()) -> Dataset:
     chosen = [runs] if isinstance(runs, Run | str | Path) else runs
     opened = [run if isinstance(run, Run) else open_run(run) for run in chosen]
-    groups, left_out = collect(opened, selection.parts) if opened else ([], Counter[str]())
+    groups: list[Group] = []
+    left_out: LeftOut = Counter()
+    if opened:
+        groups, left_out = collect(opened, selection.parts, min_raters=selection.min_raters, models=selection.models)
     kept = select([*groups, *more], selection, left_out)
     rows = [row for group in kept for row in _MAKERS[kind](group, selection, left_out)]
     if kind == RowKind.PROMPTS:

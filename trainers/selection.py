@@ -25,6 +25,9 @@ class Selection:
             them.
         seed: Chooses which groups are cut.
         min_gap: The least difference between the best and another rating for them to be contrasted.
+        min_raters: The least number of neighbours who must have rated a conversation's draft for anything of it to be
+            used; 0 asks for none.
+        models: Language models whose agents' conversations are used, by URI or by kind, as ``hf``; empty for all.
 
     Raises:
         SettingsError: names everything that cannot be used.
@@ -35,6 +38,8 @@ class Selection:
     max_candidates: int = 3
     seed: int = 0
     min_gap: float = 0.0
+    min_raters: int = 0
+    models: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         faults = [f"no part of the data is named {p!r}.{nearest(p, PARTS)}" for p in self.parts if p not in PARTS]
@@ -48,6 +53,8 @@ class Selection:
             faults.append(f"max_candidates={self.max_candidates} leaves nothing to contrast; use 2 or more")
         if self.min_gap < 0:
             faults.append(f"min_gap={self.min_gap} must be 0 or more")
+        if self.min_raters < 0:
+            faults.append(f"min_raters={self.min_raters} must be 0 or more")
         if faults:
             raise SettingsError("rows cannot be made:\n" + "\n".join(f"  {fault}" for fault in faults))
 

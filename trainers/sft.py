@@ -37,12 +37,12 @@ class SFT(FineTuning):
         """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
         from trl import SFTConfig, SFTTrainer
 
-        from trainers.watching import StopsWhenDiverged
+        from trainers.watching import Watched
 
-        class Watched(StopsWhenDiverged, SFTTrainer):
+        class Trainer(Watched, SFTTrainer):
             pass
 
-        return Watched(
+        return Trainer(
             model=policy.model,
             args=SFTConfig(**arguments, max_length=None),
             train_dataset=encoded,

@@ -1,4 +1,4 @@
-"""How a training went: loss and preferences over its steps."""
+"""How a training went: loss, preferences and distance from the base over its steps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from visualize.style import PAGE_IN, Theme, empty_figure, looks, plain, themed
 
 # What a step may report, and what its axis is called.
 _CURVES = {
-    "loss": "loss (nats per token)",
-    "margin": "margin of the best answer",
-    "accuracy": "preference accuracy",
+    "loss": "loss",
+    "reward_margin": "reward margin",
+    "preference_accuracy": "preference accuracy",
+    "heldout_accuracy": "held-out accuracy",
+    "kl": "KL to the base (nats per token)",
 }
+
+_ABREAST = 3
 
 
 def data(source: Path | str | Sequence[Path | str]) -> pd.DataFrame:
@@ -39,7 +43,10 @@ def data(source: Path | str | Sequence[Path | str]) -> pd.DataFrame:
 
 
 def draw(source: Path | str | Sequence[Path | str], *, theme: Theme = "light") -> Figure:
-    """Training curves: loss, margin and preference accuracy over steps, of one training or several.
+    """Training curves over steps, of one training or several, in the words that all trainers report in.
+
+    Each word that any of them reported has a panel: ``loss``, ``reward_margin``, ``preference_accuracy``,
+    ``heldout_accuracy`` and ``kl``. Losses and margins are in each trainer's own unit.
 
     Args:
         source: The folder of a trained model, or several.
@@ -53,10 +60,13 @@ def draw(source: Path | str | Sequence[Path | str], *, theme: Theme = "light") -
     with themed(theme):
         if not curves:
             return empty_figure("no step was logged")
-        figure = Figure(figsize=(PAGE_IN, 2.4), layout="constrained")
-        axes = figure.subplots(1, len(curves), squeeze=False)[0]
+        lines = -(-len(curves) // _ABREAST)
+        figure = Figure(figsize=(PAGE_IN, 2.4 * lines), layout="constrained")
+        axes = figure.subplots(lines, min(_ABREAST, len(curves)), squeeze=False).ravel()
+        for unused in axes[len(curves) :]:
+            unused.remove()
         look = looks(table["training"])
-        for ax, name in zip(axes, curves, strict=True):
+        for ax, name in zip(axes, curves, strict=False):
             for training, rows in table.groupby("training", sort=False):
                 kept = rows[["step", name]].dropna()
                 style = look[str(training)]

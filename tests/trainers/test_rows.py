@@ -136,8 +136,9 @@ def test_runs_and_files_together(run, tmp_path):
 
 def test_rows_from_refuses_what_it_cannot_use(run, tmp_path):
     pairs = write_rows(trainers.preference_rows(run), tmp_path / "pairs.jsonl")
-    with pytest.raises(DataFileError, match="holds preferences rows, which cannot be made into ranked"):
-        rows_from(pairs, "ranked")
+    good = write_rows(trainers.demonstration_rows(run), tmp_path / "good.jsonl")
+    with pytest.raises(DataFileError, match="holds demonstrations rows, which cannot be made into ranked"):
+        rows_from(good, "ranked")
     with pytest.raises(SettingsError, match="holds preferences rows already"):
         rows_from(pairs, "preferences", min_gap=1.0)
     with pytest.raises(SettingsError, match=r"no rows of kind 'prefs'. Did you mean 'preferences'\?"):

@@ -54,7 +54,7 @@ def test_the_first_loss_is_the_equations(ranked_rows_by_hand, tiny_lm_path, tmp_
 def test_sharing_prompts_changes_nothing_but_the_speed(ranked_rows_by_hand, tiny_lm_path, tmp_path):
     shared, one = step(ranked_rows_by_hand, tiny_lm_path, tmp_path / "a", max_steps=3)
     separate, other = step(ranked_rows_by_hand, tiny_lm_path, tmp_path / "b", max_steps=3, share_prompts=False)
-    for name in ("loss", "nll_best", "margin", "accuracy"):
+    for name in ("loss", "nll_best", "reward_margin", "preference_accuracy"):
         assert [r[name] for r in shared.history] == pytest.approx([r[name] for r in separate.history], rel=1e-3)
     assert differ(one, other) < 1e-3
 
@@ -67,15 +67,15 @@ def test_every_question_of_a_step_counts_alike(ranked_rows_by_hand, tiny_lm_path
     rows = ranked_rows_by_hand.select([0, 1, 3])
     whole, _ = step(rows, tiny_lm_path, tmp_path / "a", max_steps=1, batch_size=3)
     parts, _ = step(rows, tiny_lm_path, tmp_path / "b", max_steps=1, batch_size=2, gradient_accumulation=2)
-    for name in ("loss", "grad_norm", "nll_best", "margin"):
+    for name in ("loss", "grad_norm", "nll_best", "reward_margin"):
         assert parts.history[0][name] == pytest.approx(whole.history[0][name], rel=1e-4)
 
 
 def test_the_better_rated_answer_becomes_the_likelier(ranked_rows_by_hand, tiny_lm_path, tmp_path):
     trained, _ = step(ranked_rows_by_hand, tiny_lm_path, tmp_path / "m", epochs=12, weight=1.0)
     first, last = trained.history[0], trained.history[-1]
-    assert trained.metrics["accuracy"] > first["accuracy"]
-    assert last["margin"] > first["margin"] + 1.0
+    assert trained.metrics["preference_accuracy"] > first["preference_accuracy"]
+    assert last["reward_margin"] > first["reward_margin"] + 1.0
     assert last["nll_best"] < first["nll_best"]
 
 
@@ -136,6 +136,6 @@ def test_two_processes_learn_what_one_does(ranked_rows_by_hand, tiny_lm_path, tm
         < 1e-4
     )
     two = json.loads((tmp_path / "two" / "training.json").read_text(encoding="utf-8"))
-    for name in ("loss", "grad_norm", "nll_best", "margin", "accuracy"):
+    for name in ("loss", "grad_norm", "nll_best", "reward_margin", "preference_accuracy"):
         assert two["history"][0][name] == pytest.approx(one.history[0][name], rel=1e-3)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -15,7 +15,7 @@ from sandbox.models import Message, Request, load_model
 from sandbox.models.loading import load
 from trainers import load_trainer, rows_from, write_rows
 
-NAMES = ("sft", "dpo", "stable_alignment")
+NAMES = ("sft", "dpo", "kto", "orpo", "hindsight", "rrhf", "stable_alignment")
 FAST = {"learning_rate": 5e-3, "batch_size": 4, "progress": False, "device": "cpu"}
 
 
@@ -63,7 +63,9 @@ def test_the_folder_says_how_it_was_made(rows, base, tmp_path):
     assert about["rows"]["candidates"] == 4 * 2 + 4 * 3
     assert about["history"] == trained.history
     assert [record["step"] for record in about["history"]] == [1, 2, 3]
-    assert {"epoch", "loss", "nll_best", "margin", "accuracy", "tokens_per_s"} <= set(about["history"][0])
+    assert {"epoch", "loss", "nll_best", "reward_margin", "preference_accuracy", "tokens_per_s"} <= set(
+        about["history"][0]
+    )
     assert about["metrics"] == trained.metrics
     # Eight rows by four are two steps an epoch: the last epoch holds the third step alone.
     assert trained.metrics["loss"] == trained.history[-1]["loss"]

@@ -61,4 +61,4 @@ def test_dpos_reference_is_where_training_began(ranked_rows_by_hand, tiny_lm_pat
             rows, base=f"hf:{tiny_lm_path}", out=tmp_path / f"m{lora}"
         )
         assert trained.history[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
-        assert trained.history[0]["margin"] == pytest.approx(0.0, abs=1e-4)
+        assert trained.history[0]["reward_margin"] == pytest.approx(0.0, abs=1e-4)
