@@ -18,6 +18,9 @@ import pytest
 
 from sandbox.testing import tiny_lm, tiny_run
 
+# A package of its own, whose tests run where it is installed: see test_wheel.py.
+collect_ignore = ["plugin_package"]
+
 
 @pytest.fixture(scope="session")
 def cache_for_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:

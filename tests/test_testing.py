@@ -147,7 +147,7 @@ def folders(tmp_path_factory, tiny_lm_path):
     sweep("value_alignment", grid={"size": [2, 3]}, seeds=2, rounds=1, model="scripted:", embedder="hashing",
           out=place / "sweep")  # fmt: skip
     record = {"status": "done", "scores": {"heldout alignment": {"A?": 4.0, "B?": 5.0}}, "answer_tokens": 9.0}
-    trained = {**record, "seconds": 1.0, "memory_mib": 100.0}
+    trained = {**record, "seconds": 1.0, "cpu_seconds": 1.0, "memory_mib": 100.0}
     header = {"schema": 1, "command": "", "base": "smollm2", "judge": "values", "seeds": [0]}
     done = summary(header, {"sft": {"tokens": 100}}, {"base": record, "sft-0": trained})
     (place / "trainers").mkdir()

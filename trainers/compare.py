@@ -6,7 +6,8 @@ not done again. ``comparison.json`` holds for each trainer:
 * ``scores``: for each measure its ``mean`` over questions (or pairs) and seeds, and ``difference``, the same less the
   base's, paired by question, with a 95% interval over questions. Seeds are averaged before: the interval says how far
   the difference would move with other questions, ``seeds`` how far it moves with another seed.
-* ``seconds`` and ``memory_mib``: of one training, means over seeds; memory is the most that its process had resident.
+* ``seconds`` (of the clock), ``cpu_seconds`` (of all cores) and ``memory_mib`` (the most that its process had
+  resident): of one training, means over seeds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
+from sandbox.embedders import load_embedder
 from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.models.catalog import resolve
 from sandbox.workers import run_apart
@@ -44,6 +46,7 @@ class Comparison:
         n_questions: Only the first so many of them.
         scenario: Brings the rubric, and the held-out questions.
         judge: Who rates: see :class:`~trainers.evaluate.Evaluation`.
+        embedder: For the ``values`` judge.
         samples: Answers to each question.
         max_tokens: Length of an answer at most.
         pairs: A file of preferences for the preference accuracy, if any.
@@ -57,6 +60,7 @@ class Comparison:
     n_questions: int | None = None
     scenario: str = "value_alignment"
     judge: str = "values"
+    embedder: str = "minilm"
     samples: int = 1
     max_tokens: int = 48
     pairs: str | None = None
@@ -139,9 +143,9 @@ def compare(
     given = _settings_each(trainers, settings or {})
     folder = Path(out)
     kinds = {name: RowKind(load_trainer(name, **given[name]).accepts) for name in trainers}
-    _claim(folder, sources, held, given)
+    plan = Plan(folder, sources, held, given)
     files, statistics = _write_rows(folder / "rows", sources, {*kinds.values(), RowKind.RANKED})
-    budgets = _budgets(held, given, files, kinds)
+    budgets = _budgets(plan, held, given, files, kinds)
     jobs = [Job((folder / "base").absolute(), held)]
     jobs += [
         Job((folder / f"{name}-{seed}").absolute(), held, name, seed, full, files[kinds[name]].absolute())
@@ -152,10 +156,10 @@ def compare(
     records = {job.name: record for job in jobs if (record := _finished(job)) is not None}
     if on_start is not None:
         on_start(len(jobs), len(records))
+    embedder = load_embedder(held.embedder)
     for job in jobs:
         if job.name not in records:
-            _, result, death = run_apart(do, job)
-            records[job.name] = result if death is None else {"status": "failed", "error": death}
+            records[job.name] = _done(job, embedder)
             if on_job is not None:
                 on_job(job.name, records[job.name])
     if records["base"]["status"] == "failed":
@@ -204,30 +208,41 @@ def _settings_each(trainers: Sequence[str], settings: Mapping[str, str]) -> dict
     return found
 
 
-def _claim(
-    folder: Path, sources: Sequence[str | Path], held: Comparison, settings: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Make the folder this comparison's own, or go on with it.
+class Plan:
+    """What a folder compares: kept in it, so that nothing else is mixed in, and so that counting is done once.
+
+    Args:
+        folder: The comparison's.
+        sources: Of the rows.
+        held: What is held equal.
+        settings: Of each trainer.
 
     Raises:
         RunExists: something else is compared there.
     """
-    ours = {"sources": [str(source) for source in sources], **asdict(held)}
-    plan = folder / "plan.json"
-    kept: dict[str, Any] = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else {**ours, "settings": {}}
-    wrong = [f"its {name} is {kept.get(name)!r}, not {value!r}" for name, value in ours.items() if kept[name] != value]
-    wrong += [
-        f"its settings of {name} are {kept['settings'][name]}, not {dict(given)}"
-        for name, given in settings.items()
-        if kept["settings"].get(name, given) != given
-    ]
-    if wrong:
-        raise RunExists(f"{folder} holds another comparison: {'; '.join(wrong)}. Choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept["settings"] |= {name: dict(given) for name, given in settings.items()}
-    fresh = plan.with_suffix(".new")
-    fresh.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(plan)
+
+    def __init__(
+        self, folder: Path, sources: Sequence[str | Path], held: Comparison, settings: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        ours = {"sources": [str(source) for source in sources], **asdict(held)}
+        self._file = folder / "plan.json"
+        fresh = {**ours, "settings": {}, "tokens_a_step": {}}
+        self.kept: dict[str, Any] = json.loads(self._file.read_text("utf-8")) if self._file.exists() else fresh
+        wrong = [f"its {n} is {self.kept.get(n)!r}, not {v!r}" for n, v in ours.items() if self.kept.get(n) != v]
+        wrong += [
+            f"its settings of {name} are {self.kept['settings'][name]}, not {dict(given)}"
+            for name, given in settings.items()
+            if self.kept["settings"].get(name, given) != given
+        ]
+        if wrong:
+            raise RunExists(f"{folder} holds another comparison: {'; '.join(wrong)}. Choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.kept["settings"] |= {name: dict(given) for name, given in settings.items()}
+        self.save()
+
+    def save(self) -> None:
+        """Write it, in one step."""
+        _write(self._file, self.kept)
 
 
 def _write_rows(
@@ -247,25 +262,30 @@ def _write_rows(
 
 
 def _budgets(
-    held: Comparison, settings: Mapping[str, Mapping[str, Any]], files: Mapping[RowKind, Path],
+    plan: Plan, held: Comparison, settings: Mapping[str, Mapping[str, Any]], files: Mapping[RowKind, Path],
     kinds: Mapping[str, RowKind],
 ) -> dict[str, dict[str, int]]:  # fmt: skip
     """Steps of each trainer, and the tokens in them, about."""
-    asked = {name: (name, dict(given), files[kinds[name]].absolute()) for name, given in settings.items()}
-    ended = run_apart(_tokens_a_step, (held.base, list(asked.values()), files[RowKind.RANKED].absolute()))
-    if ended.death is not None:
-        raise SandboxError(f"the tokens of the rows could not be counted: {ended.death}")
-    each, whole = ended.result
-    budget = held.tokens if held.tokens is not None else 3 * whole
+    known: dict[str, float] = plan.kept["tokens_a_step"]
+    left = [(name, dict(settings[name]), files[kinds[name]].absolute()) for name in kinds if name not in known]
+    if left:
+        # In a process of its own, for its memory.
+        ended = run_apart(_tokens_a_step, (held.base, left, files[RowKind.RANKED].absolute()))
+        if ended.death is not None:
+            raise SandboxError(f"the tokens of the rows could not be counted: {ended.death}")
+        each, plan.kept["tokens_in_all"] = ended.result
+        known |= each
+        plan.save()
+    budget = held.tokens if held.tokens is not None else 3 * plan.kept["tokens_in_all"]
     found = {}
-    for name, tokens in each.items():
-        steps = held.steps if held.steps is not None else max(1, round(budget / tokens))
-        found[name] = {"steps": steps, "tokens": round(steps * tokens)}
+    for name in kinds:
+        steps = held.steps if held.steps is not None else max(1, round(budget / known[name]))
+        found[name] = {"steps": steps, "tokens": round(steps * known[name])}
     return found
 
 
 def _tokens_a_step(job: tuple[str, list[tuple[str, dict[str, Any], Path]], Path]) -> tuple[dict[str, float], int]:
-    """Mean tokens in a step of each trainer, and those of all ranked rows; in a process of its own, for its memory."""
+    """Mean tokens in a step of each trainer, and those of all ranked rows."""
     from trainers.encoding import Encoder
 
     base, asked, ranked = job
@@ -278,8 +298,10 @@ def _tokens_a_step(job: tuple[str, list[tuple[str, dict[str, Any], Path]], Path]
         counts = []
         for row in read_rows(path):
             prompt, answers = encoder.encode(row["prompt"], _answers(row))
-            drawn = getattr(settings, "num_generations", 1) * getattr(settings, "max_tokens", 0)
-            counts.append(sum(len(prompt) + len(answer) for answer in answers) or len(prompt) + drawn)
+            read = sum(len(prompt) + len(answer) for answer in answers)
+            # A trainer that answers itself: as many answers as it asks for, as long as they may be.
+            drawn = getattr(settings, "answers", 1) * (len(prompt) + getattr(settings, "max_tokens", 0))
+            counts.append(read or drawn)
         return counts
 
     found = {}
@@ -307,18 +329,31 @@ def _finished(job: Job) -> dict[str, Any] | None:
     return record if record["status"] == "done" else None
 
 
-def do(job: Job) -> dict[str, Any]:
+def _done(job: Job, embedder: Any) -> dict[str, Any]:
     """Train and evaluate, and give the job's record; a failure is part of the record.
 
     A model that was trained before, by a process that died later, is not trained again.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     try:
-        record = {"status": "done", **(_trained(job) if job.trainer is not None else {}), **_evaluated(job)}
-    except Exception as error:  # the boundary that turns a failed training into data, so that the others go on
+        record = {"status": "done"}
+        if job.trainer is not None:
+            ended = run_apart(train, job)
+            record |= ended.result if ended.death is None else {"status": "failed", "error": ended.death}
+        if record["status"] == "done":
+            record |= _evaluated(job, embedder)
+    except Exception as error:  # the boundary that turns a failed evaluation into data, so that the others go on
         record = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
     _write(job.folder / "result.json", record)
     return record
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Train, in a process that does nothing else, and say what it took; a failure is part of what is said."""
+    try:
+        return _trained(job)
+    except Exception as error:  # the boundary that turns a failed training into data, so that the others go on
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
 def _trained(job: Job) -> dict[str, Any]:
@@ -334,10 +369,11 @@ def _trained(job: Job) -> dict[str, Any]:
     assert job.trainer is not None
     assert job.rows is not None
     trainer, rows = load_trainer(job.trainer, **job.settings), read_rows(job.rows)
-    began = time.monotonic()
+    began, began_cpu = time.monotonic(), time.process_time()
     trained = trainer.train(rows, base=job.same.base, out=model)
     record = {
         "seconds": round(time.monotonic() - began, 3),
+        "cpu_seconds": round(time.process_time() - began_cpu, 3),
         "memory_mib": round(peak_memory_mib()),
         "metrics": trained.metrics,
     }
@@ -345,18 +381,19 @@ def _trained(job: Job) -> dict[str, Any]:
     return record
 
 
-def _evaluated(job: Job) -> dict[str, Any]:
+def _evaluated(job: Job, embedder: Any) -> dict[str, Any]:
     """Scores by question, and hits by pair."""
     from sandbox.models import load_model
     from trainers.evaluate import Evaluation, score_by_question
 
     same = job.same
-    model = load_model(same.base if job.trainer is None else f"hf:{job.folder / 'model'}")
+    uri = same.base if job.trainer is None else f"hf:{job.folder / 'model'}"
+    model = load_model(uri)
     record: dict[str, Any] = {"scores": {}}
     for name, adversarial in (("heldout", False), ("adversarial", True)):
         evaluation = Evaluation(
             [model], _questions(same), names=[job.name], scenario=same.scenario, judge=same.judge,
-            samples=same.samples, adversarial=adversarial, max_tokens=same.max_tokens,
+            embedder=embedder, samples=same.samples, adversarial=adversarial, max_tokens=same.max_tokens,
         )  # fmt: skip
         result = evaluation.run()
         _write(job.folder / f"{name}.json", result)
@@ -364,12 +401,12 @@ def _evaluated(job: Job) -> dict[str, Any]:
         for dimension in result["dimensions"]:
             record["scores"][f"{name} {dimension}"] = score_by_question(result["answers"], dimension)
     if same.pairs is not None:
-        from trainers.pairs import hits, pair_margins
+        from trainers.pairs import pair_margins
 
-        rows = read_rows(same.pairs)
+        rows = rows_from(same.pairs, RowKind.PREFERENCES)
         rows = rows.select(range(min(len(rows), same.n_pairs or len(rows))))
-        correct = hits(pair_margins(model, rows))
-        record["scores"]["preference accuracy"] = {str(i): hit for i, hit in enumerate(correct)}
+        margins = pair_margins(uri, rows)
+        record["scores"]["preference accuracy"] = {str(i): float(margin > 0) for i, margin in enumerate(margins)}
     return record
 
 

@@ -41,6 +41,7 @@ def summary(header: Record, trainers: Mapping[str, Record], records: Mapping[str
                 "scores": {m: _score(m, list(done.values()), base) for m in measures},
                 "answer_tokens": _mean([r["answer_tokens"] for r in done.values()]),
                 "seconds": _mean([r["seconds"] for r in done.values()]),
+                "cpu_seconds": _mean([r["cpu_seconds"] for r in done.values()]),
                 "memory_mib": _mean([r["memory_mib"] for r in done.values()]),
             }
         )
@@ -84,15 +85,13 @@ def write_comparison(result: Mapping[str, Any], folder: Path) -> None:
 def cells(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The table: its columns, and a row for the base and each trainer."""
     measures = result["measures"]
-    columns = ["trainer", *measures, "answer tokens", "training tokens", "s", "MiB"]
+    columns = ["trainer", *measures, "answer tokens", "training tokens", "s", "CPU s", "MiB"]
     rows = [
         [
             "base",
             *(_own(result["base_scores"][m]["mean"]) for m in measures),
             _whole(result["base_answer_tokens"]),
-            "",
-            "",
-            "",
+            *[""] * 4,
         ]
     ]
     for entry in result["trainers"]:
@@ -104,6 +103,7 @@ def cells(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
                 _whole(entry["answer_tokens"]),
                 f"{entry['tokens']:,}",
                 _whole(entry["seconds"]),
+                _whole(entry["cpu_seconds"]),
                 _whole(entry["memory_mib"]),
             ]
         )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sandbox import registry
-from sandbox.embedders import load_embedder
+from sandbox.embedders import Embedder, load_embedder
 from sandbox.errors import SandboxError, SettingsError
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel, Message, Reply, Request, load_model
@@ -62,7 +62,7 @@ class Evaluation:
         samples: int = 1,
         adversarial: bool = False,
         seed: int = 0,
-        embedder: str = "minilm",
+        embedder: str | Embedder = "minilm",
         **settings: Any,
     ) -> None:
         known = {"max_tokens": int, "temperature": float, "top_p": float}

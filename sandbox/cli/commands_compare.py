@@ -28,6 +28,7 @@ def compare(
     n_questions: Annotated[int | None, typer.Option(help="Only the first so many of them.")] = None,
     scenario: Annotated[str, typer.Option(help="Brings the rubric and the held-out questions.")] = "value_alignment",
     judge: Annotated[str, typer.Option(help="values, reward:MODEL, or a model URI to be asked.")] = "values",
+    embedder: Annotated[str, typer.Option(help="Of the values judge.")] = "minilm",
     samples: Annotated[int, typer.Option(help="Answers a question.")] = 1,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
@@ -42,7 +43,8 @@ def compare(
     names = [p.name for p in registry.plugins("trainers")] if trainers == "all" else _names(trainers)
     request: dict[str, Any] = {
         "base": base, "tokens": tokens, "steps": steps, "pairs": pairs, "n_pairs": n_pairs, "questions": questions,
-        "n_questions": n_questions, "scenario": scenario, "judge": judge, "samples": samples,
+        "n_questions": n_questions, "scenario": scenario, "judge": judge, "embedder": embedder,
+        "samples": samples,
     }  # fmt: skip
     result = _compared(
         sources, names, out=out, seeds=parse_seeds(seeds), settings=parse_settings(settings), quiet=as_json, **request

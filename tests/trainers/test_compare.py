@@ -11,25 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox.cli.app import app
-from sandbox.errors import RunExists, SettingsError, TrainingDataError
-from sandbox.models import load_model
-from sandbox.workers import run_apart
+from sandbox.errors import RunExists, SettingsError
+from sandbox.workers import Ended, run_apart
 from trainers import write_rows
-from trainers.compare import Comparison, compare
+from trainers.compare import compare
 from trainers.comparison_table import markdown, summary
 from trainers.memory import peak_memory_mib
-from trainers.pairs import hits, pair_margins
 from trainers.pressure import PRESSURES, under_pressure
-from trainers.row_format import make_rows
 
 FAST = {"batch_size": "4", "device": "cpu"}
-SAME = {"n_questions": 3, "max_tokens": 4, "judge": "values"}
-
-
-@pytest.fixture(autouse=True)
-def _quick_judge(monkeypatch):
-    """The judge embeds with hashed words: no sentence model is loaded in every process."""
-    monkeypatch.setenv("SANDBOX_COMPARE_EMBEDDER", "hashing")
+# Judged by hashed words: no sentence model is loaded in every process.
+SAME = {"n_questions": 3, "max_tokens": 4, "embedder": "hashing"}
 
 
 @pytest.fixture
@@ -45,7 +37,18 @@ def pairs(tmp_path):
     return str(file)
 
 
-def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_path, tmp_path, monkeypatch):
+def in_this_process(function, job):
+    """Mock of ``run_apart``: this process has everything imported; others test that processes are fresh."""
+    return Ended(job, function(job))
+
+
+@pytest.fixture
+def here(monkeypatch):
+    monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
+
+
+@pytest.mark.usefixtures("here")
+def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_path, tmp_path):
     out, base = tmp_path / "out", f"hf:{tiny_lm_path}"
     ended = []
 
@@ -86,17 +89,17 @@ def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_p
     assert (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns == weights
 
     with pytest.raises(RunExists, match=r"holds another comparison: its tokens is 600, not 700. Choose another --out"):
-        compare([record], ["sft"], out=out, base=base, tokens=700, pairs=pairs, **SAME)
+        compare([record], ["sft"], out=out, base=base, tokens=700, pairs=pairs, settings=FAST, **SAME)
     with pytest.raises(RunExists, match=r"its settings of sft are \{.*'4'.*\}, not \{.*'2'.*\}. Choose another --out"):
         compare([record], ["sft"], out=out, base=base, tokens=600, pairs=pairs, settings={"batch_size": "2"}, **SAME)
 
 
-def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path):
+def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path, monkeypatch):
     """From the command line, with the figure; a rate of 1e39 breaks the weights of one trainer."""
     out = tmp_path / "out"
     command = [
         "compare", record, "--trainers", "sft,stable_alignment", "--base", f"hf:{tiny_lm_path}", "--out", str(out),
-        "--seeds", "1", "--steps", "1", "--n-questions", "2", "--set", "sft.learning_rate=1e39", "--set", "device=cpu",
+        "--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2", "--set", "sft.learning_rate=1e39", "--set", "device=cpu",
     ]  # fmt: skip
     said = CliRunner().invoke(app, command, catch_exceptions=False)
     assert said.exit_code == 0
@@ -112,11 +115,14 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path
     assert text.startswith("```sh\nsandbox ")
     assert "| sft (1 failed) | - | - | - | - | - |" in text
     assert "* sft, seed 0: TrainingDiverged" in text
-    # A failed one is tried again; as one JSON object this time.
-    again = CliRunner().invoke(app, [*command[:-6], "--json"], catch_exceptions=False)
-    assert again.exit_code == 2 or "trainers" in json.loads(again.stdout)
+    # What failed is tried again, and what is done is not; as one JSON object this time.
+    monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
+    again = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["trainers"] == found["trainers"]
 
 
+@pytest.mark.usefixtures("here")
 def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path):
     base = f"hf:{tiny_lm_path}"
 
@@ -147,7 +153,7 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds():
         return {"status": "done", "scores": {"heldout x": {"A": a, "B": b}}, "answer_tokens": 10.0, **more}
 
     def trained(a, b):
-        return job(a, b, seconds=2.0, memory_mib=100)
+        return job(a, b, seconds=2.0, cpu_seconds=3.0, memory_mib=100)
 
     records = {"base": job(4, 5), "t-0": trained(5, 5), "t-1": trained(7, 5), "t-2": {"status": "failed", "error": "E"}}
     header = {"seeds": [0, 1, 2], "base": "b", "judge": "values", "command": "sandbox compare"}
@@ -161,10 +167,10 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds():
         "sandbox compare",
         "```",
         "",
-        "| trainer | heldout x | answer tokens | training tokens | s | MiB |",
-        "|---|---:|---:|---:|---:|---:|",
-        "| base | 4.50 | 10 |  |  |  |",
-        "| t (1 failed) | +1.00 [-11.71, +13.71] | 10 | 1,000 | 2 | 100 |",
+        "| trainer | heldout x | answer tokens | training tokens | s | CPU s | MiB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        "| base | 4.50 | 10 |  |  |  |  |",
+        "| t (1 failed) | +1.00 [-11.71, +13.71] | 10 | 1,000 | 2 | 3 | 100 |",
         "",
         "1 trainers from b, 3 seeds, 2 questions, judge values: the base's mean, and each trainer's difference to it, "
         "paired, with a 95% interval over questions.",
@@ -223,34 +229,7 @@ def test_pressures_take_turns_and_keep_the_question():
     assert [m.role for m in PRESSURES["insistence"]("Q?")] == ["user", "assistant", "user"]
 
 
-def test_margins_are_mean_log_likelihoods_of_the_answer_alone(tiny_lm_path):
-    """An independent count: every token's log-probability from the whole logits, one sequence at a time."""
-    import torch
-
-    speaker = load_model(f"hf:{tiny_lm_path}")
-    row = {"prompt": "How do I get on?", "chosen": "Talk to them.", "rejected": "Shout all night, every night."}
-    rows = make_rows("preferences", [{k: [{"role": "user" if k == "prompt" else "assistant", "content": v}] for k, v in row.items()}])  # fmt: skip # noqa: E501
-
-    def mean(answer):
-        before = speaker.tokenizer(f"<|user|>{row['prompt']}<|end|><|assistant|>")["input_ids"]
-        after = speaker.tokenizer(f"{answer}<|end|>")["input_ids"]
-        with torch.no_grad():
-            logits = speaker.model(torch.tensor([before + after])).logits[0]
-        steps = [logits[len(before) + i - 1].log_softmax(-1)[token] for i, token in enumerate(after)]
-        return float(sum(steps)) / len(steps)
-
-    (margin,) = pair_margins(f"hf:{tiny_lm_path}", rows)
-    assert margin == pytest.approx(mean(row["chosen"]) - mean(row["rejected"]), abs=1e-4)
-    assert hits([margin, -1.0, 0.0]) == [float(margin > 0), 0.0, 0.5]
-    with pytest.raises(TrainingDataError, match="'pairs' learns from preferences rows"):
-        pair_margins(f"hf:{tiny_lm_path}", rows.remove_columns("rejected"))
-
-
 def test_importing_it_loads_no_torch():
     code = "import sys, trainers.compare; print('torch' in sys.modules, 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
-
-
-def test_the_budget_is_three_passes_unless_it_is_given():
-    assert Comparison(base="smollm2").tokens is None
