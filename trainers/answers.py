@@ -7,7 +7,8 @@ neither.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
@@ -99,6 +100,18 @@ def add_answer_nll(model: Any) -> None:
 def bare(model: Any) -> Any:
     """A model without what PEFT wraps around it; its adapters stay, inside its layers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@contextmanager
+def looking_on(model: Any) -> Iterator[None]:
+    """Without gradients and dropout, and without a draw of a random number."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
 
 
 def likelihoods(model: Any, questions: Sequence[Question], pad: int, *, batch_tokens: int = 2048) -> Tensor:

@@ -23,26 +23,33 @@ class DPOSettings(TrainingSettings):
 
     Attributes:
         beta: How dearly distance from the reference is paid; higher stays nearer.
-        loss: ``sigmoid`` is DPO (arXiv:2305.18290), ``ipo`` arXiv:2310.12036, ``hinge`` SLiC
-            (arXiv:2305.10425).
-        label_smoothing: Share of preferences taken to be the wrong way round, below 0.5.
+        loss: ``sigmoid`` is DPO (arXiv:2305.18290), ``robust`` allows for preferences that are the wrong way round
+            (arXiv:2403.00409), ``ipo`` is arXiv:2310.12036, ``hinge`` SLiC (arXiv:2305.10425).
+        label_smoothing: For ``robust``: the share of preferences that are the wrong way round, below 0.5.
         precompute_reference: Ask the reference once for each row before training instead of in every step; None does
             so where rows are seen more than once, which is faster then.
     """
 
     beta: float = 0.1
-    loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
+    loss: Literal["sigmoid", "robust", "ipo", "hinge"] = "sigmoid"
     label_smoothing: float = 0.0
     precompute_reference: bool | None = None
 
     def faults(self) -> list[str]:
         """What cannot be used, one line each."""
+        # TRL takes it with every loss and uses it with some.
+        idle = (
+            [f"label_smoothing={self.label_smoothing} has no effect with loss={self.loss}; use loss=robust"]
+            if self.label_smoothing and self.loss != "robust"
+            else []
+        )
         return [
             *super().faults(),
             *self.below(0, "beta", exclusive=True),
             *self.below(0, "label_smoothing"),
             *self.above(0.5, "label_smoothing"),
-            *self.unknown("loss", "sigmoid", "ipo", "hinge"),
+            *self.unknown("loss", "sigmoid", "robust", "ipo", "hinge"),
+            *idle,
         ]
 
 
@@ -66,18 +73,43 @@ class DPO(FineTuning):
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
         """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        from accelerate.utils import gather_object
         from trl import DPOConfig, DPOTrainer
 
+        from trainers.answers import likelihoods, looking_on
+        from trainers.encoding import questions_of
         from trainers.watching import Watched
+
+        pad = policy.tokenizer.pad_token_id
 
         class Trainer(Watched, DPOTrainer):
             def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
                 # TRL has no other way to be given ids; the columns are those it makes itself.
                 return dataset
 
-        # With adapters the reference is the model without them; else it is a copy of what training begins with.
-        reference = None if policy.settings.lora else copy.deepcopy(policy.model).eval().requires_grad_(False)
+            def _precompute_ref_logps(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+                # The model has not learnt yet, so it is its own reference. TRL's way needs a file that all
+                # processes share, and computes the head on prompts too.
+                share = self.accelerator
+                mine = list(range(share.process_index, len(dataset), share.num_processes))
+                questions = questions_of(dataset.select(mine))
+                lengths = [[len(answer) for answer in answers] for _, answers in questions]
+                with looking_on(self.model):
+                    nll = likelihoods(self.model, questions, pad).view(-1, 2)  # [rows, chosen and rejected]
+                sums = [
+                    [-n * length for n, length in zip(*of, strict=True)]
+                    for of in zip(nll.tolist(), lengths, strict=True)
+                ]
+                known = dict(gather_object(list(zip(mine, sums, strict=True))))
+                for side, name in enumerate(("ref_chosen_logps", "ref_rejected_logps")):
+                    dataset = dataset.add_column(name, [known[row][side] for row in range(len(dataset))])
+                return dataset
+
         s = self.settings
+        precomputes = self._precomputes(len(encoded))
+        # With adapters the reference is the model without them; else it is a copy of what training begins with.
+        copied = not s.lora and not precomputes
+        reference = copy.deepcopy(policy.model).eval().requires_grad_(False) if copied else None
         return Trainer(
             model=policy.model,
             ref_model=reference,
@@ -87,7 +119,7 @@ class DPO(FineTuning):
                 beta=s.beta,
                 loss_type=[s.loss],
                 label_smoothing=s.label_smoothing,
-                precompute_ref_log_probs=self._precomputes(len(encoded)),
+                precompute_ref_log_probs=precomputes,
             ),
             train_dataset=encoded,
             processing_class=policy.tokenizer,

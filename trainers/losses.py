@@ -125,16 +125,16 @@ def rrhf_losses(nll: Tensor, ratings: Tensor, mask: Tensor, *, weight: float = 1
 def dpo_loss(chosen: Tensor, rejected: Tensor, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
     """Direct preference optimisation, mean over the pairs: what TRL's trainer is held to.
 
-    Equation 7 of arXiv:2305.18290; with smoothing, equation 3 of the note on conservative DPO
-    (https://ericmitchell.ai/cdpo.pdf)::
+    Equation 7 of arXiv:2305.18290; with smoothing e, robust DPO (arXiv:2403.00409), whose mean over preferences of
+    which a share e is flipped is that of DPO over the true ones::
 
-        -(1 - e) * log sigmoid(beta * (chosen - rejected)) - e * log sigmoid(-beta * (chosen - rejected))
+        (-(1 - e) * log sigmoid(margin) + e * log sigmoid(-margin)) / (1 - 2e),  margin = beta * (chosen - rejected)
 
     Args:
         chosen: Log-ratio of policy to reference of each better answer, summed over its tokens, in nats. Shape [pairs].
         rejected: The same of each worse answer. Shape [pairs].
         beta: How dearly distance from the reference is paid.
-        label_smoothing: e, the share of preferences taken to be the wrong way round, below 0.5.
+        label_smoothing: e, the share of preferences that are the wrong way round, below 0.5.
 
     Returns:
         Scalar loss, without unit; log 2 where policy and reference agree.
@@ -142,7 +142,8 @@ def dpo_loss(chosen: Tensor, rejected: Tensor, *, beta: float = 0.1, label_smoot
     from torch.nn.functional import logsigmoid
 
     margin = beta * (chosen - rejected)
-    return (-(1 - label_smoothing) * logsigmoid(margin) - label_smoothing * logsigmoid(-margin)).mean()
+    right, flipped = (1 - label_smoothing) * logsigmoid(margin), label_smoothing * logsigmoid(-margin)
+    return ((flipped - right) / (1 - 2 * label_smoothing)).mean()
 
 
 def kto_loss(
@@ -156,7 +157,7 @@ def kto_loss(
 ) -> Tensor:
     """Kahneman-Tversky optimisation, mean over the answers: what TRL's trainer is held to.
 
-    Equations 7 and 8 of arXiv:2402.01306. The reference point z is the mean log-ratio of answers behind prompts that
+    Equation 7 of arXiv:2402.01306. The reference point z is the mean log-ratio of answers behind prompts that
     are not theirs, at least 0, and sends no gradient back::
 
         good_weight * (1 - sigmoid(beta * (ratio - z)))   for a good answer

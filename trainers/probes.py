@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from sandbox.streams import stream
-from trainers.answers import Question, Scorer, bare, likelihoods
+from trainers.answers import Question, Scorer, bare, likelihoods, looking_on
 
 
 class KLProbe(TrainerCallback):
@@ -71,7 +70,7 @@ class KLProbe(TrainerCallback):
 
     def _log_probabilities(self) -> Iterator[Tensor]:
         """Log-probabilities at the places of each answer. Shape [places, vocabulary]."""
-        with _looking_on(self._model):
+        with looking_on(self._model):
             score = Scorer(bare(self._model))
             for ids, columns in self._texts:
                 device = score.model.device
@@ -130,7 +129,7 @@ class HeldOut(TrainerCallback):
         self._since, self._best = known["since"], known["best"]
 
     def _measure(self, state: Any, control: Any) -> None:
-        with _looking_on(self._model):
+        with looking_on(self._model):
             nll = likelihoods(self._model, self._pairs, self._pad).view(-1, 2)  # [pairs, better and worse]
         margin = nll[:, 1] - nll[:, 0]
         accuracy = float((margin > 0).double().mean())
@@ -145,15 +144,3 @@ class HeldOut(TrainerCallback):
         self._since += 1
         if self._since >= self._patience:
             control.should_training_stop = True
-
-
-@contextmanager
-def _looking_on(model: Any) -> Iterator[None]:
-    """Without gradients and dropout, and without a draw of a random number."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)

@@ -111,6 +111,9 @@ def train_on(
 def evaluate(
     models: Annotated[list[str], typer.Argument(help="Model URIs; the first is what others are compared with.")],
     questions: Annotated[str | None, typer.Option(help="A file; by default the scenario's held-out ones.")] = None,
+    pairs: Annotated[
+        str | None, typer.Option(help="A file of preferences: are better answers likelier? Alone unless --questions.")
+    ] = None,
     scenario: Annotated[str, typer.Option(help="Brings the rubric and the held-out questions.")] = "value_alignment",
     judge: Annotated[str, typer.Option(help="values, reward:MODEL, or a model URI to be asked.")] = "values",
     samples: Annotated[int, typer.Option(help="Answers a question.", min=1)] = 1,
@@ -124,11 +127,20 @@ def evaluate(
     from sandbox.scenario import read_questions
 
     given: dict[str, Any] = dict(parse_settings(settings))
+    target = out or free_name(Path("evaluations"), "evaluation")
+    if pairs is not None and questions is None:
+        result = evaluate_pairs_to(target, models, pairs, quiet=as_json, **given)
+        if as_json:
+            say_json(result)
+        else:
+            show_pairs(result["pairs"])
+        return
     result = evaluate_to(
-        out or free_name(Path("evaluations"), "evaluation"),
+        target,
         models,
         read_questions(questions) if questions else None,
         quiet=as_json,
+        pairs=pairs,
         scenario=scenario,
         judge=judge,
         samples=samples,
@@ -139,13 +151,15 @@ def evaluate(
         say_json(result)
     else:
         show_evaluation(result)
+        if pairs is not None:
+            show_pairs(result["pairs"])
 
 
 def evaluate_to(
     out: Path, models: list[str], questions: list[str] | None, *, quiet: bool, names: list[str] | None = None,
-    **settings: Any,
+    pairs: str | None = None, **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Evaluate with a progress bar and write ``evaluation.json``."""
+    """Evaluate with a progress bar and write ``evaluation.json``; with ``pairs``, measure those too."""
     from sandbox.manifest import command_line
     from sandbox.progress import progress
     from trainers.evaluate import Evaluation, write_evaluation
@@ -153,9 +167,63 @@ def evaluate_to(
     evaluation = Evaluation(models, questions, names=names, **settings)
     with progress("evaluation", evaluation.n_answers, quiet=quiet) as show:
         result = evaluation.run(on_answers=show)
+    if pairs is not None:
+        result["pairs"] = _measure_pairs(models, pairs, names=names, quiet=quiet)
     result["command"] = command_line()
     write_evaluation(result, out)
     return result
+
+
+def evaluate_pairs_to(out: Path, models: list[str], pairs: str, *, quiet: bool, **settings: Any) -> dict[str, Any]:
+    """Measure preference accuracy alone and write ``evaluation.json``."""
+    from sandbox import registry
+    from sandbox.manifest import command_line
+    from trainers.evaluate import SCHEMA, write_evaluation
+
+    known = {"max_length": int, "dtype": str}
+    registry.check_settings("evaluation of pairs", settings, known)
+    measured = _measure_pairs(
+        models, pairs, names=None, quiet=quiet, **registry.typed("evaluation of pairs", settings, known)
+    )
+    result: dict[str, Any] = {
+        "schema": SCHEMA, "dimensions": [], "questions": 0, "samples": 0, "models": [], "differences": [], "answers": [],
+        "pairs": measured, "command": command_line(),
+    }  # fmt: skip
+    write_evaluation(result, out)
+    return result
+
+
+def _measure_pairs(
+    models: list[str], file: str, *, names: list[str] | None, quiet: bool, **settings: Any
+) -> dict[str, Any]:
+    from sandbox.progress import progress
+    from trainers.pairs import compare_pairs
+    from trainers.rows import rows_from
+
+    rows = rows_from(file, "preferences")
+    with progress("pairs", len(models) * len(rows), quiet=quiet) as show:
+        return {"file": file, **compare_pairs(models, rows, names=names, on_pairs=show, **settings)}
+
+
+def show_pairs(measured: dict[str, Any]) -> None:
+    """Print the table of preference accuracies."""
+    differences = {d["model"]: d["accuracy"] for d in measured["differences"]}
+    rows = []
+    for model in measured["models"]:
+        a, d = model["accuracy"], differences.get(model["name"])
+        rows.append(
+            [
+                model["name"],
+                f"{a['mean']:.3f} [{a['low']:.3f}, {a['high']:.3f}]",
+                "" if d is None else f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]",
+                f"{model['margin']:+.3f}",
+            ]
+        )
+    table(
+        f"{measured['pairs']} pairs: share whose better answer is the likelier per token, with 95% interval",
+        ["model", "accuracy", "less the first's, paired", "margin (nats/token)"],
+        rows,
+    )
 
 
 def show_evaluation(result: dict[str, Any]) -> None:

@@ -6,10 +6,21 @@ import random
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sandbox.errors import SettingsError, TrainingDataError
 from trainers import stable_alignment_loss
-from trainers.losses import HINGES, REDUCTIONS, sequence_nll, stable_alignment_losses
+from trainers.losses import (
+    HINGES,
+    REDUCTIONS,
+    dpo_loss,
+    kto_loss,
+    orpo_loss,
+    rrhf_loss,
+    sequence_nll,
+    stable_alignment_losses,
+)
 
 
 def tensors(nll, ratings, mask=None):
@@ -131,12 +142,12 @@ def test_agrees_with_the_slow_equation_and_its_gradient(hinge, reduce):
             [[r for _, r in q] for q in padded],
             [[i < len(q) for i in range(5)] for q in questions],
         )
-        settings = {"scale": scale, "margin": margin, "weight": weight, "hinge": hinge, "reduce": reduce}
-        found = stable_alignment_loss(nll, ratings, mask, **settings)
+        given_ = {"scale": scale, "margin": margin, "weight": weight, "hinge": hinge, "reduce": reduce}
+        found = stable_alignment_loss(nll, ratings, mask, **given_)
         assert found.item() == pytest.approx(sum(expected) / 4, abs=1e-9)
         clean = nll.detach().nan_to_num(0.0).requires_grad_()
         assert torch.autograd.gradcheck(
-            lambda n, r=ratings, m=mask, s=settings: stable_alignment_loss(n, r, m, **s), (clean,)
+            lambda n, r=ratings, m=mask, s=given_: stable_alignment_loss(n, r, m, **s), (clean,)
         )
 
 
@@ -159,3 +170,127 @@ def test_sequence_nll_is_a_mean_over_each_answers_own_tokens():
     tokens = torch.tensor([1.0, 4.0, 3.0, 0.0, 0.0, 6.0])
     owner = torch.tensor([0, 1, 0, 2, 2, 2])
     assert sequence_nll(tokens, owner, 3).tolist() == [2.0, 4.0, 2.0]
+
+
+def test_rrhf_by_hand():
+    """Ratings 6, 2, 4; nll 1.5, 1.0, 3.0, so p = -1.5, -1.0, -3.0. The best is the first.
+
+    Pairs, worse before better: (2, 6): max(0, -1.0 + 1.5) = 0.5;  (4, 6): max(0, -3.0 + 1.5) = 0;
+    (2, 4): max(0, -1.0 + 3.0) = 2.0. In all 2.5; loss 1.5 + 2.5 = 4.0, with weight 0.1 1.75.
+    Gradient to nll: imitation +1 at 0; pair (2, 6): +1 at 0, -1 at 1; pair (2, 4): -1 at 1, +1 at 2.
+    """
+    nll, ratings, mask = tensors([[1.5, 1.0, 3.0]], [[6.0, 2.0, 4.0]])
+    loss = rrhf_loss(nll, ratings, mask)
+    loss.backward()
+    assert loss.item() == pytest.approx(4.0)
+    assert nll.grad.tolist() == [pytest.approx([2.0, -2.0, 1.0])]
+    assert rrhf_loss(nll, ratings, mask, weight=0.1).item() == pytest.approx(1.75)
+
+
+def test_rrhf_has_no_pairs_of_answers_rated_alike():
+    """Both 5: nll 3 of the first is imitated, whatever the second's. Ratings' sizes do not count: 7 and 1 as 5 and 4."""
+    assert rrhf_loss(*tensors([[3.0, 1.0]], [[5.0, 5.0]])).item() == pytest.approx(3.0)
+    far = rrhf_loss(*tensors([[3.0, 1.0]], [[7.0, 1.0]]))
+    assert far.item() == rrhf_loss(*tensors([[3.0, 1.0]], [[5.0, 4.0]])).item() == pytest.approx(5.0)
+
+
+def test_rrhf_agrees_with_the_slow_equation_and_its_gradient():
+    draw = random.Random(11)
+    for _ in range(20):
+        sizes = [draw.randint(1, 5) for _ in range(4)]
+        questions = [[(draw.uniform(0.1, 6.0), draw.choice([1.0, 4.0, 4.0, 7.0])) for _ in range(n)] for n in sizes]
+        weight, expected = draw.uniform(0, 3), 0.0
+        for question in questions:
+            best = max(range(len(question)), key=lambda i, q=question: (q[i][1], -i))
+            pairs = itertools.permutations(question, 2)
+            expected += question[best][0] + weight * sum(max(0.0, b[0] - a[0]) for a, b in pairs if a[1] < b[1])
+        padded = [q + [(math.nan, math.nan)] * (5 - len(q)) for q in questions]
+        nll, ratings, mask = tensors(
+            [[n for n, _ in q] for q in padded],
+            [[r for _, r in q] for q in padded],
+            [[i < len(q) for i in range(5)] for q in questions],
+        )
+        assert rrhf_loss(nll, ratings, mask, weight=weight).item() == pytest.approx(expected / 4, abs=1e-9)
+        clean = nll.detach().nan_to_num(0.0).requires_grad_()
+        assert torch.autograd.gradcheck(lambda n, r=ratings, m=mask, w=weight: rrhf_loss(n, r, m, weight=w), (clean,))
+
+
+def test_dpo_by_hand():
+    """Log-ratios 2 and -1, beta 0.5: margin 1.5. -log sigmoid(1.5) = log(1 + e^-1.5) = 0.201413.
+
+    Smoothed by 0.1: (0.9 * 0.201413 - 0.1 * log(1 + e^1.5)) / 0.8 = (0.181272 - 0.1 * 1.701413) / 0.8 = 0.013913.
+    Where policy and reference agree: log 2. Gradient to the chosen ratio: -beta * sigmoid(-1.5) = -0.0912127.
+    """
+    chosen, rejected = torch.tensor([2.0], requires_grad=True), torch.tensor([-1.0])
+    loss = dpo_loss(chosen, rejected, beta=0.5)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.201413, abs=1e-6)
+    assert chosen.grad.item() == pytest.approx(-0.0912127, abs=1e-6)
+    assert dpo_loss(chosen, rejected, beta=0.5, label_smoothing=0.1).item() == pytest.approx(0.013913, abs=1e-6)
+    assert dpo_loss(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(math.log(2))
+
+
+def test_kto_by_hand():
+    """Mismatched ratios 1 and 2: z = 1.5. beta 0.5; a good answer at 2.5: gain 0.5, 1 - sigmoid(0.5) = 0.377541.
+
+    A bad one at 0.5: gain -0.5, 1 - sigmoid(0.5) = 0.377541, weighed 2: 0.755081. Mean 0.566311.
+    Below zero z is 0: ratio 0 then costs 1/2 either way.
+    """
+    case = torch.tensor([2.5, 0.5]), torch.tensor([True, False])
+    assert kto_loss(*case, torch.tensor([1.0, 2.0]), beta=0.5, bad_weight=2.0).item() == pytest.approx(
+        0.566311, abs=1e-6
+    )
+    assert kto_loss(torch.zeros(2), case[1], torch.tensor([-3.0])).item() == pytest.approx(0.5)
+    mismatched = torch.tensor([1.0], requires_grad=True)
+    kto_loss(case[0].requires_grad_(), case[1], mismatched).backward()
+    assert mismatched.grad is None
+
+
+def test_orpo_by_hand():
+    """P = 1/2 and 1/4: odds 1 and 1/3, log odds apart by log 3; log sigmoid(log 3) = log(3/4) = -0.287682.
+
+    Imitation 0.7, beta 0.5: 0.7 + 0.5 * 0.287682 = 0.843841.
+    """
+    chosen, rejected = torch.tensor([math.log(0.5)]), torch.tensor([math.log(0.25)])
+    assert orpo_loss(torch.tensor(0.7), chosen, rejected, beta=0.5).item() == pytest.approx(0.843841, abs=1e-6)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_the_losses_of_pairs_agree_with_slow_equations_and_their_gradients(data):
+    """Plain Python, answer by answer; gradients by finite differences."""
+    n = data.draw(st.integers(1, 4))
+    ratio = st.floats(-5, 5)
+    chosen, rejected = (data.draw(st.lists(ratio, min_size=n, max_size=n)) for _ in range(2))
+    beta, smooth = data.draw(st.floats(0.01, 1)), data.draw(st.floats(0, 0.4))
+    good = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    weights = {"good_weight": data.draw(st.floats(0, 2)), "bad_weight": data.draw(st.floats(0, 2))}
+    c, r = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (chosen, rejected))
+    below = [[-0.05 - abs(x) for x in side] for side in (chosen, rejected)]
+    p, q = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in below)
+
+    margins = [beta * (a - b) for a, b in zip(chosen, rejected, strict=True)]
+    slow = sum(-(1 - smooth) * math.log(sigmoid(m)) + smooth * math.log(sigmoid(-m)) for m in margins) / n
+    slow /= 1 - 2 * smooth
+    assert dpo_loss(c, r, beta=beta, label_smoothing=smooth).item() == pytest.approx(slow, abs=1e-9)
+    assert torch.autograd.gradcheck(lambda a, b: dpo_loss(a, b, beta=beta, label_smoothing=smooth), (c, r))
+
+    z = max(0.0, sum(rejected) / n)
+    costs = [
+        weights["good_weight"] * (1 - sigmoid(beta * (x - z)))
+        if is_good
+        else weights["bad_weight"] * (1 - sigmoid(beta * (z - x)))
+        for x, is_good in zip(chosen, good, strict=True)
+    ]
+    label, mismatched = torch.tensor(good), r.detach()
+    assert kto_loss(c, label, mismatched, beta=beta, **weights).item() == pytest.approx(sum(costs) / n, abs=1e-9)
+    assert torch.autograd.gradcheck(lambda a: kto_loss(a, label, mismatched, beta=beta, **weights), (c,))
+
+    odds = [[math.exp(x) / (1 - math.exp(x)) for x in side] for side in below]
+    ratios = [math.log(sigmoid(math.log(a / b))) for a, b in zip(*odds, strict=True)]
+    assert orpo_loss(p.sum(), p, q, beta=beta).item() == pytest.approx(sum(below[0]) - beta * sum(ratios) / n, abs=1e-9)
+    assert torch.autograd.gradcheck(lambda a, b: orpo_loss(a.sum(), a, b, beta=beta), (p, q))

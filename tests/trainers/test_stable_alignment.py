@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from trainers import load_trainer, stable_alignment_loss, write_rows
+from trainers import load_trainer, stable_alignment_loss
 from trainers.base import RowKind
 from trainers.encoding import Encoder
 from trainers.row_format import make_rows
@@ -111,31 +106,3 @@ def test_each_question_has_its_own_scale(tiny_lm_path, tmp_path):
     )
     trained, _ = step(rows, tiny_lm_path, tmp_path / "m", max_steps=1, margin=4, weight=1)
     assert trained.metrics["loss"] - trained.metrics["nll_best"] == pytest.approx(2.0, abs=1e-4)
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_does(ranked_rows_by_hand, tiny_lm_path, tmp_path):
-    """Two processes with two questions each take the step that one takes with the same four."""
-    file = write_rows(ranked_rows_by_hand.select([0, 1, 2, 3]), tmp_path / "rows.jsonl")
-    settings = {"max_steps": 1, "batch_size": 4}
-    one, _ = step(ranked_rows_by_hand.select([0, 1, 2, 3]), tiny_lm_path, tmp_path / "one", **settings)
-    script = tmp_path / "train.py"
-    script.write_text(
-        "from trainers import load_trainer, read_rows\n"
-        "made = load_trainer('stable_alignment', max_steps=1, batch_size=2, progress=False, device='cpu',"
-        " learning_rate=5e-3)\n"
-        f"made.train(read_rows({str(file)!r}), base={f'hf:{tiny_lm_path}'!r}, out={str(tmp_path / 'two')!r})\n"
-    )
-    torchrun = Path(sys.executable).with_name("torchrun")
-    subprocess.run([torchrun, "--standalone", "--nproc-per-node=2", script], check=True, timeout=300)
-    assert (
-        differ(
-            load_file(tmp_path / "one" / "adapter_model.safetensors"),
-            load_file(tmp_path / "two" / "adapter_model.safetensors"),
-        )
-        < 1e-4
-    )
-    two = json.loads((tmp_path / "two" / "training.json").read_text(encoding="utf-8"))
-    for name in ("loss", "grad_norm", "nll_best", "reward_margin", "preference_accuracy"):
-        assert two["history"][0][name] == pytest.approx(one.history[0][name], rel=1e-3)
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

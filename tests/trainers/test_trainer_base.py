@@ -77,6 +77,8 @@ def test_all_faults_of_settings_are_named_at_once():
     )
     with pytest.raises(SettingsError, match=r"label_smoothing=0.5 must be below 0.5"):
         load_trainer("dpo", label_smoothing=0.5)
+    with pytest.raises(SettingsError, match=r"label_smoothing=0.1 has no effect with loss=ipo; use loss=robust"):
+        load_trainer("dpo", label_smoothing=0.1, loss="ipo")
 
 
 def test_the_default_learning_rate_depends_on_what_learns():

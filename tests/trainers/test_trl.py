@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+import torch
 from transformers import AutoTokenizer
 
+from sandbox.errors import SettingsError
 from trainers import load_trainer, rows_from, write_rows
 from trainers.encoding import Encoder
+from trainers.losses import dpo_loss, kto_loss, orpo_loss
 from trainers.policy import load_policy
 
 
 @pytest.fixture
-def batch(ranked_rows_by_hand, tiny_lm_path, tmp_path, monkeypatch):
-    """The first batch that a trainer would see, and the tokenizer."""
+def prepared(ranked_rows_by_hand, tiny_lm_path, tmp_path):
+    """A trainer of transformers or TRL, as ours make it, with the adapters moved away from where they begin."""
 
-    def first(name):
-        made = load_trainer(name, batch_size=2, device="cpu")
+    def make(name, **settings):
+        made = load_trainer(name, **{"batch_size": 4, "device": "cpu", **settings})
         rows = rows_from(write_rows(ranked_rows_by_hand, tmp_path / "r.jsonl"), made.accepts)
         policy = load_policy(f"hf:{tiny_lm_path}", made.settings, tmp_path / "m")
         encoded = made.encode(rows, Encoder(policy.tokenizer, 360))
         arguments = made._arguments(len(encoded), tmp_path / "draft", tmp_path / "m")
         trainer = made.make_trainer(policy, encoded, arguments, made._watch())
-        return next(iter(trainer.get_train_dataloader()))
+        draw = torch.Generator().manual_seed(0)
+        for weight_name, weights in policy.model.named_parameters():
+            if "lora_B.default" in weight_name:
+                weights.data = 0.2 * torch.randn(weights.shape, generator=draw)
+        return trainer, policy
 
-    return first
+    return make
+
+
+@pytest.fixture
+def batch(prepared):
+    """The first batch that a trainer would see."""
+    return lambda name: next(iter(prepared(name, batch_size=2)[0].get_train_dataloader()))
 
 
 @pytest.fixture
@@ -56,9 +71,86 @@ def test_dpo_compares_the_answers_and_their_ends_alone(batch, tokenizer):
 def test_dpos_reference_is_where_training_began(ranked_rows_by_hand, tiny_lm_path, tmp_path):
     """At the first step policy and reference agree, so the loss is log 2; with and without adapters."""
     rows = rows_from(write_rows(ranked_rows_by_hand, tmp_path / "r.jsonl"), "preferences")
-    for lora in (True, False):
-        trained = load_trainer("dpo", lora=lora, max_steps=1, progress=False, device="cpu").train(
-            rows, base=f"hf:{tiny_lm_path}", out=tmp_path / f"m{lora}"
+    for lora, first in itertools.product((True, False), (True, False)):
+        settings = {"lora": lora, "precompute_reference": first, "max_steps": 1, "progress": False, "device": "cpu"}
+        trained = load_trainer("dpo", **settings).train(
+            rows, base=f"hf:{tiny_lm_path}", out=tmp_path / f"m{lora}{first}"
         )
         assert trained.history[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
         assert trained.history[0]["reward_margin"] == pytest.approx(0.0, abs=1e-4)
+
+
+def log_probability(model, ids, mask):
+    """Of the tokens where the mask is 1, summed, from whole logits. Shapes [texts, tokens] to [texts]."""
+    found = model(input_ids=ids).logits[:, :-1].log_softmax(dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
+    return (found * mask[:, 1:]).sum(dim=1)
+
+
+def log_ratio(policy, ids, mask):
+    """Of the policy to the base it has its adapters on."""
+    ours = log_probability(policy.model, ids, mask)
+    with policy.model.disable_adapter(), torch.no_grad():
+        return ours - log_probability(policy.model, ids, mask)
+
+
+def trls_loss(trainer, batch):
+    trainer.model.eval()
+    return trainer.compute_loss(trainer.model, batch).item()
+
+
+@pytest.mark.parametrize("precompute", [True, False])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_dpo_is_the_equation(prepared, precompute, smoothing):
+    """Whether the reference was asked in our way before, or in TRL's in the step."""
+    trainer, policy = prepared(
+        "dpo", beta=0.3, loss="robust" if smoothing else "sigmoid", label_smoothing=smoothing,
+        precompute_reference=precompute,
+    )  # fmt: skip
+    batch = next(iter(trainer.get_train_dataloader()))
+    ratio = log_ratio(policy, batch["input_ids"], batch["completion_mask"])
+    expected = dpo_loss(*ratio.chunk(2), beta=0.3, label_smoothing=smoothing).item()
+    assert abs(expected - 0.693147) > 0.01
+    assert trls_loss(trainer, batch) == pytest.approx(expected, rel=1e-4)
+
+
+def test_kto_is_the_equation(prepared):
+    trainer, policy = prepared("kto", beta=0.3, good_weight=1.5, bad_weight=0.5)
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert set(batch["label"].tolist()) == {True, False}
+    ratio = log_ratio(policy, batch["input_ids"], batch["completion_mask"])
+    mismatched = log_ratio(policy, batch["KL_input_ids"], batch["KL_completion_mask"])
+    expected = kto_loss(ratio, batch["label"], mismatched, beta=0.3, good_weight=1.5, bad_weight=0.5).item()
+    assert trls_loss(trainer, batch) == pytest.approx(expected, rel=1e-4)
+
+
+def test_ktos_reference_point_comes_from_the_same_answers_behind_other_prompts(prepared, tokenizer):
+    batch = next(iter(prepared("kto")[0].get_train_dataloader()))
+    answers, others = (
+        [tokenizer.decode(i[m == 1]) for i, m in zip(batch[f"{k}input_ids"], batch[f"{k}completion_mask"], strict=True)]
+        for k in ("", "KL_")
+    )
+    assert others == [answers[-1], *answers[:-1]]
+
+
+def test_orpo_is_the_equation(prepared):
+    """The imitation is a mean over all tokens of prompts and better answers; the odds are of answers alone."""
+    trainer, policy = prepared("orpo", beta=0.3)
+    batch = next(iter(trainer.get_train_dataloader()))
+    means = {}
+    for side in ("chosen", "rejected"):
+        mask = (batch[f"{side}_labels"] != -100).long()
+        means[side] = log_probability(policy.model, batch[f"{side}_input_ids"], mask) / mask.sum(dim=1)
+    texts = batch["chosen_attention_mask"]
+    imitation = -log_probability(policy.model, batch["chosen_input_ids"], texts).sum() / texts[:, 1:].sum()
+    expected = orpo_loss(imitation, means["chosen"], means["rejected"], beta=0.3).item()
+    assert trls_loss(trainer, batch) == pytest.approx(expected, rel=1e-4)
+
+
+def test_orpo_says_which_versions_work(monkeypatch):
+    monkeypatch.setattr("trainers.orpo.version", lambda name: "1.19.2")
+    with pytest.raises(SettingsError) as error:
+        load_trainer("orpo")
+    assert str(error.value) == (
+        "trainer 'orpo' uses TRL's experimental package as it is in versions 1.16.x; found trl 1.19.2. Install one of "
+        "those: pip install 'trl==1.16.*'; or use dpo, which needs none"
+    )
