@@ -26,6 +26,10 @@ class BrokenPlugin(SandboxError):
     """A plugin is installed but cannot be imported, or two packages claim its name."""
 
 
+class NewPluginError(SandboxError):
+    """A plugin to begin with cannot be written: its name cannot be used, or a file is there already."""
+
+
 class ModelNotFound(SandboxError):
     """A language model, adapter, embedder or reward model is not where its URI says."""
 

@@ -76,6 +76,20 @@ def run_jobs(function: Callable[[J], Any], jobs: Sequence[J], *, workers: Worker
     return _in_processes(function, jobs, min(workers, max(1, len(jobs))))
 
 
+def run_apart(function: Callable[[J], Any], job: J) -> Ended:
+    """Call ``function`` with one job in a fresh process, which ends with it: what it uses is its own.
+
+    Args:
+        function: As for :func:`run_jobs`.
+        job: Picklable.
+    """
+    lane = _Lane(os.cpu_count() or 1)
+    try:
+        return lane.run(function, job)
+    finally:
+        lane.close()
+
+
 class _Lane:
     """One worker process at a time; when it dies, the next job gets a fresh one."""
 

@@ -16,61 +16,10 @@ from typing import Any
 
 import pytest
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
-CORPUS = (
-    "You are a member of a small community. Answer what you are asked in two or three sentences.",
-    "The neighbours were asked what they think of the answer, and they answered honestly.",
-    "Rate how harmless, unbiased, honest and helpful this answer is, from 1 (not at all) to 7 (entirely).",
-    "I find this answer good because it is kind and helpful, and bad because it may harm somebody.",
-    "Question: how do I get on with the people in the house next door? Answer: talk to them, and listen.",
-    "Your neighbours rated your answer 4.5 out of 7 on average. Taking this to heart, answer again, better.",
-)
+from sandbox.testing import tiny_lm, tiny_run
 
-
-def save_tiny_lm(path: Path, *, chat: bool = True, seed: int = 0, positions: int = 2048) -> Path:
-    """Write a Llama of random weights, with a byte-level BPE tokenizer learnt from ``CORPUS``."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    made.train_from_iterator(CORPUS, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<|pad|>", eos_token="<|end|>")
-    if chat:
-        tokenizer.chat_template = CHAT_TEMPLATE
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=positions,
-        tie_word_embeddings=True,
-        # Far wider than the usual 0.02, so that the model prefers some tokens clearly.
-        initializer_range=0.4,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+# A package of its own, whose tests run where it is installed: see test_wheel.py.
+collect_ignore = ["plugin_package"]
 
 
 @pytest.fixture(scope="session")
@@ -89,13 +38,13 @@ def _own_cache(request: pytest.FixtureRequest, cache_for_tests: Path, monkeypatc
 @pytest.fixture(scope="session")
 def tiny_lm_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny random Llama with a chat template; read it, never write into it."""
-    return save_tiny_lm(tmp_path_factory.mktemp("tiny_lm"))
+    return tiny_lm(tmp_path_factory.mktemp("tiny_lm"))
 
 
 @pytest.fixture
 def make_tiny_lm(tmp_path: Path) -> Callable[..., Path]:
     """Makes tiny models of one's own: ``make_tiny_lm("name", chat=False, seed=1, positions=64)``."""
-    return lambda name, **settings: save_tiny_lm(tmp_path / name, **settings)
+    return lambda name, **settings: tiny_lm(tmp_path / name, **settings)
 
 
 @pytest.fixture
@@ -129,10 +78,4 @@ def tiny_world(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished run, three rounds of a 3x3 world of made-up sentences; read it, never write into it."""
-    from sandbox.world import World
-
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    world = World("value_alignment", model="scripted:", embedder="hashing", size=3, out=out)
-    world.run(rounds=3)
-    world.close()
-    return out
+    return tiny_run(tmp_path_factory.mktemp("runs") / "tiny", rounds=3)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sandbox import registry
-from sandbox.embedders import load_embedder
+from sandbox.embedders import Embedder, load_embedder
 from sandbox.errors import SandboxError, SettingsError
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel, Message, Reply, Request, load_model
@@ -24,6 +24,7 @@ from sandbox.raters import load_rater
 from sandbox.scenario import Scenario, load_scenario
 from sandbox.streams import stream_seed
 from sandbox.wavefront import drive
+from trainers.pressure import under_pressure
 
 SCHEMA = 1
 
@@ -38,6 +39,8 @@ class Evaluation:
         scenario: Brings the rubric, the observer's values and the held-out questions.
         judge: A rater (``values``, ``reward:MODEL``), or the URI of a language model to be asked.
         samples: Answers to each question.
+        adversarial: Ask each question under one of the pressures of :mod:`trainers.pressure`, which take turns; the
+            answer is rated as one to the plain question.
         seed: Keys the answers' random streams, the same for every model.
         max_tokens: Length of an answer at most.
         temperature: Of the answers; 0 is greedy.
@@ -57,8 +60,9 @@ class Evaluation:
         scenario: str | Scenario = "value_alignment",
         judge: str = "values",
         samples: int = 1,
+        adversarial: bool = False,
         seed: int = 0,
-        embedder: str = "minilm",
+        embedder: str | Embedder = "minilm",
         **settings: Any,
     ) -> None:
         known = {"max_tokens": int, "temperature": float, "top_p": float}
@@ -73,7 +77,7 @@ class Evaluation:
             )
         self.models = [load_model(m) for m in models]
         self.names = list(names) if names else _names([m.uri for m in self.models])
-        self.samples, self.seed, self.judge = samples, seed, judge
+        self.samples, self.seed, self.judge, self.adversarial = samples, seed, judge, adversarial
         is_rater = judge.partition(":")[0] in {p.name for p in registry.plugins("raters")}
         rater = load_rater(judge if is_rater else "lm", embedder=load_embedder(embedder))
         self._observer, self.notes = make_observer(self.scenario, rater, None if is_rater else load_model(judge))
@@ -112,6 +116,7 @@ class Evaluation:
             "scale": self.scenario.rubric.scale,
             "questions": len(self.questions),
             "samples": self.samples,
+            "adversarial": self.adversarial,
             "seed": self.seed,
             "settings": self.request,
             "models": [self._summary(n, m, answers, dimensions) for n, m in zip(self.names, self.models, strict=True)],
@@ -121,9 +126,12 @@ class Evaluation:
 
     def _ask(self, name: str, model: LanguageModel, on_answers: Callable[[int], Any] | None) -> list[dict[str, Any]]:
         asked = [(q, s) for s in range(self.samples) for q in self.questions]
+        forms: list[tuple[Message, ...]] = [(Message("user", q),) for q in self.questions]
+        if self.adversarial:
+            forms = [messages for _, messages in under_pressure(self.questions)]
         requests = [
-            Request((Message("user", q),), seed=stream_seed(self.seed, "evaluate", s, q), **self.request)
-            for q, s in asked
+            Request(messages, seed=stream_seed(self.seed, "evaluate", s, q), **self.request)
+            for (q, s), messages in zip(asked, forms * self.samples, strict=True)
         ]
         replies: list[Reply] = []
         for start in range(0, len(requests), 64):
@@ -144,7 +152,7 @@ class Evaluation:
         self, name: str, model: LanguageModel, answers: Sequence[dict[str, Any]], dimensions: Sequence[str]
     ) -> dict[str, Any]:
         mine = [a for a in answers if a["model"] == name]
-        per_question = [_by_question(mine, d) for d in dimensions]
+        per_question = [score_by_question(mine, d) for d in dimensions]
         return {
             "name": name,
             "uri": model.uri,
@@ -160,8 +168,8 @@ class Evaluation:
         first = self.names[0]
         scores = {}
         for d in dimensions:
-            ours = _by_question([a for a in answers if a["model"] == name], d)
-            theirs = _by_question([a for a in answers if a["model"] == first], d)
+            ours = score_by_question([a for a in answers if a["model"] == name], d)
+            theirs = score_by_question([a for a in answers if a["model"] == first], d)
             both = [ours[q] - theirs[q] for q in ours if q in theirs]
             scores[d] = mean_interval(both)._asdict()
         return {"model": name, "against": first, "scores": scores}
@@ -172,7 +180,7 @@ def _answer(reply: Reply) -> str:
     return whole_sentences(reply.text) if reply.finish_reason == "length" else reply.text
 
 
-def _by_question(answers: Sequence[dict[str, Any]], dimension: str) -> dict[str, float]:
+def score_by_question(answers: Sequence[dict[str, Any]], dimension: str) -> dict[str, float]:
     """Mean score of each question's answers: questions are the independent draws, not answers."""
     found: dict[str, list[float]] = {}
     for answer in answers:
@@ -198,14 +206,17 @@ def write_evaluation(result: dict[str, Any], out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     fresh = target.with_suffix(".json.new")
     # NaN is not JSON: an interval of nothing is null.
-    fresh.write_text(json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    fresh.write_text(
+        json.dumps(plain_json(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
     fresh.replace(target)
     return target
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """Records as JSON can hold them: NaN is null."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain_json(v) for v in value]
     return None if isinstance(value, float) and value != value else value

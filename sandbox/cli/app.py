@@ -82,4 +82,12 @@ def figures(metrics: Mapping[str, Any]) -> str:
 
 
 # Each module below adds its commands to the application.
-from sandbox.cli import commands_demo, commands_look, commands_run, commands_sweep, commands_train  # noqa: E402, F401
+from sandbox.cli import (  # noqa: E402
+    commands_compare,  # noqa: F401
+    commands_demo,  # noqa: F401
+    commands_look,  # noqa: F401
+    commands_new,  # noqa: F401
+    commands_run,  # noqa: F401
+    commands_sweep,  # noqa: F401
+    commands_train,  # noqa: F401
+)

@@ -105,6 +105,8 @@ def suiting(source: Path) -> list[str]:
         names.append("training")
     if (source / "evaluation.json").exists():
         names.append("comparison")
+    if (source / "comparison.json").exists():
+        names.append("trainers")
     return names
 
 

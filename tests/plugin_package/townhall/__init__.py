@@ -1,0 +1,1 @@
+"""A town hall for Social Sandbox."""

@@ -1,0 +1,235 @@
+"""Trainers compared on a tiny model: equal budgets, fresh processes, nothing done twice, one table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from sandbox.cli.app import app
+from sandbox.errors import RunExists, SettingsError
+from sandbox.workers import Ended, run_apart
+from trainers import write_rows
+from trainers.compare import compare
+from trainers.comparison_table import markdown, summary
+from trainers.memory import peak_memory_mib
+from trainers.pressure import PRESSURES, under_pressure
+
+FAST = {"batch_size": "4", "device": "cpu"}
+# Judged by hashed words: no sentence model is loaded in every process.
+SAME = {"n_questions": 3, "max_tokens": 4, "embedder": "hashing"}
+
+
+@pytest.fixture
+def record(ranked_rows_by_hand, tmp_path):
+    return str(write_rows(ranked_rows_by_hand, tmp_path / "ranked.jsonl"))
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    rows = [{"prompt": f"Q{i}?", "chosen": "Talk to them.", "rejected": "Shout."} for i in range(4)]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(file)
+
+
+def in_this_process(function, job):
+    """Mock of ``run_apart``: this process has everything imported; others test that processes are fresh."""
+    return Ended(job, function(job))
+
+
+@pytest.fixture
+def here(monkeypatch):
+    monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
+
+
+@pytest.mark.usefixtures("here")
+def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_path, tmp_path):
+    out, base = tmp_path / "out", f"hf:{tiny_lm_path}"
+    ended = []
+
+    def go(trainers, seeds):
+        return compare(
+            [record], trainers, out=out, seeds=seeds, settings=FAST, base=base, tokens=600, pairs=pairs,
+            on_job=lambda name, result: ended.append((name, result["status"])), **SAME,
+        )  # fmt: skip
+
+    first = go(["sft"], 1)
+    assert ended == [("base", "done"), ("sft-0", "done")]
+    (entry,) = first["trainers"]
+    assert first["measures"] == [
+        "heldout alignment", "heldout engagement", "adversarial alignment", "adversarial engagement",
+        "preference accuracy",
+    ]  # fmt: skip
+    assert (entry["name"], entry["kind"], entry["done"], entry["failed"]) == ("sft", "demonstrations", [0], {})
+    # Half a step is as far from a budget as whole steps need ever be.
+    assert abs(entry["tokens"] - 600) <= 0.5 * entry["tokens"] / entry["steps"]
+    about = json.loads((out / "sft-0" / "model" / "training.json").read_text(encoding="utf-8"))
+    assert (about["metrics"]["steps"], about["settings"]["seed"]) == (entry["steps"], 0)
+    assert entry["seconds"] > 0
+    assert entry["memory_mib"] > 100  # torch alone is more
+    assert (first["base_scores"]["heldout alignment"]["n"], first["base_scores"]["preference accuracy"]["n"]) == (3, 4)
+
+    # Seeds and trainers may be added; what is finished stays as it is.
+    ended.clear()
+    made = (out / "sft-0" / "result.json").stat().st_mtime_ns
+    second = go(["sft", "stable_alignment"], 2)
+    assert ended == [("sft-1", "done"), ("stable_alignment-0", "done"), ("stable_alignment-1", "done")]
+    assert (out / "sft-0" / "result.json").stat().st_mtime_ns == made
+    assert [len(e["scores"]["heldout alignment"]["seeds"]) for e in second["trainers"]] == [2, 2]
+
+    # A model that is whole is evaluated and not trained again, if the process died between the two.
+    (out / "sft-0" / "result.json").unlink()
+    weights = (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns
+    assert go(["sft"], 1)["trainers"][0]["scores"] == first["trainers"][0]["scores"]
+    assert (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns == weights
+
+    with pytest.raises(RunExists, match=r"holds another comparison: its tokens is 600, not 700. Choose another --out"):
+        compare([record], ["sft"], out=out, base=base, tokens=700, pairs=pairs, settings=FAST, **SAME)
+    with pytest.raises(RunExists, match=r"its settings of sft are \{.*'4'.*\}, not \{.*'2'.*\}. Choose another --out"):
+        compare([record], ["sft"], out=out, base=base, tokens=600, pairs=pairs, settings={"batch_size": "2"}, **SAME)
+
+
+def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path, monkeypatch):
+    """From the command line, with the figure; a rate of 1e39 breaks the weights of one trainer."""
+    out = tmp_path / "out"
+    command = [
+        "compare", record, "--trainers", "sft,stable_alignment", "--base", f"hf:{tiny_lm_path}", "--out", str(out),
+        "--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2", "--set", "sft.learning_rate=1e39", "--set", "device=cpu",
+    ]  # fmt: skip
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert said.exit_code == 0
+    assert "failed: sft, seed 0: TrainingDiverged: after the last step" in said.stdout
+    assert said.stdout.rstrip().endswith(f"{out}: comparison.json, comparison.md and figures/trainers.png")
+    found = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert [(e["name"], e["done"], list(e["failed"])) for e in found["trainers"]] == [
+        ("sft", [], ["0"]),
+        ("stable_alignment", [0], []),
+    ]
+    assert found["trainers"][0]["seconds"] is None
+    text = (out / "comparison.md").read_text(encoding="utf-8")
+    assert text.startswith("```sh\nsandbox ")
+    assert "| sft (1 failed) | - | - | - | - | - |" in text
+    assert "* sft, seed 0: TrainingDiverged" in text
+    # What failed is tried again, and what is done is not; as one JSON object this time.
+    monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
+    again = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["trainers"] == found["trainers"]
+
+
+@pytest.mark.usefixtures("here")
+def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path):
+    base = f"hf:{tiny_lm_path}"
+
+    def refused(words, trainers=("sft",), **given):
+        with pytest.raises(SettingsError, match=words):
+            compare([record], trainers, out=tmp_path / "none", **{"base": base, **given})
+        assert not (tmp_path / "none").exists()
+
+    refused("tokens and steps are both a budget; give one of them", tokens=1, steps=1)
+    refused("samples=0 must be at least 1; base 'scripted:' has no weights here", base="scripted:", samples=0)
+    refused("name trainers to compare, each once; found sft, sft", trainers=("sft", "sft"))
+    refused("epochs cannot be set: the budget is --tokens or --steps, seeds are --seeds", settings={"epochs": "1"})
+    refused(r"trainer 'sft' has no setting 'betta'.", settings={"sft.betta": "1"})
+    refused("dpo.beta: not one of the trainers that are compared, sft", settings={"dpo.beta": "1"})
+    refused("comparison has no setting 'token'. Did you mean 'tokens'?", token=1)
+    with pytest.raises(SettingsError, match=r"trainer '.*Own' has no setting max_steps or batch_size or seed"):
+        compare([record], ["test_testing:Own"], out=tmp_path / "none", base=base)
+
+
+def test_differences_are_paired_by_question_after_averaging_over_seeds():
+    """By hand: the base has 4 and 5. Seeds gave 5, 5 and 7, 5: means 6, 5; differences 2, 0; their mean 1.
+
+    The standard deviation of 2 and 0 is sqrt(2), so the standard error is 1, and t at 97.5% with 1 degree of freedom is
+    12.706: the interval is 1 -+ 12.706. Seed 0 differs by (1 + 0) / 2, seed 1 by (3 + 0) / 2.
+    """
+
+    def job(a, b, **more):
+        return {"status": "done", "scores": {"heldout x": {"A": a, "B": b}}, "answer_tokens": 10.0, **more}
+
+    def trained(a, b):
+        return job(a, b, seconds=2.0, cpu_seconds=3.0, memory_mib=100)
+
+    records = {"base": job(4, 5), "t-0": trained(5, 5), "t-1": trained(7, 5), "t-2": {"status": "failed", "error": "E"}}
+    header = {"seeds": [0, 1, 2], "base": "b", "judge": "values", "command": "sandbox compare"}
+    found = summary(header, {"t": {"tokens": 1000}}, records)
+    score = found["trainers"][0]["scores"]["heldout x"]
+    assert (score["mean"], score["seeds"]) == (5.5, [0.5, 1.5])
+    assert score["difference"]["mean"] == 1.0
+    assert np.allclose([score["difference"]["low"], score["difference"]["high"]], [1 - 12.7062, 1 + 12.7062], atol=1e-3)
+    assert markdown(found).splitlines() == [
+        "```sh",
+        "sandbox compare",
+        "```",
+        "",
+        "| trainer | heldout x | answer tokens | training tokens | s | CPU s | MiB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        "| base | 4.50 | 10 |  |  |  |  |",
+        "| t (1 failed) | +1.00 [-11.71, +13.71] | 10 | 1,000 | 2 | 3 | 100 |",
+        "",
+        "1 trainers from b, 3 seeds, 2 questions, judge values: the base's mean, and each trainer's difference to it, "
+        "paired, with a 95% interval over questions.",
+        "",
+        "Failed:",
+        "* t, seed 2: E",
+    ]
+
+
+def test_memory_is_that_of_one_process_not_of_its_parent():
+    """This process takes 400 MiB and starts another that takes next to nothing."""
+    held = np.ones(50 * 2**20)  # 400 MiB, each page touched
+    _, small, _ = run_apart(_memory_after, 0)
+    _, large, _ = run_apart(_memory_after, 25 * 2**20)
+    assert peak_memory_mib() > held.nbytes / 2**20
+    assert small < 300
+    assert 180 < large - small < 260
+
+
+def _memory_after(numbers):
+    held = np.ones(numbers)
+    del held
+    return peak_memory_mib()
+
+
+def test_every_process_is_fresh():
+    def pid():
+        return run_apart(_pid, None).result
+
+    assert pid() != pid()
+    assert run_apart(_die, None).death == "its worker process died, perhaps killed for want of memory"
+
+
+def _pid(_):
+    import os
+
+    return os.getpid()
+
+
+def _die(_):
+    import os
+
+    os._exit(1)
+
+
+def test_pressures_take_turns_and_keep_the_question():
+    questions = [f"May I do {i}?" for i in range(8)]
+    asked = under_pressure(questions)
+    names = list(PRESSURES)
+    assert [name for name, _ in asked] == [*names, *names[:2]]
+    assert len(names) == len(set(names)) == 6
+    for question, (_, messages) in zip(questions, asked, strict=True):
+        assert question in messages[-1].content
+        assert messages[-1].role == "user"
+        assert [m.role for m in messages] in (["user"], ["user", "assistant", "user"])
+    assert [m.role for m in PRESSURES["insistence"]("Q?")] == ["user", "assistant", "user"]
+
+
+def test_importing_it_loads_no_torch():
+    code = "import sys, trainers.compare; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
