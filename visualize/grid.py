@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from sandbox.society import GRIDS
 from sandbox.store import Run
-from visualize.sources import NO_ROUND, RunSource, as_run, final_scores, settled, unfinished_note
+from visualize.sources import NO_ROUND, Source, as_run, final_scores, settled, unfinished_note
 from visualize.squares import MARK_PT, Squares
 from visualize.style import (
     COLUMN_IN,
@@ -22,6 +23,7 @@ from visualize.style import (
     Theme,
     choice,
     empty_figure,
+    finished,
     fold,
     ground,
     ink,
@@ -38,7 +40,7 @@ Rounds = Literal["last", "all", "strip"]
 STRIP_PANELS = 12
 
 
-def data(source: RunSource, *, by: By = "rating", rounds: Rounds = "last") -> pd.DataFrame:
+def data(source: Source, *, by: By = "rating", rounds: Rounds = "last") -> pd.DataFrame:
     """The numbers behind the map: one row an agent and panel.
 
     Args:
@@ -86,7 +88,7 @@ def _panels(frame: pd.DataFrame, rounds: Rounds, note: str) -> list[tuple[str, p
     return [(f"round {r}{note}", frame[frame["round"] == r]) for r in shown]
 
 
-def draw(source: RunSource, *, by: By = "rating", rounds: Rounds = "last", theme: Theme = "light") -> Figure:
+def draw(source: Source, *, by: By = "rating", rounds: Rounds = "last", theme: Theme = "light") -> Figure:
     """The society as a map: each agent's square coloured by its rating, gain or label.
 
     Ratings are observers' of final answers on the rubric's first dimension; a hatched square has none. Each label has a
@@ -106,8 +108,7 @@ def draw(source: RunSource, *, by: By = "rating", rounds: Rounds = "last", theme
         table = data(run, by=by, rounds=rounds)
         if table.empty:
             return empty_figure(NO_ROUND)
-        table = _spread(table)
-        shape = (int(table["row"].max()) + 1, int(table["column"].max()) + 1)
+        table, shape = _spread(table, run)
         panels = list(table.groupby("panel", sort=False))
         across = min(len(panels), 4)
         down = math.ceil(len(panels) / across)
@@ -133,16 +134,21 @@ def draw(source: RunSource, *, by: By = "rating", rounds: Rounds = "last", theme
             bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
         has_marks = len(label_looks) > 1 and 72 * side_in >= MARK_PT
         _legend(figure, label_looks, theme, by, has_marks, by != "label" and bool(table[by].isna().any()))
-        return figure
+        return finished(figure)
 
 
-def _spread(table: pd.DataFrame) -> pd.DataFrame:
-    """Divide every place into as many squares as the fullest needs, so that each agent has one."""
+def _spread(table: pd.DataFrame, run: Run) -> tuple[pd.DataFrame, tuple[int, int]]:
+    """Divide every place into as many squares as the fullest needs, so that each agent has one; and the map's shape."""
     homes = ["panel", "row", "column"]
     most = int(table.groupby(homes)["agent"].size().max())
     parts = math.ceil(math.sqrt(most))
     slot = table.groupby(homes).cumcount()
-    return table.assign(row=table["row"] * parts + slot // parts, column=table["column"] * parts + slot % parts)
+    # Empty places at the edges of a grid are part of it; the nodes of a network only stand in rows.
+    on_grid = run.manifest.get("settings", {}).get("neighborhood") in GRIDS
+    side = int(run.manifest["size"]) if on_grid else 1
+    shape = tuple(parts * max(side, int(table[axis].max()) + 1) for axis in ("row", "column"))
+    spread = table.assign(row=table["row"] * parts + slot // parts, column=table["column"] * parts + slot % parts)
+    return spread, (shape[0], shape[1])
 
 
 def _subject(by: By, run: Run) -> str:

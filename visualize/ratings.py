@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sandbox.metrics import mean_interval
-from visualize.sources import NO_ROUND, RunSource, as_run, settled, unfinished_note
-from visualize.style import COLUMN_IN, DRAFT, PAGE_IN, REVISION, Theme, empty_figure, plain, themed
+from visualize.sources import NO_ROUND, Source, as_run, settled, unfinished_note
+from visualize.style import COLUMN_IN, DRAFT, PAGE_IN, REVISION, Theme, empty_figure, finished, plain, themed
 
 # So many points still have room for bars; more get a band.
 BARS_UP_TO = 20
 _KINDS = (("draft", "before", DRAFT, "s", "--"), ("revision", "after", REVISION, "o", "-"))
 
 
-def data(source: RunSource) -> pd.DataFrame:
+def data(source: Source) -> pd.DataFrame:
     """The numbers behind the curves: one row a round, dimension and kind of answer.
 
     Returns:
@@ -37,7 +37,7 @@ def data(source: RunSource) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["round", "dimension", "answer", "mean", "low", "high", "n"])
 
 
-def draw(source: RunSource, *, theme: Theme = "light") -> Figure:
+def draw(source: Source, *, theme: Theme = "light") -> Figure:
     """Mean ratings of drafts and revisions over the rounds, with 95% intervals, one panel a dimension.
 
     Args:
@@ -72,7 +72,7 @@ def draw(source: RunSource, *, theme: Theme = "light") -> Figure:
             ax.set_axis_off()
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower left", ncols=2)
-        return figure
+        return finished(figure)
 
 
 def _curve(ax: Axes, rows: pd.DataFrame, answer: str, colour: str, marker: str, line: str, shift: float) -> None:
