@@ -38,6 +38,8 @@ from visualize.style import (
 By = Literal["rating", "label", "gain"]
 Rounds = Literal["last", "all", "strip"]
 STRIP_PANELS = 12
+# So many squares a side can be told apart in a column.
+COLUMN_CELLS = 20
 
 
 def data(source: Source, *, by: By = "rating", rounds: Rounds = "last") -> pd.DataFrame:
@@ -112,7 +114,7 @@ def draw(source: Source, *, by: By = "rating", rounds: Rounds = "last", theme: T
         panels = list(table.groupby("panel", sort=False))
         across = min(len(panels), 4)
         down = math.ceil(len(panels) / across)
-        width = COLUMN_IN if across == 1 else PAGE_IN
+        width = PAGE_IN if across > 1 else COLUMN_IN if max(shape) <= COLUMN_CELLS else PAGE_IN * 0.75
         side_in = min((width - 0.8) / across, 7.5 / down) / max(shape)  # of a square
         figure = Figure(
             figsize=(width, down * (side_in * shape[0] + 0.3) + 0.35 + 0.2 * (across > 1)), layout="constrained"

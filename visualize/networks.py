@@ -81,5 +81,9 @@ def places(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float
     gap = 2.2 / math.sqrt(len(graph))
     found = nx.spring_layout(graph.to_undirected(), pos=start, k=gap, weight="count", seed=0, iterations=60)
     points = np.array([found[node] for node in graph])
-    points = (points - points.mean(axis=0)) / max(float(np.abs(points - points.mean(axis=0)).max()), 1e-9)
+    points -= points.mean(axis=0)
+    reach = np.abs(points).max(axis=1)
+    # Few who hang on a thread would push all others into a corner: they stand at the edge instead.
+    edge = max(1.15 * float(np.quantile(reach, 0.95)), 1e-9)
+    points /= np.maximum(reach, edge)[:, None]
     return {node: points[i] for i, node in enumerate(graph)}

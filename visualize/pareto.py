@@ -171,7 +171,7 @@ def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, them
         start, end = _means(rows)
         ax.plot(*start, marker=look.marker, color=look.colour, markerfacecolor=ground(theme), markersize=5, zorder=5)
         arrow = FancyArrowPatch(
-            tuple(start), tuple(end), color=look.colour, linewidth=1.8, arrowstyle="-|>", mutation_scale=11, shrinkA=3,
+            tuple(start), tuple(end), color=look.colour, linewidth=1.8, arrowstyle="-|>", mutation_scale=9, shrinkA=3,
             shrinkB=0, linestyle="-", zorder=4,
         )  # fmt: skip
         arrow.set_label(name)
@@ -182,14 +182,14 @@ def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, them
 
 
 def _zoom(table: pd.DataFrame, groups: dict[str, tuple[pd.DataFrame, Look]]) -> dict[str, tuple[float, float]]:
-    """A square window around all arrows, a point wide at least."""
+    """A square window around all arrows, four tenths of a point wide at least."""
     both = table.dropna(subset=["draft_x", "draft_y"])
     if both.empty:
         return {}
     chosen = [_means(rows) for _, (rows, _) in groups.items() if rows[["draft_x", "draft_y"]].notna().all(axis=1).any()]
     ends = np.concatenate(chosen)
     centre = (ends.min(axis=0) + ends.max(axis=0)) / 2
-    half = max(0.5, float((ends.max(axis=0) - ends.min(axis=0)).max()) * 0.6)
+    half = max(0.2, float((ends.max(axis=0) - ends.min(axis=0)).max()) * 0.65)
     return {"xlim": (centre[0] - half, centre[0] + half), "ylim": (centre[1] - half, centre[1] + half)}
 
 

@@ -75,7 +75,7 @@ def _fitting(content: dict[str, Any]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters["number"] = _number
+    page.filters |= {"number": _number, "plainly": _plainly}
     for cut in _CUTS:
         page.filters["said"] = partial(_said, cut=cut)
         # A lone half of a surrogate pair is no text that a file can hold.
@@ -216,6 +216,13 @@ def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
         "sides": sides[:_ANSWERS],
         "pictures": [_picture("Models on questions they never saw", comparison.draw(path))],
     }
+
+
+def _plainly(value: Any) -> str:
+    """A setting, or settings within settings, in words."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_plainly(one)}" for name, one in value.items())
+    return "none" if value is None else str(value)
 
 
 def _number(value: float | None, form: str = ".2f") -> str:

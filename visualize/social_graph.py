@@ -138,7 +138,7 @@ def _sizes(nodes: pd.DataFrame) -> NDArray[np.float64]:
 def _widths(edges: pd.DataFrame) -> NDArray[np.float64]:
     """Line widths in points, in proportion to the root of reviews."""
     counts = edges["reviews"].to_numpy(dtype=float)
-    widest = float(np.clip(60 / math.sqrt(len(edges)), 0.8, 4.0))
+    widest = float(np.clip(45 / math.sqrt(len(edges)), 0.6, 4.0))
     return np.asarray(np.maximum(widest * np.sqrt(counts / counts.max()), 0.25))
 
 
@@ -153,7 +153,7 @@ def _edges(
     colours[edges["rating"].isna().to_numpy()] = matplotlib.colors.to_rgba("#8a929b")
     pairs = list(zip(edges["reviewer"], edges["author"], strict=True))
     if len(pairs) > ARROWS_UP_TO:
-        alpha = float(np.clip(30 / math.sqrt(len(pairs)), 0.25, 0.8))
+        alpha = float(np.clip(14 / math.sqrt(len(pairs)), 0.15, 0.7))
         lines = [(place[a], place[b]) for a, b in pairs]
         ax.add_collection(LineCollection(lines, colors=colours, linewidths=widths, alpha=alpha, zorder=1))
         return

@@ -58,6 +58,7 @@ def test_what_models_wrote_is_shown_as_text(everything_page: Path) -> None:
     for words in ("q", "draft", "revision", "why", "CallFailed:", "sandbox run"):
         assert f"{words} {EVIL}" in text
     assert f"{EVIL} (trained)" in text
+    assert f"settings {EVIL}: {EVIL}" in text
 
 
 def test_pictures_hold_no_markup_of_models(everything_page: Path) -> None:

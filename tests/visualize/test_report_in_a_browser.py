@@ -40,6 +40,19 @@ def test_a_conversation_opens_at_a_click(everything_page: Path, page: Any) -> No
     assert answer.is_visible()
 
 
+def test_words_in_tables_are_not_broken(everything_page: Path, page: Any) -> None:
+    page.goto(everything_page.as_uri())
+    lines = page.eval_on_selector_all(
+        "th",
+        """cells => cells.map(cell => {
+        const words = document.createRange();
+        words.selectNodeContents(cell);
+        return [cell.innerText, words.getClientRects().length];
+    })""",
+    )
+    assert {name: count for name, count in lines if " " not in name and count > 1} == {}
+
+
 def test_the_page_fits_a_telephone(everything_page: Path, page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(everything_page.as_uri())
