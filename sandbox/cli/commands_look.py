@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,6 +71,9 @@ def plot(
     fmt: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     out: Annotated[Path | None, typer.Option(help="Where to; by default SOURCE/figures.")] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
+    with_data: Annotated[
+        bool, typer.Option("--data", help="Write the numbers behind each picture too, as CSV.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Draw pictures of a society, a training, an evaluation or a sweep."""
@@ -80,13 +84,41 @@ def plot(
     opened = open_source(source)
     pictures = load_pictures(names or suiting(source), parse_settings(settings), named=bool(names))
     target = out or source / "figures"
-    written = []
+    tables = {name: find_data(name, draw) for name, (draw, _) in pictures.items()} if with_data else {}
+    figures, numbers = [], []
     for name, (draw, given) in pictures.items():
-        written.append(str(save(draw(opened, **given), target / f"{file_stem(name)}.{fmt}")))
+        path = target / f"{file_stem(name)}.{fmt}"
+        figures.append(str(save(draw(opened, **given), path)))
         if not as_json:
-            say(written[-1])
+            say(figures[-1])
+        if with_data:
+            numbers.append(str(write_numbers(tables[name], opened, given, path.with_suffix(".csv"))))
+            if not as_json:
+                say(numbers[-1])
     if as_json:
-        say_json({"figures": written})
+        say_json({"figures": figures} | ({"data": numbers} if with_data else {}))
+
+
+def find_data(name: str, draw: Callable[..., Any]) -> Callable[..., Any]:
+    """The function ``data`` beside a picture's ``draw``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = getattr(sys.modules[draw.__module__], "data", None)
+    if found is None:
+        raise SettingsError(f"plot {name!r} keeps no numbers: {draw.__module__} has no data(source, **settings)")
+    return found
+
+
+def write_numbers(data: Callable[..., Any], opened: Any, given: dict[str, Any], path: Path) -> Path:
+    """Write the numbers behind a picture as CSV, under those of its settings that concern them."""
+    from sandbox import registry
+
+    known = registry.parameters(data)
+    table = data(opened, **{key: value for key, value in given.items() if key in known})
+    table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    return path
 
 
 def load_pictures(
@@ -153,7 +185,7 @@ def suiting(source: Path) -> list[str]:
     from sandbox.store import is_run
 
     if is_run(source):
-        return ["grid", "social_graph", "ratings", "pareto"]
+        return ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
     held = {"training": "training.json", "comparison": "evaluation.json", "sweep": "sweep.json"}
     return [name for name, file in held.items() if (source / file).is_file()]
 

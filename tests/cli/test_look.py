@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -17,7 +18,7 @@ from sandbox.cli import app, main
 from sandbox.store import RunWriter
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
-OF_A_RUN = ["grid", "social_graph", "ratings", "pareto"]
+OF_A_RUN = ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
 
 
 def shell(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -84,6 +85,37 @@ def write_training(folder: Path, **about: Any) -> None:
     (folder / "training.json").write_text(json.dumps({"history": [{"step": 1, "loss": 2.0}], **content}))
 
 
+def test_data_are_the_numbers_behind_each_picture(run_dir: Path, tmp_path: Path) -> None:
+    """What the module's own ``data`` says, under the same settings; a setting of the picture alone does not reach it."""
+    from visualize import grid
+
+    arguments = ("plot", run_dir, "grid", "--data", "--set", "rounds=strip", "--set", "theme=dark", "--out", tmp_path)
+    assert told(*arguments).splitlines() == [str(tmp_path / "grid.png"), str(tmp_path / "grid.csv")]
+    assert json.loads(told(*arguments, "--json")) == {
+        "figures": [str(tmp_path / "grid.png")], "data": [str(tmp_path / "grid.csv")],
+    }  # fmt: skip
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "grid.csv"), grid.data(run_dir, rounds="strip"), check_dtype=False
+    )
+
+
+def test_every_picture_of_a_run_has_data(run_dir: Path, tmp_path: Path) -> None:
+    told("plot", run_dir, "--data", "--out", tmp_path)
+    assert all(len(pd.read_csv(tmp_path / f"{name}.csv")) for name in OF_A_RUN)
+
+
+def test_a_plot_that_keeps_no_numbers_is_refused_data(
+    run_dir: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from matplotlib.figure import Figure\n\n\ndef plot(run) -> Figure:\n    return Figure()\n"
+    )
+    said = refused("plot", run_dir, tmp_path / "mine.py", "--data", "--out", tmp_path)
+    assert said.startswith(f"SettingsError: plot '{tmp_path / 'mine.py'}' keeps no numbers: ")
+    assert said.endswith(" has no data(source, **settings)")
+    assert not (tmp_path / "mine.png").exists()
+
+
 def test_a_plot_of_ones_own_is_a_file(run_dir: Path, tmp_path: Path) -> None:
     """Its settings are read as the types it declares, and its file is called after it."""
     (tmp_path / "mine.py").write_text(
@@ -104,8 +136,8 @@ def test_a_sweeps_folder_can_be_drawn(tmp_path: Path) -> None:
 
 def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     assert refused("plot", run_dir, "grit") == (
-        "UnknownPlugin: no plot named 'grit'. Did you mean 'grid'? Installed: comparison, grid, pareto, ratings, "
-        "social_graph, sweep, training"
+        "UnknownPlugin: no plot named 'grit'. Did you mean 'grid'? Installed: comparison, consensus, grid, memory, "
+        "pareto, ratings, social_graph, sweep, training"
     )
     assert refused("plot", run_dir, "--format", "gif") == ("SettingsError: --format 'gif' is not one of png, svg, pdf.")
     assert refused("plot", run_dir, "ratings", "--set", "by=gain") == (
@@ -115,8 +147,8 @@ def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callabl
         "SettingsError: plot 'grid': by='gian' is not one of rating, label, gain. Did you mean 'gain'?"
     )
     assert refused("plot", run_dir, "--set", "layuot=grid") == (
-        "SettingsError: sandbox plot has no setting 'layuot'. Did you mean 'layout'? Settings: by, layout, rounds, theme, "
-        "x, y"
+        "SettingsError: sandbox plot has no setting 'layuot'. Did you mean 'layout'? Settings: by, layout, of, rounds, "
+        "theme, x, y"
     )
     assert refused("plot", run_dir, "grid", "--set", "by") == "SettingsError: --set takes KEY=VALUE; found 'by'"
     assert refused("plot", tmp_path / "none") == (

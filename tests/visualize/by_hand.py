@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -94,13 +95,15 @@ def write_run(
     dimensions: Sequence[str] = DIMENSIONS,
     scale: int = 7,
     finished: int | None = None,
+    metrics: Sequence[dict[str, float | None]] = (),
+    embeddings: dict[str, Sequence[float]] | None = None,
     name: str = "run",
     **manifest: Any,
 ) -> Run:
     """Write a run of interactions: ``write_run(folder, [...], labels=["good", "bad"], finished=1)``.
 
     There is an agent for each of ``labels``, in rows of ``width``; ``finished`` rounds
-    are complete, by default all.
+    are complete, by default all; ``metrics`` are of each of them.
     """
     rubric = {"dimensions": list(dimensions), "scale": scale}
     writer = RunWriter(folder / name, {"rubric": rubric, **manifest})
@@ -112,8 +115,10 @@ def write_run(
     rounds = max((it.round for it in interactions), default=-1) + 1 if finished is None else finished
     for round_ in range(rounds):
         count = sum(it.round == round_ for it in interactions)
-        memories = [(it.agent, it.question, it.final or "") for it in interactions if it.round == round_]
-        writer.finish_round(round_, memories, {"interactions": count, "failed": 0}, (moves or {}).get(round_, ()))
+        memories = [(it.agent, it.question, it.final) for it in interactions if it.round == round_ and it.final]
+        measures = {"interactions": count, "failed": 0, **(metrics[round_] if round_ < len(metrics) else {})}
+        writer.finish_round(round_, memories, measures, (moves or {}).get(round_, ()))
+    writer.add_embeddings((q, np.array(v, np.float32).tobytes()) for q, v in (embeddings or {}).items())
     writer.close()
     return open_run(folder / name)
 

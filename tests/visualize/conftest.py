@@ -72,13 +72,13 @@ def society(make_run: Callable[..., Run]) -> Run:
 @pytest.fixture
 def nobody(make_run: Callable[..., Run]) -> Run:
     """A run that has only begun."""
-    return make_run()
+    return make_run(name="nobody")
 
 
 @pytest.fixture
 def lone(make_run: Callable[..., Run]) -> Run:
     """One interaction in all, of agent 0 with agent 3, in a round that is complete."""
-    return make_run([told(0, 0, (2.0, 3.0), (5.0, 4.0), {3: 6.0})])
+    return make_run([told(0, 0, (2.0, 3.0), (5.0, 4.0), {3: 6.0})], name="lone")
 
 
 @pytest.fixture(scope="session")
