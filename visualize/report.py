@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sandbox.errors import RunNotFound
 from sandbox.records import Interaction
 from sandbox.store import Run, is_run, open_run
-from visualize import comparison, grid, pareto, ratings, social_graph, sweep, training
+from visualize import comparison, consensus, grid, memory, pareto, ratings, social_graph, sweep, training
 from visualize.saving import image
 from visualize.sources import final_scores, read_evaluation, read_sweep, read_training
 
@@ -164,6 +164,10 @@ def _run_pictures(run: Run) -> list[dict[str, str]]:
     ]
     if others:
         pictures.append((f"{first} against {others[0]}".capitalize(), pareto.draw))
+    pictures += [
+        ("How far reviewers agree, and labels keep apart", consensus.draw),
+        ("What agents remember: answers of like words stand near each other", memory.draw),
+    ]
     return [_picture(caption, draw(run)) for caption, draw in pictures]
 
 

@@ -1,4 +1,4 @@
-"""``sandbox ls``, ``sandbox plot`` and ``sandbox report``: what there is, and what it looks like."""
+"""``sandbox ls``, ``plot``, ``animate`` and ``report``: what there is, and what it looks like."""
 
 from __future__ import annotations
 
@@ -188,6 +188,29 @@ def suiting(source: Path) -> list[str]:
         return ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
     held = {"training": "training.json", "comparison": "evaluation.json", "sweep": "sweep.json"}
     return [name for name, file in held.items() if (source / file).is_file()]
+
+
+@app.command()
+def animate(
+    source: Annotated[Path, typer.Argument(help="A run.")],
+    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; by default RUN/figures/society.gif.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Show a society as a film, its map round by round."""
+    from sandbox import registry
+    from sandbox.store import open_run
+    from visualize.animation import animate as write
+
+    run = open_run(source)
+    given = parse_settings(settings)
+    registry.check_settings("sandbox animate", given, ("by", "seconds", "theme"))
+    told = registry.typed("sandbox animate", given, _hints(write))
+    path = write(run, out or source / "figures" / "society.gif", **told)
+    if as_json:
+        say_json({"film": str(path)})
+    else:
+        say(str(path))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from sandbox.cli import app, main
@@ -170,6 +171,21 @@ def test_a_run_picture_of_a_model_is_refused(tmp_path: Path, refused: Callable[.
     write_training(folder)
     assert refused("plot", folder, "grid") == (
         f"RunNotFound: {folder} is not a run: it has no manifest.json. Make one with: sandbox run SCENARIO --out {folder}"
+    )
+
+
+def test_animate_writes_a_film(run_dir: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "film.gif"
+    assert told("animate", run_dir, "--out", path, "--set", "seconds=0.1", "--set", "by=label").strip() == str(path)
+    with Image.open(path) as film:
+        assert (film.n_frames, film.info["duration"]) == (3, 100)
+    assert json.loads(told("animate", run_dir, "--out", path, "--json")) == {"film": str(path)}
+    assert refused("animate", run_dir, "--set", "second=1") == (
+        "SettingsError: sandbox animate has no setting 'second'. Did you mean 'seconds'? Settings: by, seconds, theme"
+    )
+    assert refused("animate", tmp_path) == (
+        f"RunNotFound: {tmp_path} is not a run: it has no manifest.json. Make one with: sandbox run SCENARIO --out "
+        f"{tmp_path}"
     )
 
 

@@ -43,6 +43,10 @@ def test_squares_are_the_last_rounds_final_ratings(society: Run) -> None:
     assert legend(figure) == ["good", "bad"]
 
 
+def test_one_round_is_chosen_by_its_number(society: Run) -> None:
+    assert cells(grid.draw(society, rounds=0)) == cells(grid.draw(society, rounds="0")) == [[4.0, 6.0], [None, None]]
+
+
 def test_a_mean_over_rounds_takes_the_draft_where_the_revision_has_no_rating(society: Run) -> None:
     """Agent 0: (4+5)/2. Agent 1: (6+7)/2, the 6 its draft's. Agents 2 and 3: rated in round 1 only."""
     figure = grid.draw(society, rounds="all")
@@ -152,7 +156,8 @@ def test_labels_in_any_script_are_shown_as_they_are(make_run: Callable[..., Run]
     ("settings", "words_"),
     [
         ({"by": "ratin"}, "by='ratin' is not one of rating, label, gain. Did you mean 'rating'?"),
-        ({"rounds": "first"}, "rounds='first' is not one of last, all, strip."),
+        ({"rounds": "lst"}, "rounds='lst' is not last, all, strip, or a round's number. Did you mean 'last'?"),
+        ({"rounds": "2"}, "rounds=2: there are rounds 0 to 1"),
         ({"theme": "drak"}, "theme='drak' is not one of light, dark. Did you mean 'dark'?"),
     ],
 )
