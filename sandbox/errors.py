@@ -54,6 +54,14 @@ class RunVersion(SandboxError):
     """The run was written under another schema."""
 
 
+class NothingToShow(SandboxError):
+    """A run has nothing yet of what is to be shown."""
+
+
+class ToolNotFound(SandboxError):
+    """A program or package that only this needs is not installed; the message gives the command."""
+
+
 class ReplayMiss(SandboxError):
     """A replayed run was asked something that its record does not hold."""
 

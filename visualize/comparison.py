@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from visualize.sources import read_evaluation
-from visualize.style import PAGE_IN, Theme, empty_figure, ink, looks, plain, themed
+from visualize.sources import Source, read_evaluation
+from visualize.style import COLUMN_IN, PAGE_IN, Theme, empty_figure, finished, ink, looks, plain, themed
 
 
-def data(source: Path | str) -> pd.DataFrame:
+def data(source: Source) -> pd.DataFrame:
     """The numbers behind the bars.
 
     Args:
@@ -37,7 +35,7 @@ def data(source: Path | str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"mean": "float64", "low": "float64", "high": "float64"})
 
 
-def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
+def draw(source: Source, *, theme: Theme = "light") -> Figure:
     """Mean ratings of each model's answers, and paired differences to the first model, with 95% intervals.
 
     Args:
@@ -57,12 +55,12 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         paired = table[table["against"] != ""]
         look = looks(own["model"])
         height = 1.4 + 0.28 * max(3, len(look) * len(dimensions))
-        figure = Figure(figsize=(PAGE_IN, height), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for ax, rows, title in (
-            (left, own, "mean rating"),
-            (right, paired, f"difference to {plain(found['models'][0]['name'])}, paired by question"),
-        ):
+        figure = Figure(figsize=(COLUMN_IN if paired.empty else PAGE_IN, height), layout="constrained")
+        panels = [(own, f"mean rating (1 to {found['scale']})")]
+        if not paired.empty:
+            panels.append((paired, f"difference to {plain(found['models'][0]['name'])}, paired by question"))
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, (rows, title) in zip(axes, panels, strict=True):
             ticks, names = [], []
             for i, dimension in enumerate(dimensions):
                 mine = rows[rows["dimension"] == dimension].reset_index(drop=True)
@@ -81,6 +79,7 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
             ax.margins(y=0.15)
             ax.set_xlabel(title)
             ax.grid(axis="x")
-        right.axvline(0, color=ink(theme), linewidth=0.8)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=min(4, len(look)))
-        return figure
+        if not paired.empty:
+            axes[1].axvline(0, color=ink(theme), linewidth=0.8)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=min(4, len(look)))
+        return finished(figure)

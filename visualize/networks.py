@@ -14,27 +14,19 @@ READABLE_NODES = 1000
 BLOCKS_A_SIDE = 12
 
 
-def influence(graph: nx.DiGraph[int]) -> dict[int, float]:
-    """How much each agent is listened to: PageRank weighted by the number of reviews, from authors to their reviewers.
-
-    An author revises after its reviewers' words, so rank flows against the edges of
-    :func:`sandbox.graph.social_graph`: to be reviewed is not influence, to review is. Sums to 1.
-    """
-    return nx.pagerank(graph.reverse(copy=False), weight="count") if len(graph) else {}
-
-
 def blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
     """The graph of neighbourhoods: agents of one label in one square part of the grid become one node.
 
     Returns:
         Nodes with ``label``, ``x`` and ``y`` (means), ``alignment`` (mean of those who have one, or None), ``members``
-        (how many agents) and ``influence`` (their sum). Edges carry ``count`` (summed) and ``rating`` (mean over the
-        reviews that could be read, or None); reviews within a block become a loop.
+        (how many agents) and ``influence`` (their sum; None where nobody's words moved anybody). Edges carry ``count``
+        (summed) and ``rating`` (mean over the reviews that could be read, or None); reviews within a block become a
+        loop.
     """
     rows = [data["x"] for _, data in graph.nodes(data=True)]
     columns = [data["y"] for _, data in graph.nodes(data=True)]
     side = max(1, math.ceil((max(*rows, *columns) + 1) / BLOCKS_A_SIDE))
-    ranks = influence(graph)
+    is_moved = any(data["influence"] is not None for _, data in graph.nodes(data=True))
     members: dict[tuple[int, int, str], list[int]] = {}
     for node, data in graph.nodes(data=True):
         members.setdefault((data["x"] // side, data["y"] // side, data["label"]), []).append(node)
@@ -50,7 +42,7 @@ def blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
             y=float(np.mean([graph.nodes[n]["y"] for n in inside])),
             alignment=float(np.mean(known)) if known else None,
             members=len(inside),
-            influence=sum(ranks[n] for n in inside),
+            influence=sum(graph.nodes[n]["influence"] or 0.0 for n in inside) if is_moved else None,
         )
     for reviewer, author, data in graph.edges(data=True):
         ends = home[reviewer], home[author]
@@ -89,5 +81,9 @@ def places(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float
     gap = 2.2 / math.sqrt(len(graph))
     found = nx.spring_layout(graph.to_undirected(), pos=start, k=gap, weight="count", seed=0, iterations=60)
     points = np.array([found[node] for node in graph])
-    points = (points - points.mean(axis=0)) / max(float(np.abs(points - points.mean(axis=0)).max()), 1e-9)
+    points -= points.mean(axis=0)
+    reach = np.abs(points).max(axis=1)
+    # Few who hang on a thread would push all others into a corner: they stand at the edge instead.
+    edge = max(1.15 * float(np.quantile(reach, 0.95)), 1e-9)
+    points /= np.maximum(reach, edge)[:, None]
     return {node: points[i] for i, node in enumerate(graph)}

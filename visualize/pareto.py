@@ -13,14 +13,16 @@ from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
 from sandbox.errors import SettingsError, nearest
+from sandbox.pareto import pareto_front
 from sandbox.store import Run
-from visualize.sources import NO_ROUND, RunSource, as_run, final_scores, settled, unfinished_note
+from visualize.sources import NO_ROUND, Source, as_run, final_scores, settled, unfinished_note
 from visualize.style import (
     PAGE_IN,
     Look,
     Theme,
     choice,
     empty_figure,
+    finished,
     ground,
     ink,
     label_order,
@@ -33,27 +35,7 @@ from visualize.style import (
 By = Literal["label", "round"]
 
 
-def pareto_front(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points no other point beats.
-
-    Args:
-        points: More is better. Shape [points, 2].
-
-    Returns:
-        True where no other point is at least as good on both dimensions and better on one. Shape [points].
-    """
-    front = np.zeros(len(points), dtype=bool)
-    best_y = -np.inf
-    for x in np.unique(points[:, 0])[::-1]:
-        at_x = points[:, 0] == x
-        top = points[at_x, 1].max()
-        if top > best_y:
-            front |= at_x & (points[:, 1] == top)
-            best_y = top
-    return front
-
-
-def data(source: RunSource, *, by: By = "label", x: str | None = None, y: str | None = None) -> pd.DataFrame:
+def data(source: Source, *, by: By = "label", x: str | None = None, y: str | None = None) -> pd.DataFrame:
     """The numbers behind the picture: one row an interaction that has a final score on both dimensions.
 
     Args:
@@ -81,7 +63,8 @@ def data(source: RunSource, *, by: By = "label", x: str | None = None, y: str | 
             **{f"draft_{axis}": frame[f"{dimension}_before"], f"final_{axis}": final_scores(frame, dimension)}
         )
     table = frame[columns].dropna(subset=["final_x", "final_y"]).reset_index(drop=True)
-    return table.assign(on_front=pareto_front(table[["final_x", "final_y"]].to_numpy(dtype=float)))
+    best = pareto_front(table[["final_x", "final_y"]].to_numpy(dtype=float))
+    return table.assign(on_front=np.isin(np.arange(len(table)), best))
 
 
 def _dimensions(run: Run, x: str | None, y: str | None) -> tuple[str, str] | None:
@@ -98,7 +81,7 @@ def _dimensions(run: Run, x: str | None, y: str | None) -> tuple[str, str] | Non
 
 
 def draw(
-    source: RunSource, *, by: By = "label", x: str | None = None, y: str | None = None, theme: Theme = "light"
+    source: Source, *, by: By = "label", x: str | None = None, y: str | None = None, theme: Theme = "light"
 ) -> Figure:
     """Alignment against engagement: final answers with their Pareto front, and an arrow from draft to final answer.
 
@@ -139,7 +122,7 @@ def draw(
             ax.set_aspect("equal")
             ax.grid()
         _legend(figure, groups, by, theme)
-        return figure
+        return finished(figure)
 
 
 def _groups(table: pd.DataFrame, by: By) -> dict[str, tuple[pd.DataFrame, Look]]:
@@ -188,7 +171,7 @@ def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, them
         start, end = _means(rows)
         ax.plot(*start, marker=look.marker, color=look.colour, markerfacecolor=ground(theme), markersize=5, zorder=5)
         arrow = FancyArrowPatch(
-            tuple(start), tuple(end), color=look.colour, linewidth=1.8, arrowstyle="-|>", mutation_scale=11, shrinkA=3,
+            tuple(start), tuple(end), color=look.colour, linewidth=1.8, arrowstyle="-|>", mutation_scale=9, shrinkA=3,
             shrinkB=0, linestyle="-", zorder=4,
         )  # fmt: skip
         arrow.set_label(name)
@@ -199,14 +182,14 @@ def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, them
 
 
 def _zoom(table: pd.DataFrame, groups: dict[str, tuple[pd.DataFrame, Look]]) -> dict[str, tuple[float, float]]:
-    """A square window around all arrows, a point wide at least."""
+    """A square window around all arrows, four tenths of a point wide at least."""
     both = table.dropna(subset=["draft_x", "draft_y"])
     if both.empty:
         return {}
     chosen = [_means(rows) for _, (rows, _) in groups.items() if rows[["draft_x", "draft_y"]].notna().all(axis=1).any()]
     ends = np.concatenate(chosen)
     centre = (ends.min(axis=0) + ends.max(axis=0)) / 2
-    half = max(0.5, float((ends.max(axis=0) - ends.min(axis=0)).max()) * 0.6)
+    half = max(0.2, float((ends.max(axis=0) - ends.min(axis=0)).max()) * 0.65)
     return {"xlim": (centre[0] - half, centre[0] + half), "ylim": (centre[1] - half, centre[1] + half)}
 
 

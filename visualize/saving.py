@@ -31,7 +31,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     if suffix not in FORMATS:
         raise SettingsError(f"{path.name!r} does not end in .{', .'.join(FORMATS)}; choose one of them")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _writing():
+    with writing():
         figure.savefig(path, format=suffix, metadata=_UNDATED.get(suffix))
     return path
 
@@ -42,13 +42,14 @@ def image(figure: Figure, kind: Literal["svg", "png"], dpi: int = 150) -> bytes:
     Text in an SVG stays text, so whoever opens it needs a font for it, not this machine.
     """
     buffer = io.BytesIO()
-    with _writing():
+    with writing():
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_UNDATED.get(kind))
     return buffer.getvalue()
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
+    """Write figures in the project's own settings; letters that no font has are drawn as boxes without a word."""
     # Of the theme only the formats' own settings matter here: the colours are in the figure.
     with themed("light"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

@@ -17,13 +17,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
-from visualize.networks import READABLE_NODES, Layout, blocks, influence, places
-from visualize.sources import NO_ROUND, RunSource, as_run
+from visualize.networks import READABLE_NODES, Layout, blocks, places
+from visualize.sources import NO_ROUND, Source, as_run
 from visualize.style import (
     PAGE_IN,
     Theme,
     choice,
     empty_figure,
+    finished,
     ground,
     ink,
     label_order,
@@ -39,7 +40,7 @@ from visualize.style import (
 ARROWS_UP_TO, NUMBERS_UP_TO = 300, 36
 
 
-def data(source: RunSource, *, layout: Layout = "spring") -> pd.DataFrame:
+def data(source: Source, *, layout: Layout = "spring") -> pd.DataFrame:
     """The numbers behind the graph: one row a node, then one row an edge.
 
     Args:
@@ -48,8 +49,9 @@ def data(source: RunSource, *, layout: Layout = "spring") -> pd.DataFrame:
 
     Returns:
         Columns kind (``node`` or ``edge``), reviewer and author (both the agent itself for a node; of a graph in
-        blocks, numbers of blocks), label, x, y (place on the picture), influence (PageRank, sums to 1), alignment (mean
-        of final answers), reviews (count) and rating (mean), the last two of edges only.
+        blocks, numbers of blocks), label, x, y (place on the picture), influence (the run's own, see
+        :class:`sandbox.influence.Influence`; NaN where nobody's words moved anybody), alignment (mean of final
+        answers), reviews (count) and rating (mean), the last two of edges only.
 
     Raises:
         SettingsError: there is no such layout.
@@ -78,22 +80,19 @@ def data(source: RunSource, *, layout: Layout = "spring") -> pd.DataFrame:
     return pd.DataFrame(nodes + edges, columns=columns).astype(numbers)
 
 
-def _graph(source: RunSource) -> tuple[nx.DiGraph[int], bool]:
-    """The graph to draw, with ``influence`` on its nodes, and whether it is in blocks."""
+def _graph(source: Source) -> tuple[nx.DiGraph[int], bool]:
+    """The graph to draw, and whether it is in blocks."""
     graph = as_run(source).social_graph()
-    if len(graph) > READABLE_NODES:
-        return blocks(graph), True
-    nx.set_node_attributes(graph, influence(graph), "influence")
-    return graph, False
+    return (blocks(graph), True) if len(graph) > READABLE_NODES else (graph, False)
 
 
-def draw(source: RunSource, *, layout: Layout = "spring", theme: Theme = "light") -> Figure:
+def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -> Figure:
     """The social graph: who reviewed whom, how often and how kindly, and who is listened to.
 
     An edge goes from reviewer to author: the more reviews the wider, its colour their mean rating. A node is an agent:
-    the more influence (PageRank over reviews, from authors to their reviewers) the larger, its colour the mean rating
-    of its final answers, its shape its label. Beyond 1,000 agents a node stands for those of one label in one part of
-    the grid.
+    the more its words moved others' revisions the larger (all are alike where nobody's words did), its colour the mean
+    rating of its final answers, its shape its label. Beyond 1,000 agents a node stands for those of one label in one
+    part of the grid.
 
     Args:
         source: A run or its folder.
@@ -124,20 +123,22 @@ def draw(source: RunSource, *, layout: Layout = "spring", theme: Theme = "light"
         bar.set_label(f"mean rating: {plain(run.dimensions[0])} of a node, reviews on an edge")
         bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
         _legend(figure, nodes, edges, theme)
-        return figure
+        return finished(figure)
 
 
 def _sizes(nodes: pd.DataFrame) -> NDArray[np.float64]:
     """Areas in points², in proportion to influence; together they cover the same part of the picture at any number."""
-    rank = nodes["influence"].to_numpy(dtype=float)
     mean_area = min(260.0, 9000 / len(nodes))
+    if nodes["influence"].isna().all():
+        return np.full(len(nodes), mean_area)
+    rank = nodes["influence"].fillna(0.0).to_numpy(dtype=float)  # who never spoke moved nobody
     return np.asarray(np.clip(mean_area * rank / rank.mean(), mean_area / 6, mean_area * 5))
 
 
 def _widths(edges: pd.DataFrame) -> NDArray[np.float64]:
     """Line widths in points, in proportion to the root of reviews."""
     counts = edges["reviews"].to_numpy(dtype=float)
-    widest = float(np.clip(60 / math.sqrt(len(edges)), 0.8, 4.0))
+    widest = float(np.clip(45 / math.sqrt(len(edges)), 0.6, 4.0))
     return np.asarray(np.maximum(widest * np.sqrt(counts / counts.max()), 0.25))
 
 
@@ -152,7 +153,7 @@ def _edges(
     colours[edges["rating"].isna().to_numpy()] = matplotlib.colors.to_rgba("#8a929b")
     pairs = list(zip(edges["reviewer"], edges["author"], strict=True))
     if len(pairs) > ARROWS_UP_TO:
-        alpha = float(np.clip(30 / math.sqrt(len(pairs)), 0.25, 0.8))
+        alpha = float(np.clip(14 / math.sqrt(len(pairs)), 0.15, 0.7))
         lines = [(place[a], place[b]) for a, b in pairs]
         ax.add_collection(LineCollection(lines, colors=colours, linewidths=widths, alpha=alpha, zorder=1))
         return
@@ -190,10 +191,11 @@ def _legend(figure: Figure, nodes: pd.DataFrame, edges: pd.DataFrame, theme: The
         Line2D([], [], marker=look.marker, label=plain(label), **grey)
         for label, look in looks(label_order(nodes["label"])).items()
     ]
-    handles += [
-        Line2D([], [], marker="o", markersize=size, label=words, **grey)
-        for size, words in ((3.0, "little influence"), (7.0, "much influence"))
-    ]
+    if nodes["influence"].notna().any():
+        handles += [
+            Line2D([], [], marker="o", markersize=size, label=words, **grey)
+            for size, words in ((3.0, "little influence"), (7.0, "much influence"))
+        ]
     counts, widths = edges["reviews"].to_numpy(), _widths(edges)
     for count in sorted({int(counts.min()), int(counts.max())}):
         width = float(widths[counts == count][0])

@@ -11,12 +11,13 @@ import pandas as pd
 from sandbox.errors import DataFileError, RunVersion
 from sandbox.store import Run, open_run
 
-RunSource: TypeAlias = Run | str | Path
+# A run, or the folder of a run, a trained model, an evaluation or a sweep.
+Source: TypeAlias = Run | str | Path
 SCHEMA = 1
 NO_ROUND = "no finished round yet"
 
 
-def as_run(source: RunSource) -> Run:
+def as_run(source: Source) -> Run:
     """A run, given as such or as its folder.
 
     Raises:
@@ -46,7 +47,7 @@ def final_scores(frame: pd.DataFrame, dimension: str) -> pd.Series[float]:
     return frame[f"{dimension}_after"].fillna(frame[f"{dimension}_before"])
 
 
-def read_training(folder: str | Path) -> dict[str, Any]:
+def read_training(folder: Source) -> dict[str, Any]:
     """``training.json`` of a trained model.
 
     Args:
@@ -59,7 +60,7 @@ def read_training(folder: str | Path) -> dict[str, Any]:
     return _read(folder, "training.json", "a trained model; make one with: sandbox train RUN --out DIR")
 
 
-def read_evaluation(folder: str | Path) -> dict[str, Any]:
+def read_evaluation(folder: Source) -> dict[str, Any]:
     """``evaluation.json`` of an evaluation.
 
     Args:
@@ -72,8 +73,21 @@ def read_evaluation(folder: str | Path) -> dict[str, Any]:
     return _read(folder, "evaluation.json", "an evaluation; make one with: sandbox evaluate URI --out DIR")
 
 
-def _read(folder: str | Path, name: str, what: str) -> dict[str, Any]:
-    path = Path(folder)
+def read_sweep(folder: Source) -> dict[str, Any]:
+    """``sweep.json`` of a sweep.
+
+    Args:
+        folder: Where it is, or the file itself.
+
+    Raises:
+        DataFileError: it is not there or not JSON.
+        RunVersion: it was written under another schema.
+    """
+    return _read(folder, "sweep.json", "a sweep; make one with: sandbox sweep SCENARIO --grid key=a,b --out DIR")
+
+
+def _read(folder: Source, name: str, what: str) -> dict[str, Any]:
+    path = folder.path if isinstance(folder, Run) else Path(folder)
     path = path if path.name == name else path / name
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -105,9 +105,9 @@ def ground(name: Theme) -> str:
 def rating_map() -> Colormap:
     """Colours of ratings, from 1 (dark vermilion) over grey to the scale's end (light blue).
 
-    Lightness rises all the way, in grey and under each kind of colour blindness, and seven steps stay apart.
+    Lightness rises evenly all the way, in grey and under each kind of colour blindness, so seven steps stay apart.
     """
-    return LinearSegmentedColormap.from_list("ratings", ["#7F2704", "#B45A2B", "#A8968C", "#7FB4DA", "#96D9FF"])
+    return LinearSegmentedColormap.from_list("ratings", ["#7A2403", "#AC5128", "#9E8A80", "#86BBDD", "#B4E6FF"])
 
 
 def rating_norm(scale: int) -> Normalize:
@@ -152,6 +152,14 @@ def choice(setting: str, given: str, known: Sequence[str]) -> None:
     """
     if given not in known:
         raise SettingsError(f"{setting}={given!r} is not one of {', '.join(known)}.{nearest(given, known)}")
+
+
+def finished(figure: Figure) -> Figure:
+    """Make the ticks now that matplotlib would make as it draws, when another theme may hold; inside :func:`themed`."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.get_major_ticks()
+    return figure
 
 
 def empty_figure(message: str) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from visualize.sources import _read
-from visualize.style import COLUMN_IN, PAGE_IN, Look, Theme, empty_figure, looks, plain, themed
+from visualize.sources import Source, read_sweep
+from visualize.style import COLUMN_IN, PAGE_IN, Look, Theme, empty_figure, finished, looks, plain, themed
 
 COLUMNS = ("measure", "x", "series", "seed", "value", "mean", "low", "high", "n")
 
 
-def data(source: Path | str) -> pd.DataFrame:
+def data(source: Source) -> pd.DataFrame:
     """The numbers behind the picture: one row a run that is done, and measure.
 
     Args:
@@ -31,11 +30,7 @@ def data(source: Path | str) -> pd.DataFrame:
     Raises:
         DataFileError: the folder holds no ``sweep.json``.
     """
-    return _table(_found(source))
-
-
-def _found(source: Path | str) -> dict[str, Any]:
-    return _read(source, "sweep.json", "a sweep; make one with: sandbox sweep SCENARIO --grid key=a,b --out DIR")
+    return _table(read_sweep(source))
 
 
 def _keys(found: dict[str, Any]) -> list[str]:
@@ -76,7 +71,7 @@ def _word(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
+def draw(source: Source, *, theme: Theme = "light") -> Figure:
     """Means over seeds at each point of a sweep's grid, with 95% intervals, one panel a measure; dots are runs.
 
     The first key of the grid with several values runs across, to scale if it is a number; the others make the series.
@@ -89,7 +84,7 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         DataFileError: the folder holds no ``sweep.json``.
         SettingsError: there is no such theme.
     """
-    found = _found(source)
+    found = read_sweep(source)
     with themed(theme):
         table = _table(found)
         if table.empty:
@@ -119,7 +114,7 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         if len(series) > 1:
             handles, names = axes[0].get_legend_handles_labels()
             figure.legend(handles, names, loc="outside lower left", ncols=3)
-        return figure
+        return finished(figure)
 
 
 def _places(found: dict[str, Any]) -> tuple[dict[Any, float], list[str]]:

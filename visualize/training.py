@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from visualize.sources import read_training
-from visualize.style import PAGE_IN, Theme, empty_figure, looks, plain, themed
+from sandbox.store import Run
+from visualize.sources import Source, read_training
+from visualize.style import PAGE_IN, Theme, empty_figure, finished, looks, plain, themed
 
 # What a step may report, and what its axis is called.
 _CURVES = {
@@ -24,25 +25,35 @@ _CURVES = {
 _ABREAST = 3
 
 
-def data(source: Path | str | Sequence[Path | str]) -> pd.DataFrame:
+def data(source: Source | Sequence[Source]) -> pd.DataFrame:
     """The numbers behind the curves: one row a logged step.
 
     Args:
         source: The folder of a trained model, or several.
 
     Returns:
-        Columns training (the folder's name), step, and what the trainer reported of it.
+        Columns training (what its folder is called), step, and what the trainer reported of it.
     """
-    folders = [source] if isinstance(source, str | Path) else list(source)
+    folders = [source] if isinstance(source, str | Path | Run) else list(source)
     rows = [
-        {"training": plain(Path(folder).name), **step}
-        for folder in folders
+        {"training": name, **step}
+        for folder, name in zip(folders, _names(folders), strict=True)
         for step in read_training(folder)["history"]
     ]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["training", "step"])
 
 
-def draw(source: Path | str | Sequence[Path | str], *, theme: Theme = "light") -> Figure:
+def _names(folders: Sequence[Source]) -> list[str]:
+    """The folders' own names; with as many of those above them as tell apart two that are called alike."""
+    paths = [(folder.path if isinstance(folder, Run) else Path(folder)).resolve() for folder in folders]
+    for depth in range(1, max((len(path.parts) for path in paths), default=1) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return [plain(name) for name in names]
+
+
+def draw(source: Source | Sequence[Source], *, theme: Theme = "light") -> Figure:
     """Training curves over steps, of one training or several, in the words that all trainers report in.
 
     Each word that any of them reported has a panel: ``loss``, ``reward_margin``, ``preference_accuracy``,
@@ -79,4 +90,4 @@ def draw(source: Path | str | Sequence[Path | str], *, theme: Theme = "light") -
             ax.grid(axis="y")
         if len(look) > 1:
             figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=min(4, len(look)))
-        return figure
+        return finished(figure)

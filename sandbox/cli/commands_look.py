@@ -1,14 +1,17 @@
-"""``sandbox ls``, ``sandbox plot``, ``sandbox measure`` and ``sandbox report``: what there is, and how it looks."""
+"""``sandbox ls``, ``plot``, ``animate``, ``measure`` and ``report``: what there is, and what it looks like."""
 
 from __future__ import annotations
 
+import sys
+import typing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
-from sandbox.errors import SettingsError, UnknownPlugin, nearest
+from sandbox.errors import RunNotFound, SettingsError, UnknownPlugin, nearest
 
 
 @app.command("ls")
@@ -41,56 +44,139 @@ def _plugins(kind: str) -> list[dict[str, str]]:
 
 
 def _runs() -> list[dict[str, str]]:
-    from sandbox.store import is_run, open_run
+    from sandbox.store import is_run
 
-    found = []
-    for path in sorted(Path("runs").glob("*")):
-        if is_run(path):
-            run = open_run(path)
-            summary = f"{run.manifest['scenario']}, {run.manifest['size']}x{run.manifest['size']}, {run.rounds} rounds"
-            found.append({"name": str(path), "kind": "runs", "from": run.manifest["started"], "summary": summary})
-    return found
+    found = [path for path in sorted(Path("runs").glob("*")) if is_run(path)]
+    return [{"name": str(path), "kind": "runs", **_about(path)} for path in found]
+
+
+def _about(path: Path) -> dict[str, str]:
+    from sandbox.errors import SandboxError
+    from sandbox.store import open_run
+
+    try:
+        run = open_run(path)
+    except SandboxError as error:
+        return {"from": "", "summary": f"cannot be read: {error}"}
+    size, rounds = run.manifest.get("size"), run.rounds
+    shape = "" if size is None else f"{size}x{size}, "
+    summary = f"{run.manifest.get('scenario', 'a scenario')}, {shape}{rounds} round{'s' if rounds != 1 else ''}"
+    return {"from": str(run.manifest.get("started", "")), "summary": summary}
 
 
 @app.command()
 def plot(
-    source: Annotated[Path, typer.Argument(help="A run, a trained model's folder, or an evaluation's.")],
+    source: Annotated[Path, typer.Argument(help="The folder of a run, a trained model, an evaluation or a sweep.")],
     names: Annotated[list[str] | None, typer.Argument(help="By default all that suit the folder.")] = None,
     fmt: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     out: Annotated[Path | None, typer.Option(help="Where to; by default SOURCE/figures.")] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
+    with_data: Annotated[
+        bool, typer.Option("--data", help="Write the numbers behind each picture too, as CSV.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Draw pictures of a society, a training or an evaluation."""
+    """Draw pictures of a society, a training, an evaluation or a sweep."""
+    from visualize.saving import FORMATS, save
+
+    if fmt not in FORMATS:
+        raise SettingsError(f"--format {fmt!r} is not one of {', '.join(FORMATS)}.{nearest(fmt, FORMATS)}")
+    opened = open_source(source)
+    pictures = load_pictures(names or suiting(source), parse_settings(settings), named=bool(names))
+    target = out or source / "figures"
+    tables = {name: find_data(name, draw) for name, (draw, _) in pictures.items()} if with_data else {}
+    figures, numbers = [], []
+    for name, (draw, given) in pictures.items():
+        path = target / f"{file_stem(name)}.{fmt}"
+        figures.append(str(save(draw(opened, **given), path)))
+        if not as_json:
+            say(figures[-1])
+        if with_data:
+            numbers.append(str(write_numbers(tables[name], opened, given, path.with_suffix(".csv"))))
+            if not as_json:
+                say(numbers[-1])
+    if as_json:
+        say_json({"figures": figures} | ({"data": numbers} if with_data else {}))
+
+
+def find_data(name: str, draw: Callable[..., Any]) -> Callable[..., Any]:
+    """The function ``data`` beside a picture's ``draw``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = getattr(sys.modules[draw.__module__], "data", None)
+    if found is None:
+        raise SettingsError(f"plot {name!r} keeps no numbers: {draw.__module__} has no data(source, **settings)")
+    return found
+
+
+def write_numbers(data: Callable[..., Any], opened: Any, given: dict[str, Any], path: Path) -> Path:
+    """Write the numbers behind a picture as CSV, under those of its settings that concern them."""
     from sandbox import registry
 
-    if fmt not in ("png", "svg", "pdf"):
-        raise SettingsError(f"--format {fmt!r} is not one of png, svg, pdf")
-    given: dict[str, Any] = dict(parse_settings(settings))
-    target = out or source / "figures"
-    opened = open_source(source)
-    written = []
-    for name in names or suiting(source):
-        draw = registry.load("plots", name)
-        registry.check_settings(f"plot {name!r}", given, list(registry.parameters(draw))[1:])
-        figure = draw(opened, **given)
-        target.mkdir(parents=True, exist_ok=True)
-        path = target / f"{name}.{fmt}"
-        figure.savefig(path)
-        written.append(str(path))
-    if as_json:
-        say_json({"figures": written})
+    known = registry.parameters(data)
+    table = data(opened, **{key: value for key, value in given.items() if key in known})
+    table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    return path
+
+
+def load_pictures(
+    names: Sequence[str], given: dict[str, str], *, named: bool
+) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Find pictures, and what each is told.
+
+    Args:
+        names: Of the pictures.
+        given: Settings as text.
+        named: The user named the pictures, so each must know every setting. Otherwise a setting goes to those that
+            know it.
+
+    Raises:
+        UnknownPlugin: there is no picture of a name.
+        SettingsError: no picture knows a setting, or a value is none that it can have.
+    """
+    from sandbox import registry
+
+    loaded = {name: registry.load("plots", name) for name in names}
+    known = {name: list(registry.parameters(draw))[1:] for name, draw in loaded.items()}
+    if named:
+        for name, theirs in known.items():
+            registry.check_settings(f"plot {name!r}", given, theirs)
     else:
-        for path_text in written:
-            say(path_text)
+        registry.check_settings("sandbox plot", given, {one for theirs in known.values() for one in theirs})
+    pictures = {}
+    for name, draw in loaded.items():
+        told = {key: value for key, value in given.items() if key in known[name]}
+        pictures[name] = (draw, registry.typed(f"plot {name!r}", told, _hints(draw)))
+    return pictures
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # an annotation that only type checkers can read: settings stay text
+        return {}
+
+
+def file_stem(name: str) -> str:
+    """What the file of a picture is called: ``./mine.py:draw`` and ``package.mine:draw`` become ``mine-draw``."""
+    return Path(name).name.replace(".py", "").rpartition(".")[2].replace(":", "-")
 
 
 def open_source(source: Path) -> Any:
-    """A run folder as a :class:`~sandbox.store.Run`; a folder of a training or an evaluation as its path."""
+    """A run folder as a :class:`~sandbox.store.Run`; a folder of a training, an evaluation or a sweep as its path.
+
+    Raises:
+        RunNotFound: it is none of them.
+    """
     from sandbox.store import is_run, open_run
 
-    if is_run(source) or not suiting(source):
-        return open_run(source)  # says what is wrong with a folder that is none of them
+    if is_run(source):
+        return open_run(source)
+    if not suiting(source):
+        what = "holds no run, trained model, evaluation or sweep" if source.exists() else "does not exist"
+        raise RunNotFound(f"{source} {what}. Make a run with: sandbox run SCENARIO --out {source}")
     return source
 
 
@@ -99,15 +185,37 @@ def suiting(source: Path) -> list[str]:
     from sandbox.store import is_run
 
     if is_run(source):
-        return ["grid", "social_graph", "ratings", "pareto"]
-    names = []
-    if (source / "training.json").exists():
-        names.append("training")
-    if (source / "evaluation.json").exists():
-        names.append("comparison")
-    if (source / "comparison.json").exists():
-        names.append("trainers")
-    return names
+        return ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
+    held = {
+        "training": "training.json",
+        "comparison": "evaluation.json",
+        "trainers": "comparison.json",
+        "sweep": "sweep.json",
+    }
+    return [name for name, file in held.items() if (source / file).is_file()]
+
+
+@app.command()
+def animate(
+    source: Annotated[Path, typer.Argument(help="A run.")],
+    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; by default RUN/figures/society.gif.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Show a society as a film, its map round by round."""
+    from sandbox import registry
+    from sandbox.store import open_run
+    from visualize.animation import animate as write
+
+    run = open_run(source)
+    given = parse_settings(settings)
+    registry.check_settings("sandbox animate", given, ("by", "seconds", "theme"))
+    told = registry.typed("sandbox animate", given, _hints(write))
+    path = write(run, out or source / "figures" / "society.gif", **told)
+    if as_json:
+        say_json({"film": str(path)})
+    else:
+        say(str(path))
 
 
 @app.command()

@@ -99,7 +99,8 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path
     out = tmp_path / "out"
     command = [
         "compare", record, "--trainers", "sft,stable_alignment", "--base", f"hf:{tiny_lm_path}", "--out", str(out),
-        "--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2", "--set", "sft.learning_rate=1e39", "--set", "device=cpu",
+        "--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2",
+        "--set", "sft.learning_rate=1e39", "--set", "device=cpu",
     ]  # fmt: skip
     said = CliRunner().invoke(app, command, catch_exceptions=False)
     assert said.exit_code == 0

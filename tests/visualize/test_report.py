@@ -1,0 +1,138 @@
+"""The page: everything a folder holds, without a network, with every text as text."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from by_hand import EVIL, SCORES, TEXTS, told
+
+from sandbox.errors import RunNotFound
+from sandbox.store import Run
+from visualize.report import write_report
+
+
+class Page(HTMLParser):
+    """A page's tags with their attributes, and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data} "
+
+
+def rows(page: Page) -> str:
+    """The page's text, with white space made plain."""
+    return re.sub(r"\s+", " ", page.text)
+
+
+def test_nothing_is_fetched_and_nothing_runs(everything_page: Path) -> None:
+    assert everything_page.name == "report.html"
+    page = Page(everything_page)
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "iframe", "link", "object", "embed", "base", "form"}
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 6 + 1 + 1 + 1
+    assert all((a["src"] or "").startswith("data:image/") for a in images)
+    assert all(a["alt"] for a in images)
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    links = [v for _, attributes in page.tags for name, v in attributes.items() if name in ("href", "srcset")]
+    assert links == []
+    assert "url(" not in everything_page.read_text(encoding="utf-8").split("<body>")[0]
+    assert everything_page.stat().st_size < 5_000_000
+
+
+def test_what_models_wrote_is_shown_as_text(everything_page: Path) -> None:
+    text = rows(Page(everything_page))
+    for words in ("q", "draft", "revision", "why", "CallFailed:", "sandbox run"):
+        assert f"{words} {EVIL}" in text
+    assert f"{EVIL} (trained)" in text
+    assert f"settings {EVIL}: {EVIL}" in text
+
+
+def test_pictures_hold_no_markup_of_models(everything_page: Path) -> None:
+    for tag, attributes in Page(everything_page).tags:
+        if tag == "img" and (attributes["src"] or "").startswith("data:image/svg"):
+            svg = base64.b64decode((attributes["src"] or "").partition(",")[2]).decode()
+            assert "<img" not in svg
+            assert "<script" not in svg
+
+
+def test_numbers_are_the_runs_own(society: Run) -> None:
+    """Final alignment 4 6 5 7 1.5 3: mean 26.5/6. Drafts 2 6 3 5 1 2: 19/6. Engagement 6 4 2 7 1 and 2: 22/6."""
+    text = rows(Page(write_report(society.path)))
+    assert "8 interactions in 2 rounds, 1 failed" in text
+    assert "Final answers: alignment 4.42, engagement 3.67; drafts: alignment 3.17" in text
+
+
+def test_best_and_worst_conversations_are_in_full(society: Run) -> None:
+    """Six answers were rated, so the three best and the three worst: 7 first, 1.5 first."""
+    text = rows(Page(write_report(society.path)))
+    best, worst = text.index("Best answers"), text.index("Worst answers")
+    assert text.index("round 1: alignment 5.00, engagement 5.00 → alignment 7.00") > best
+    assert text.index("round 1: alignment 1.00, engagement 2.00 → alignment 1.50") > worst > best
+    assert "Agent 4 rates it 2.0 be kind" in text
+    assert "Agent 3 rates it – be kind" in text  # a rating that could not be read
+
+
+def test_evaluations_show_differences_with_their_intervals(evaluation_folder: Callable[..., Path]) -> None:
+    text = rows(Page(write_report(evaluation_folder(SCORES))))
+    assert "trained − base +2.00 [+1.75, +2.25] -0.50 [-0.75, -0.25]" in text
+    assert "Yes. (base)" in text
+    assert "Yes. (trained)" in text
+
+
+@pytest.mark.parametrize("which", ["nobody", "lone"])
+def test_of_little_there_is_a_page_too(request: pytest.FixtureRequest, which: str) -> None:
+    run: Run = request.getfixturevalue(which)
+    text = rows(Page(write_report(run.path)))
+    assert ("0 interactions in 0 rounds" if which == "nobody" else "1 interactions in 1 round") in text
+    assert "nan" not in text.lower().replace("finance", "")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_in_any_script(make_run: Callable[..., Run], text: str) -> None:
+    said = TEXTS[text]
+    words = {"question": said, "draft": said, "revision": said, "reason": said}
+    run = make_run([told(0, i, (2.0, 3.0), (3.0, 4.0), {1 - i: 5.0}, **words) for i in (0, 1)])  # type: ignore[arg-type]
+    found = rows(Page(write_report(run.path)))
+    assert re.sub(r"\s+", " ", said.replace("\x00", "\ufffd")) in found.replace("\x00", "\ufffd")
+
+
+def test_a_page_of_endless_answers_stays_under_five_megabytes(make_run: Callable[..., Run]) -> None:
+    """Eight conversations of three texts with 400,000 characters each would be 9.6 MB."""
+    long = "word " * 80_000
+    words = {"draft": long, "revision": long, "reason": long}
+    run = make_run([told(r, i, (2.0, 3.0), (3.0, 4.0), {1 - i: 5.0}, **words) for i in (0, 1) for r in range(5)])  # type: ignore[arg-type]
+    path = write_report(run.path)
+    assert path.stat().st_size < 5_000_000
+    assert "… (380000 more characters are in the record)" in path.read_text(encoding="utf-8")
+
+
+def test_more_runs_than_a_page_can_show_are_lines_of_a_table(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    for number in range(7):
+        make_run([told(0, 0, (2.0, 3.0), (3.0, float(number + 1)))], name=f"runs/{number}", seed=number)
+    path = write_report(tmp_path)
+    page = Page(path)
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert "runs/6 6 1 1 0 alignment 3.00, engagement 7.00 (of 7)" in rows(page)
+
+
+def test_a_folder_that_holds_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFound) as error:
+        write_report(tmp_path / "none")
+    assert str(error.value) == (
+        f"{tmp_path / 'none'} holds no run, trained model, evaluation or sweep to report on. Make a run with: sandbox "
+        f"run SCENARIO --out {tmp_path / 'none'}"
+    )
