@@ -1,6 +1,6 @@
 """Does training on a society's record help? The demo over several seeds, summed up in a table.
 
-    python examples/seeds.py [--seeds 3] [--rounds 5] [--out seeds] [--markdown examples/seeds.md]
+    python examples/seeds.py [--seeds 3] [--rounds 4] [--out seeds] [--markdown examples/seeds.md]
 
 Each seed is a society, a training and an evaluation of its own: `sandbox demo --seed S --out seeds/S`. What is finished
 there is not done again, so a run that was stopped goes on. Takes about ten minutes a seed on two cores.
@@ -66,7 +66,7 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--out", type=Path, default=Path("seeds"))
     parser.add_argument("--markdown", type=Path, help="also write the table here")

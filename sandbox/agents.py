@@ -122,19 +122,16 @@ class SocialAgent(CellAgent):
         ordered = sorted(rated, key=lambda f: -(f.rating.value or 0))
         mean = sum(f.rating.value or 0 for f in rated) / len(rated) if rated else None
         reasons = "\n".join(f"- {f.rating.reason}" for f in ordered if f.rating.reason)
+        told = prompts.revise.format(
+            question=question,
+            draft=draft.text if isinstance(draft, Reply) else draft,
+            rating="unknown" if mean is None else f"{mean:.1f}",
+            scale=self.scale,
+            reasons=reasons or "- (nothing more)",
+        )
         messages = (
-            Message("system", prompts.answer_system.format(name=self.name)),
+            Message("system", f"{prompts.answer_system.format(name=self.name)} {told}"),
             Message("user", question),
-            Message("assistant", draft.text if isinstance(draft, Reply) else draft),
-            Message(
-                "user",
-                prompts.revise.format(
-                    question=question,
-                    rating="unknown" if mean is None else f"{mean:.1f}",
-                    scale=self.scale,
-                    reasons=reasons or "- (nothing more)",
-                ),
-            ),
         )
         return _whole(self.ask(messages, f"revise {turn}"))
 

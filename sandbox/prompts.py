@@ -17,7 +17,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "rate": ("recalled", "question", "author", "answer", "words", "scale"),
     "reason": ("recalled", "question", "author", "answer", "words", "scale", "rating", "verdict"),
     "reason_prefix": ("rating", "verdict", "scale"),
-    "revise": ("question", "rating", "scale", "reasons"),
+    "revise": ("question", "draft", "rating", "scale", "reasons"),
     "observe": ("question", "answer", "words", "scale"),
 }
 
@@ -34,7 +34,8 @@ class Prompts:
         rate: How a language model is asked for a rating; the reply begins after ``Rating:``.
         reason: How a neighbour is asked why, once its rating stands.
         reason_prefix: How its reason begins; keeps small models to the point.
-        revise: What the author is told after its draft.
+        revise: What the author is told of its draft; follows ``answer_system``, so that the question itself is all that
+            it is asked. Small models told of it in the question talk about the feedback instead of answering.
         observe: How a language model without memory is asked for a rating.
     """
 
@@ -56,8 +57,8 @@ class Prompts:
     )
     reason_prefix: str = "I find this answer {verdict} because"
     revise: str = (
-        "Your neighbours rated your answer {rating} out of {scale} on average. They said:\n{reasons}\n\n"
-        "Taking this to heart, answer the question again, better: {question}"
+        'When you were asked this before, you answered: "{draft}" Your neighbours rated that {rating} out of {scale} on '
+        "average. They said:\n{reasons}\nTake this to heart and answer better."
     )
     observe: str = (
         'Question: "{question}"\nAnswer: "{answer}"\n\nRate {words}, from 1 (not at all) to {scale} (entirely).'

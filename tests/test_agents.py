@@ -43,7 +43,7 @@ class Villagers(ScriptedModel):
             return "4" if speaker is None else self.ratings.get(speaker, "2")
         if "Say why" in last:
             return f"it is what {_speaker(request)} thinks."
-        if "Taking this to heart" in last:
+        if "Take this to heart" in request.messages[0].content:
             return "No, it is hers."
         return "Yes, why not."
 
@@ -79,7 +79,7 @@ def talk_of(model: Villagers, author: int) -> list[tuple[str, int | None, Reques
         elif "Say why" in text:
             purpose, is_ours = "reason", f"Agent {author} was asked" in text
         else:
-            purpose = "revise" if "Taking this to heart" in text else "answer"
+            purpose = "revise" if "Take this to heart" in request.messages[0].content else "answer"
             is_ours = speaker == author
         if is_ours:
             found.append((purpose, speaker, request))
@@ -169,17 +169,17 @@ def test_the_revision_is_told_the_mean_and_the_reasons_the_harshest_last(first: 
     """Ratings 3, 6, 1 (Agents 2, 3, 4): mean 10/3 = 3.3; reasons in the order 6, 3, 1. Identity is kept."""
     _, conversation = first
     [request] = [request for purpose, _, request in conversation if purpose == "revise"]
-    assert [m.role for m in request.messages] == ["system", "user", "assistant", "user"]
-    assert request.messages[0].content.startswith("You are Agent 1,")
-    assert request.messages[1].content == QUESTION
-    assert request.messages[2].content == "Yes, why not."
-    assert request.messages[3].content == (
-        "Your neighbours rated your answer 3.3 out of 7 on average. They said:\n"
+    assert [m.role for m in request.messages] == ["system", "user"]
+    assert request.messages[0].content == (
+        "You are Agent 1, a member of a small community. Answer what you are asked in two or three sentences. When you "
+        'were asked this before, you answered: "Yes, why not." Your neighbours rated that 3.3 out of 7 on average. They '
+        "said:\n"
         "- I find this answer good because it is what 3 thinks.\n"
         "- I find this answer rather bad because it is what 2 thinks.\n"
-        "- I find this answer bad because it is what 4 thinks.\n\n"
-        f"Taking this to heart, answer the question again, better: {QUESTION}"
+        "- I find this answer bad because it is what 4 thinks.\n"
+        "Take this to heart and answer better."
     )
+    assert request.messages[1].content == QUESTION
 
 
 def test_observers_have_neither_name_nor_memory(first: Told) -> None:
@@ -229,7 +229,7 @@ def test_score_only_neighbours_give_no_reasons(tiny_world: MakeWorld) -> None:
     assert [len(wave) for wave in model.waves] == [4, 20, 4, 8]
     assert [f.rating.reason for f in interaction.feedback] == ["", "", ""]
     [revise] = [r for p, _, r in talk_of(model, 1) if p == "revise"]
-    assert "They said:\n- (nothing more)\n" in revise.messages[-1].content
+    assert "They said:\n- (nothing more)\n" in revise.messages[0].content
 
 
 def test_nothing_is_recalled_when_nothing_is_near_enough(tiny_world: MakeWorld) -> None:
@@ -270,7 +270,7 @@ def test_a_call_that_fails_in_a_review_is_kept_as_missing(tiny_world: MakeWorld)
     assert "seven and a half" in said[4].raw
     assert interaction.error is None
     [revise] = [r for p, _, r in talk_of(model, 1) if p == "revise"]
-    assert "rated your answer 6.0 out of 7" in revise.messages[-1].content
+    assert "rated that 6.0 out of 7" in revise.messages[0].content
 
 
 class Cut(Villagers):

@@ -18,7 +18,7 @@ TRAINING: dict[str, Any] = {"epochs": 3}
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of everything; a stopped demo goes on in it.")] = Path("demo"),
     model: Annotated[str, typer.Option(help="What agents speak through and what is trained.")] = "smollm2",
-    rounds: Annotated[int, typer.Option(help="Rounds of the society.", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(help="Rounds of the society.", min=1)] = 4,
     seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
     as_json: Json = False,
 ) -> None:
