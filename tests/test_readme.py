@@ -31,9 +31,12 @@ def environment(tmp_path: Path, tiny_lm_path: Path, monkeypatch: pytest.MonkeyPa
     return dict(os.environ)
 
 
+@pytest.mark.slow
 def test_the_commands_run_in_their_order(environment: Mapping[str, str], tmp_path: Path) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("sandbox ")]
     assert {shlex.split(line)[1] for line in lines} >= {"run", "plot", "dataset", "train", "evaluate", "report", "ls"}
+    (tmp_path / "examples").symlink_to(Path(__file__).parents[1] / "examples")
+    (tmp_path / "mine.txt").write_text("May I?\nMust I?\n", encoding="utf-8")
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         ended = subprocess.run([*SANDBOX, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -42,6 +45,7 @@ def test_the_commands_run_in_their_order(environment: Mapping[str, str], tmp_pat
         assert (tmp_path / made).is_file(), made
 
 
+@pytest.mark.slow
 def test_the_python_runs(environment: Mapping[str, str], tmp_path: Path) -> None:
     found = blocks("python")
     assert found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,9 +45,7 @@ def silence() -> Iterator[None]:
     datasets.disable_progress_bars()
     constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
-        with quiet(), warnings.catch_warnings():
-            # What these libraries will rename some day is nothing a user can mend.
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
+        with quiet():
             yield
     finally:
         constants.HF_HUB_DISABLE_TELEMETRY = pings_off

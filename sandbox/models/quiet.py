@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show no bars and no advice, and send no pings, while models are fetched and loaded."""
+    """Show no bars, no advice and no notices of renamings, and send no pings, while models are fetched and loaded."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from transformers.utils import logging
 
@@ -17,7 +18,10 @@ def quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            # What these libraries will rename some day is nothing a user can mend.
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
+            yield
     finally:
         logging.set_verbosity(level)
         if shown:
