@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainers.base import RowKind, TrainedModel, Trainer, TrainingSettings, load_trainer
-    from trainers.losses import stable_alignment_loss
+    from trainers.losses import rrhf_loss, stable_alignment_loss
+    from trainers.pairs import compare_pairs, pair_margins
     from trainers.row_files import read_rows, write_rows
     from trainers.row_format import row_statistics
     from trainers.rows import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         rows_from,
         unpaired_rows,
     )
+    from trainers.splitting import split_rows
 
 _HOMES = {
     "RowKind": "trainers.base",
@@ -28,7 +30,10 @@ _HOMES = {
     "Trainer": "trainers.base",
     "TrainingSettings": "trainers.base",
     "load_trainer": "trainers.base",
+    "rrhf_loss": "trainers.losses",
     "stable_alignment_loss": "trainers.losses",
+    "compare_pairs": "trainers.pairs",
+    "pair_margins": "trainers.pairs",
     "read_rows": "trainers.row_files",
     "write_rows": "trainers.row_files",
     "row_statistics": "trainers.row_format",
@@ -38,6 +43,7 @@ _HOMES = {
     "ranked_rows": "trainers.rows",
     "rows_from": "trainers.rows",
     "unpaired_rows": "trainers.rows",
+    "split_rows": "trainers.splitting",
 }
 
 __all__ = [
@@ -45,14 +51,18 @@ __all__ = [
     "TrainedModel",
     "Trainer",
     "TrainingSettings",
+    "compare_pairs",
     "demonstration_rows",
     "load_trainer",
+    "pair_margins",
     "preference_rows",
     "prompt_rows",
     "ranked_rows",
     "read_rows",
     "row_statistics",
     "rows_from",
+    "rrhf_loss",
+    "split_rows",
     "stable_alignment_loss",
     "unpaired_rows",
     "write_rows",

@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from trainers.batches import Collator
 from trainers.losses import sequence_nll
 
-# Rows of logits that exist at one time.
-CHUNK = 256
+# Numbers among the logits that exist at one time, 32 MB of them, and rows at least.
+LOGITS, ROWS = 2**23, 32
 
 # Ids of a prompt, and of each answer to it.
 Question: TypeAlias = tuple[Sequence[int], Sequence[Sequence[int]]]
@@ -145,23 +145,27 @@ def likelihoods(model: Any, questions: Sequence[Question], pad: int, *, batch_to
     return torch.cat([found[number] for number in range(len(questions))])
 
 
-def token_nll(hidden: Tensor, head: Any, targets: Tensor, chunk: int = CHUNK) -> Tensor:
+def token_nll(hidden: Tensor, head: Any, targets: Tensor, chunk: int | None = None) -> Tensor:
     """Negative log-likelihood of each target, in nats.
 
     Args:
         hidden: What the head reads. Shape [tokens, width].
         head: ``torch.nn.Linear`` or another module from hidden states to logits.
         targets: Ids. Shape [tokens].
-        chunk: Rows of logits that exist at one time.
+        chunk: Rows of logits that exist at one time; None for as many as do not take much memory.
 
     Returns:
         Shape [tokens].
     """
+    if chunk is None:
+        chunk = max(ROWS, LOGITS // getattr(head, "out_features", LOGITS // 256))
     if not torch.is_grad_enabled():
         parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
         return torch.cat([F.cross_entropy(head(h).float(), t, reduction="none") for h, t in parts])
-    if isinstance(head, nn.Linear) and not any(p.requires_grad for p in head.parameters()):
+    if type(head) is nn.Linear and not any(p.requires_grad for p in head.parameters()):
         return _FrozenHeadNLL.apply(hidden, head.weight, head.bias, targets, chunk)
+    if type(head) is nn.Linear and head.bias is None and hidden.dtype == head.weight.dtype and not _is_autocast(hidden):
+        return _LearningHeadNLL.apply(hidden, head.weight, targets, chunk)
 
     def one(h: Tensor, t: Tensor) -> Tensor:
         return F.cross_entropy(head(h).float(), t, reduction="none")
@@ -196,6 +200,44 @@ class _FrozenHeadNLL(torch.autograd.Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * outer[0][:, None].to(gradient.dtype), None, None, None, None
+
+
+class _LearningHeadNLL(torch.autograd.Function):
+    """Cross-entropy through a head that learns too.
+
+    How much each token counts is known only on the way back, so logits are computed again then; the gradients of the
+    head's weights are summed up in one place instead of one for each chunk.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        total = hidden.new_empty(len(hidden), dtype=torch.float32)
+        at_target = torch.empty_like(total)
+        for start in range(0, len(hidden), chunk):
+            part = slice(start, start + chunk)
+            logits = F.linear(hidden[part], weight).float()  # [chunk, vocabulary]
+            total[part] = logits.logsumexp(dim=1)
+            at_target[part] = logits.gather(1, targets[part, None]).squeeze(1)
+        ctx.save_for_backward(hidden, weight, targets, total)
+        ctx.chunk = chunk
+        return total - at_target
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        hidden, weight, targets, total = ctx.saved_tensors
+        of_hidden, of_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        for start in range(0, len(hidden), ctx.chunk):
+            part = slice(start, start + ctx.chunk)
+            slope = F.linear(hidden[part], weight).float().sub_(total[part, None]).exp_()  # [chunk, vocabulary]
+            slope.scatter_add_(1, targets[part, None], -torch.ones_like(total[part, None]))
+            slope = slope.mul_(outer[0][part, None]).to(weight.dtype)
+            of_hidden[part] = slope @ weight
+            of_weight.addmm_(slope.T, hidden[part])
+        return of_hidden, of_weight, None, None
+
+
+def _is_autocast(hidden: Tensor) -> bool:
+    return torch.is_autocast_enabled(hidden.device.type)
 
 
 def _has_plain_head(model: Any) -> bool:

@@ -70,6 +70,11 @@ class Ranking(FineTuning):
         from trainers.contrastive import ContrastiveTrainer
 
         s = self.settings
+        if arguments["use_cpu"]:
+            # The loss counts every question of a step alike, whichever batch it stands in. A CPU is as fast with one
+            # at a time, which takes no padding, and needs the memory of one alone.
+            a_step = s.batch_size * s.gradient_accumulation
+            arguments = {**arguments, "per_device_train_batch_size": 1, "gradient_accumulation_steps": a_step}
         shared = s.share_prompts and can_share_prompts(policy.model, s.max_length)
         return ContrastiveTrainer(
             model=policy.model,

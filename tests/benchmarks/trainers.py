@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 VOCABULARY = {"small-32k": 32_000, "small-128k": 128_000}
 MODELS = (*VOCABULARY, "smollm2")
 SIDES = ("plain", "separate", "shared")
-BATCH = 4
+A_STEP = 4
 # Imitation, self-critic and realignment, 5:1:1; tokens of the prompt. The latter two hold question and draft.
 PROMPTS = (34, 38, 42, 46, 50, 92, 97)
 ANSWERS = (80, 97, 114)
@@ -114,14 +113,17 @@ def plain_step(model: Any, asked: Sequence[dict[str, Any]]) -> None:
 
 
 def our_step(shared: bool) -> Callable[[Any, Sequence[dict[str, Any]]], None]:
-    """Ours: a batch of questions, the head on answer tokens; prompts once a question if shared."""
+    """Ours, as it is on a CPU: a question at a time, the head on answer tokens; its prompt once if shared."""
     from trainers.batches import Collator
     from trainers.losses import stable_alignment_loss
 
     def step(model: Any, asked: Sequence[dict[str, Any]]) -> None:
-        laid = Collator(pad=0, shared=shared)(asked)
-        nll = model(**laid["model"]).view(len(asked), -1)
-        stable_alignment_loss(nll, laid["ratings"], laid["mask"], scale=laid["scale"]).backward()
+        lay_out = Collator(pad=0, shared=shared)
+        for question in asked:
+            laid = lay_out([question])
+            nll = model(**laid["model"])[None]
+            loss = stable_alignment_loss(nll, laid["ratings"], laid["mask"], scale=laid["scale"])
+            (loss / len(asked)).backward()
 
     return step
 
@@ -133,8 +135,8 @@ def steps() -> dict[str, Callable[[Any, Sequence[dict[str, Any]]], None]]:
 
 def batches(name: str, n: int) -> list[list[dict[str, Any]]]:
     """Questions of about the same length together, as training draws them."""
-    made = sorted(questions(n * BATCH, VOCABULARY.get(name, 49_000)), key=lambda q: tokens([q]))
-    return [made[start : start + BATCH] for start in range(0, len(made), BATCH)]
+    made = sorted(questions(n * A_STEP, VOCABULARY.get(name, 49_000)), key=lambda q: tokens([q]))
+    return [made[start : start + A_STEP] for start in range(0, len(made), A_STEP)]
 
 
 def speed(name: str, full: bool, repeats: int) -> dict[str, float]:
@@ -156,14 +158,16 @@ def memory(name: str, full: bool, side: str) -> float:
     """MB that a step needs at most beyond the loaded model; of this process, so ask a fresh one."""
     model = load(name, full)
     longest = max(batches(name, 2), key=tokens)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # What libraries set up once, on either side, is no part of a step.
+    short = [{**q, "prompt_ids": q["prompt_ids"][:4], "answer_ids": [a[:2] for a in q["answer_ids"]]} for q in longest]
+    steps()[side](model, short)
+    model.zero_grad(set_to_none=True)
     # What loading needed for a moment would hide what a step needs: begin from what is held now.
     Path("/proc/self/clear_refs").write_text("5")
     held = status("VmRSS")
     for _ in range(2):
         steps()[side](model, longest)
         model.zero_grad(set_to_none=True)
-    del before
     return (status("VmHWM") - held) / 1024
 
 
@@ -233,7 +237,7 @@ def main() -> None:
     said = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "quick": given.quick,
-        "questions_a_step": BATCH,
+        "questions_a_step": A_STEP,
         "rows": found,
     }
     text = table(found, " ".join(["python", "tests/benchmarks/trainers.py", *sys.argv[1:]]))

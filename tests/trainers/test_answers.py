@@ -99,12 +99,16 @@ def test_token_nll_is_cross_entropy(frozen, bias):
     hidden = torch.randn(10, 6, dtype=torch.float64, requires_grad=True)
     targets, weights = torch.randint(0, 9, (10,)), torch.linspace(-1, 2, 10, dtype=torch.float64)
     expected = F.cross_entropy(head(hidden), targets, reduction="none")
-    (gradient,) = torch.autograd.grad((expected * weights).sum(), hidden)
+    learning = [hidden, *(p for p in head.parameters() if p.requires_grad)]
+    gradients = torch.autograd.grad((expected * weights).sum(), learning)
     found = token_nll(hidden, head, targets, chunk=4)
     (found * weights).sum().backward()
     torch.testing.assert_close(found, expected, check_dtype=False, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(hidden.grad, gradient, atol=1e-6, rtol=1e-6)
+    for tensor, gradient in zip(learning, gradients, strict=True):
+        torch.testing.assert_close(tensor.grad, gradient, atol=1e-6, rtol=1e-6)
     assert (head.weight.grad is None) == frozen
+    with torch.no_grad():
+        torch.testing.assert_close(token_nll(hidden, head, targets), expected.detach(), check_dtype=False)
 
 
 SMALL = {

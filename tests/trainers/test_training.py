@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sandbox.errors import ModelNotFound, RunExists, TrainingDataError, TrainingDiverged
+from sandbox.errors import ModelNotFound, RunExists, SettingsError, TrainingDataError, TrainingDiverged
 from sandbox.models import Message, Request, load_model
 from sandbox.models.loading import load
 from trainers import load_trainer, rows_from, write_rows
@@ -216,3 +216,66 @@ def test_mixed_precision_checkpointing_and_trackers(name, rows, base, tmp_path):
     losses = [record["loss"] for record in trained.history]
     assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
     assert list(trained.path.rglob("events.out.tfevents.*"))
+
+
+def test_every_trainer_reports_in_the_same_words(rows, base, tmp_path):
+    """What a trainer cannot know is absent: sft and hindsight compare nothing, kto has no pairs."""
+    knows = {
+        "sft": set(),
+        "hindsight": set(),
+        "kto": {"reward_margin"},
+        "dpo": {"reward_margin", "preference_accuracy"},
+        "orpo": {"reward_margin", "preference_accuracy"},
+        "rrhf": {"reward_margin", "preference_accuracy"},
+        "stable_alignment": {"reward_margin", "preference_accuracy"},
+    }
+    for name in NAMES:
+        trained = load_trainer(name, max_steps=2, **FAST).train(rows(name), base=base, out=tmp_path / name)
+        for record in trained.history:
+            assert {"loss", "kl", "answer_tokens", "tokens_per_s"} <= set(record), name
+            assert set(record) & {"reward_margin", "preference_accuracy"} == knows[name], name
+            assert record["kl"] >= 0
+            assert record["tokens_per_s"] > 0
+        assert not {"margin", "accuracy", "rewards/margins", "num_tokens", "tokens_read"} & set(trained.history[0])
+        # The three answers have 6, 4 and 7 words and marks, and an end; in tokens of the tiny model some more.
+        assert 4 <= trained.history[0]["answer_tokens"] <= 40, name
+
+
+def test_what_this_machine_cannot_do_is_said(rows, base, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.policy.find_spec", lambda name: None)
+    for settings, words in (
+        (
+            {"quantize": "4bit"},
+            "quantize='4bit' needs the package bitsandbytes, which is not installed: pip install bitsandbytes. Without "
+            "it, use quantize=none; dtype=bfloat16 halves the memory of the base's weights",
+        ),
+        (
+            {"fsdp": "full_shard"},
+            "fsdp='full_shard' shards a model over accelerators, and this training runs on the CPU, where transformers "
+            "would copy the model instead; leave fsdp out",
+        ),
+    ):
+        with pytest.raises(SettingsError) as error:
+            load_trainer("sft", **FAST, **settings).train(rows("sft"), base=base, out=tmp_path / "m")
+        assert str(error.value) == words
+    assert not (tmp_path / "m").exists()
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    with pytest.raises(SettingsError) as error:
+        load_trainer("sft", quantize="8bit", lora=False, merge=True, fsdp_config="x.json")
+    assert str(error.value) == (
+        "trainer settings cannot be used:\n"
+        "  quantize='8bit' trains adapters on frozen weights; it needs lora=true\n"
+        "  quantize='8bit' leaves nothing that adapters could be merged into; use merge=false\n"
+        "  fsdp_config has no effect without fsdp, as full_shard"
+    )
+
+
+def test_fsdp_settings_are_passed_on_where_there_are_accelerators(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
+    made = load_trainer("rrhf", fsdp="full_shard", fsdp_config="fsdp.json")
+    arguments = made._arguments(8, tmp_path, tmp_path)
+    assert (arguments["fsdp"], arguments["fsdp_config"]) == ("full_shard", "fsdp.json")
+    assert "fsdp" not in load_trainer("rrhf")._arguments(8, tmp_path, tmp_path)
