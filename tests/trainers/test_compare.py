@@ -48,6 +48,7 @@ def in_this_process(function, job):
 @pytest.fixture
 def here(monkeypatch):
     monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
+    monkeypatch.setattr("trainers.budgets.run_apart", in_this_process)
 
 
 @pytest.mark.usefixtures("here")
