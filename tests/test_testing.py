@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import runpy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -334,6 +336,17 @@ def test_settings_and_rows_of_ones_own(tiny_lm_path):
     given = {"lora": False, "learning_rate": 1e-2}
     check_trainer("sft", rows=tiny_rows("demonstrations"), base=f"hf:{tiny_lm_path}", settings=given)
     assert TrainingSettings().lora
+
+
+def test_the_example_of_a_trainer_of_ones_own(capsys):
+    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "04_own_trainer.py"))
+    example["main"]()
+    said = re.fullmatch(
+        r"listwise does what trainers promise\n\d+ questions, \d+ steps: loss (\d\.\d\d), then (\d\.\d\d)\n",
+        capsys.readouterr().out,
+    )
+    assert said is not None
+    assert float(said[2]) < float(said[1])
 
 
 # -- language models ---------------------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.models.catalog import resolve
 from sandbox.workers import run_apart
 from trainers.base import RowKind, load_trainer
+from trainers.budgets import budgets_of
 from trainers.comparison_table import SCHEMA, summary, write_comparison
 from trainers.memory import peak_memory_mib
 from trainers.row_files import read_rows, write_rows
@@ -145,7 +148,7 @@ def compare(
     kinds = {name: RowKind(load_trainer(name, **given[name]).accepts) for name in trainers}
     plan = Plan(folder, sources, held, given)
     files, statistics = _write_rows(folder / "rows", sources, {*kinds.values(), RowKind.RANKED})
-    budgets = _budgets(plan, held, given, files, kinds)
+    budgets = budgets_of(plan, held, given, files, kinds)
     jobs = [Job((folder / "base").absolute(), held)]
     jobs += [
         Job((folder / f"{name}-{seed}").absolute(), held, name, seed, full, files[kinds[name]].absolute())
@@ -261,65 +264,6 @@ def _write_rows(
     return files, statistics
 
 
-def _budgets(
-    plan: Plan, held: Comparison, settings: Mapping[str, Mapping[str, Any]], files: Mapping[RowKind, Path],
-    kinds: Mapping[str, RowKind],
-) -> dict[str, dict[str, int]]:  # fmt: skip
-    """Steps of each trainer, and the tokens in them, about."""
-    known: dict[str, float] = plan.kept["tokens_a_step"]
-    left = [(name, dict(settings[name]), files[kinds[name]].absolute()) for name in kinds if name not in known]
-    if left:
-        # In a process of its own, for its memory.
-        ended = run_apart(_tokens_a_step, (held.base, left, files[RowKind.RANKED].absolute()))
-        if ended.death is not None:
-            raise SandboxError(f"the tokens of the rows could not be counted: {ended.death}")
-        each, plan.kept["tokens_in_all"] = ended.result
-        known |= each
-        plan.save()
-    budget = held.tokens if held.tokens is not None else 3 * plan.kept["tokens_in_all"]
-    found = {}
-    for name in kinds:
-        steps = held.steps if held.steps is not None else max(1, round(budget / known[name]))
-        found[name] = {"steps": steps, "tokens": round(steps * known[name])}
-    return found
-
-
-def _tokens_a_step(job: tuple[str, list[tuple[str, dict[str, Any], Path]], Path]) -> tuple[dict[str, float], int]:
-    """Mean tokens in a step of each trainer, and those of all ranked rows."""
-    from trainers.encoding import Encoder
-
-    base, asked, ranked = job
-    from sandbox.models.loading import load
-
-    tokenizer = load(resolve(base)[1], device="cpu", dtype="float32").tokenizer
-
-    def tokens(path: Path, settings: Any) -> list[int]:
-        encoder = Encoder(tokenizer, getattr(settings, "max_length", 1024))
-        counts = []
-        for row in read_rows(path):
-            prompt, answers = encoder.encode(row["prompt"], _answers(row))
-            read = sum(len(prompt) + len(answer) for answer in answers)
-            # A trainer that answers itself: as many answers as it asks for, as long as they may be.
-            drawn = getattr(settings, "answers", 1) * (len(prompt) + getattr(settings, "max_tokens", 0))
-            counts.append(read or drawn)
-        return counts
-
-    found = {}
-    for name, given, path in asked:
-        settings = load_trainer(name, **given).settings
-        counts = tokens(path, settings)
-        rows = settings.batch_size * getattr(settings, "gradient_accumulation", 1)
-        found[name] = rows * sum(counts) / len(counts)
-    return found, sum(tokens(ranked, None))
-
-
-def _answers(row: Mapping[str, Any]) -> list[Any]:
-    """Every answer of a row of any kind."""
-    if "completions" in row:
-        return list(row["completions"])
-    return [row[name] for name in ("chosen", "rejected", "completion") if name in row]
-
-
 def _finished(job: Job) -> dict[str, Any] | None:
     """The record of a job that was done before; None where it was not, or where it failed."""
     path = job.folder / "result.json"
@@ -341,17 +285,27 @@ def _done(job: Job, embedder: Any) -> dict[str, Any]:
             ended = run_apart(train, job)
             record |= ended.result if ended.death is None else {"status": "failed", "error": ended.death}
         if record["status"] == "done":
-            record |= _evaluated(job, embedder)
+            with _calm():
+                record |= _evaluated(job, embedder)
     except Exception as error:  # the boundary that turns a failed evaluation into data, so that the others go on
         record = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
     _write(job.folder / "result.json", record)
     return record
 
 
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Keep back what these libraries will rename some day: it is nothing a user can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
+        yield
+
+
 def train(job: Job) -> dict[str, Any]:
     """Train, in a process that does nothing else, and say what it took; a failure is part of what is said."""
     try:
-        return _trained(job)
+        with _calm():
+            return _trained(job)
     except Exception as error:  # the boundary that turns a failed training into data, so that the others go on
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
 

@@ -64,7 +64,9 @@ def check_trainer(
         place = Path(folder)
         start = base if base is not None else f"hf:{tiny_lm(place / 'base')}"
         mine = rows if rows is not None else tiny_rows(kind.accepts)
-        given = _quick(kind.Settings, len(mine)) | dict(settings or {})
+        # A trainer may make several texts of a row, and all belong into one batch; prompts are taken as they are.
+        batch = len(mine) if kind.accepts == "prompts" else 8 * len(mine)
+        given = _quick(kind.Settings, batch) | dict(settings or {})
         with promises.work("it is made with its settings", "let __init__ take one object of Settings, or None"):
             made = kind(registry.make_settings(promises.who, kind.Settings, given))
         _check_refusals(promises, made, mine, start, place)
@@ -149,11 +151,11 @@ def _text(value: Any) -> str:
     return ",".join(map(_text, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _quick(kind: Any, n_rows: int) -> dict[str, Any]:
+def _quick(kind: Any, batch_size: int) -> dict[str, Any]:
     wanted = {
         "max_steps": _STEPS,
         "epochs": float(_STEPS),
-        "batch_size": n_rows,
+        "batch_size": batch_size,
         "learning_rate": 5e-3,
         "warmup_ratio": 0.0,
         "schedule": "constant",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -45,6 +48,7 @@ def in_this_process(function, job):
 @pytest.fixture
 def here(monkeypatch):
     monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
+    monkeypatch.setattr("trainers.budgets.run_apart", in_this_process)
 
 
 @pytest.mark.usefixtures("here")
@@ -94,14 +98,11 @@ def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_p
         compare([record], ["sft"], out=out, base=base, tokens=600, pairs=pairs, settings={"batch_size": "2"}, **SAME)
 
 
-def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("here")
+def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path):
     """From the command line, with the figure; a rate of 1e39 breaks the weights of one trainer."""
     out = tmp_path / "out"
-    command = [
-        "compare", record, "--trainers", "sft,stable_alignment", "--base", f"hf:{tiny_lm_path}", "--out", str(out),
-        "--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2",
-        "--set", "sft.learning_rate=1e39", "--set", "device=cpu",
-    ]  # fmt: skip
+    command = command_for(record, tiny_lm_path, out, "sft,stable_alignment", "--set", "sft.learning_rate=1e39")
     said = CliRunner().invoke(app, command, catch_exceptions=False)
     assert said.exit_code == 0
     assert "failed: sft, seed 0: TrainingDiverged: after the last step" in said.stdout
@@ -117,10 +118,43 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path
     assert "| sft (1 failed) | - | - | - | - | - |" in text
     assert "* sft, seed 0: TrainingDiverged" in text
     # What failed is tried again, and what is done is not; as one JSON object this time.
-    monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
     again = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
     assert again.exit_code == 0
     assert json.loads(again.stdout)["trainers"] == found["trainers"]
+
+
+def command_for(record, base, out, trainers, *more):
+    """A comparison that takes seconds, as one would type it."""
+    quick = ["--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2", "--set", "device=cpu"]
+    return ["compare", record, "--trainers", trainers, "--base", f"hf:{base}", "--out", str(out), *quick, *more]
+
+
+@pytest.mark.slow
+def test_a_comparison_that_was_killed_goes_on_in_real_processes(record, tiny_lm_path, tmp_path):
+    """Killed with -9 once a model is trained; the second process trains only what is left, and ends the same."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    sandbox = [sys.executable, "-m", "sandbox"]
+
+    def command(folder):
+        return [*sandbox, *command_for(record, tiny_lm_path, folder, "sft,stable_alignment", "--json")]
+
+    process = subprocess.Popen(
+        command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (out / "sft-0" / "trained.json").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "comparison.json").exists()
+    weights = (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns
+    results = []
+    for folder in (out, whole):
+        ended = subprocess.run(command(folder), capture_output=True, text=True, timeout=600, check=True)
+        results.append([(e["name"], e["done"], e["scores"]) for e in json.loads(ended.stdout)["trainers"]])
+    assert results[0] == results[1]
+    assert [name for name, done, _ in results[0] if done == [0]] == ["sft", "stable_alignment"]
+    assert (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns == weights
 
 
 @pytest.mark.usefixtures("here")
@@ -206,14 +240,10 @@ def test_every_process_is_fresh():
 
 
 def _pid(_):
-    import os
-
     return os.getpid()
 
 
 def _die(_):
-    import os
-
     os._exit(1)
 
 
