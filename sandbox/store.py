@@ -308,9 +308,9 @@ class Run:
         """The highest rating; the lowest is 1."""
         return int(self.manifest["rubric"]["scale"])
 
-    def interactions(self, round_: int | None = None) -> list[Interaction]:
-        """Every interaction, or those of one round, in the order of rounds and agents."""
-        return list(_read_interactions(self._db, round_))
+    def interactions(self, round_: int | None = None, *, agent: int | None = None) -> list[Interaction]:
+        """Every interaction, or those of one round or around one agent, in the order of rounds and agents."""
+        return list(_read_interactions(self._db, round_, agent))
 
     def agents(self) -> pd.DataFrame:
         """Who lives where when the run begins: columns agent, name, label, x (row), y (column), model."""
@@ -468,8 +468,11 @@ def check_version(path: Path) -> None:
         )
 
 
-def _read_interactions(db: sqlite3.Connection, round_: int | None) -> Iterator[Interaction]:
-    where, values = ("", ()) if round_ is None else ("WHERE round=?", (round_,))
+def _read_interactions(db: sqlite3.Connection, round_: int | None, agent: int | None = None) -> Iterator[Interaction]:
+    asked = {"round": round_, "agent": agent}
+    values = tuple(value for value in asked.values() if value is not None)
+    terms = " AND ".join(f"{name}=?" for name, value in asked.items() if value is not None)
+    where = f"WHERE {terms}" if terms else ""
     said: dict[tuple[int, int], list[Feedback]] = {}
     for r, a, reviewer, value, distribution, reason, raw in db.execute(
         f"SELECT round, agent, reviewer, rating, distribution, reason, raw FROM feedback {where} "
