@@ -35,7 +35,7 @@ class LiveWorld(World):
 
 def _view(draw: Callable[..., Figure], model: World) -> None:
     update_counter.get()  # drawn anew after each step
-    solara.Image(image(draw(open_run(model.path)), "png", dpi=130), width="100%", format="png")
+    solara.Image(image(draw(open_run(model.path)), "png", dpi=130), width="85%", format="png")
 
 
 @solara.component
@@ -81,7 +81,7 @@ def Page() -> None:
     }
     SolaraViz(
         world,
-        components=[Figures, MapView, GraphView, RatingsView],
+        components=[MapView, GraphView, RatingsView, Figures],
         model_params=adjustable | fixed,
         name=f"{world.scenario.name}, live",
         play_interval=500,
