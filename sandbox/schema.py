@@ -109,9 +109,12 @@ def feedback_rows(done: Interaction) -> list[tuple[Any, ...]]:
     ]
 
 
-def read_interactions(db: sqlite3.Connection, round_: int | None) -> Iterator[Interaction]:
-    """Every interaction, or those of one round, in the order of rounds and agents."""
-    where, values = ("", ()) if round_ is None else ("WHERE round=?", (round_,))
+def read_interactions(db: sqlite3.Connection, round_: int | None, agent: int | None = None) -> Iterator[Interaction]:
+    """Every interaction, or those of one round or around one agent, in the order of rounds and agents."""
+    asked = {"round": round_, "agent": agent}
+    values = tuple(value for value in asked.values() if value is not None)
+    terms = " AND ".join(f"{name}=?" for name, value in asked.items() if value is not None)
+    where = f"WHERE {terms}" if terms else ""
     said: dict[tuple[int, int], list[Feedback]] = {}
     for r, a, reviewer, value, distribution, reason, raw in db.execute(
         f"SELECT round, agent, reviewer, rating, distribution, reason, raw FROM feedback {where} "

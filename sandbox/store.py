@@ -61,9 +61,9 @@ class Run:
         """The highest rating; the lowest is 1."""
         return int(self.manifest["rubric"]["scale"])
 
-    def interactions(self, round_: int | None = None) -> list[Interaction]:
-        """Every interaction, or those of one round, in the order of rounds and agents."""
-        return list(read_interactions(self._db, round_))
+    def interactions(self, round_: int | None = None, *, agent: int | None = None) -> list[Interaction]:
+        """Every interaction, or those of one round or around one agent, in the order of rounds and agents."""
+        return list(read_interactions(self._db, round_, agent))
 
     def agents(self) -> pd.DataFrame:
         """Who lives where when the run begins: columns agent, name, label, x (row), y (column), model."""

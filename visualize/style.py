@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import matplotlib.style
-from matplotlib import font_manager
+from matplotlib import font_manager, rc_params_from_file
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 
@@ -29,7 +29,10 @@ PAGE_IN = 7.0
 
 DRAFT, REVISION = "#D55E00", "#0072B2"
 
-_STYLE = Path(__file__).with_name("sandbox.mplstyle")
+# Read now, while matplotlib still checks and converts what it reads: under Solara's server it does not.
+_STYLE: dict[Any, Any] = dict(
+    rc_params_from_file(Path(__file__).with_name("sandbox.mplstyle"), use_default_template=False)
+)
 _DARK = {
     "figure.facecolor": "#15181c",
     "axes.facecolor": "#15181c",

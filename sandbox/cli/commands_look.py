@@ -260,3 +260,39 @@ def measure(
 
 def _rounded(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+@app.command()
+def show(
+    source: Annotated[Path | None, typer.Argument(help="A run.")] = None,
+    against: Annotated[Path | None, typer.Option(help="A second run, to compare the first with.")] = None,
+    live: Annotated[
+        str | None, typer.Option(metavar="SCENARIO", help="Step a new world from the page instead.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="With --live: what agents speak through.")] = "smollm2",
+    size: Annotated[int, typer.Option(help="With --live: side of the grid.")] = 4,
+    port: Annotated[int, typer.Option(help="Of this machine; 0 for any that is free.")] = 8765,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+) -> None:
+    """Open a page on a society: its map, its graph, and all that was said."""
+    from sandbox.store import open_run
+    from visualize.serving import serve
+
+    def tell(address: str) -> None:
+        say(f"{address} (stop with Ctrl-C)")
+
+    given = parse_settings(settings)
+    if (source is None) == (live is None):
+        raise SettingsError("sandbox show takes a RUN, or --live SCENARIO; give one of them")
+    if live is not None:
+        if against is not None:
+            raise SettingsError("--against compares two runs that are on disk; leave it out with --live")
+        told = {"scenario": live, "model": model, "size": size, "settings": given}
+        serve("visualize.live", told, port=port, on_ready=tell)
+        return
+    if given:
+        raise SettingsError(f"--set {next(iter(given))} is a setting of a new world; it goes with --live")
+    shown = {"run": str(open_run(source or "").path.resolve())}
+    if against is not None:
+        shown["against"] = str(open_run(against).path.resolve())
+    serve("visualize.dashboard", shown, port=port, on_ready=tell)

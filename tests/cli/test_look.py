@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -186,6 +187,34 @@ def test_animate_writes_a_film(run_dir: Path, tmp_path: Path, refused: Callable[
     assert refused("animate", tmp_path) == (
         f"RunNotFound: {tmp_path} is not a run: it has no manifest.json. Make one with: sandbox run SCENARIO --out "
         f"{tmp_path}"
+    )
+
+
+def test_show_says_what_is_wrong(
+    run_dir: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refused("show") == "SettingsError: sandbox show takes a RUN, or --live SCENARIO; give one of them"
+    assert refused("show", run_dir, "--live", "value_alignment") == (
+        "SettingsError: sandbox show takes a RUN, or --live SCENARIO; give one of them"
+    )
+    assert refused("show", run_dir, "--set", "radius=2") == (
+        "SettingsError: --set radius is a setting of a new world; it goes with --live"
+    )
+    assert refused("show", "--live", "value_alignment", "--against", run_dir) == (
+        "SettingsError: --against compares two runs that are on disk; leave it out with --live"
+    )
+    assert refused("show", tmp_path).startswith(f"RunNotFound: {tmp_path} is not a run")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert refused("show", run_dir, "--port", port) == (
+            f"SettingsError: --port {port} of 127.0.0.1 cannot be used; choose another, or 0 for any that is free"
+        )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert refused("show", run_dir) == (
+        "ToolNotFound: sandbox show needs solara, uvicorn, altair, which are not installed; install what it needs with: pip "
+        "install 'social-sandbox[show]'"
     )
 
 

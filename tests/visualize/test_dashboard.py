@@ -1,0 +1,202 @@
+"""The page of a run and the page of a live world, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from by_hand import EVIL, told, write_run
+
+from sandbox.store import RunWriter
+
+pytestmark = pytest.mark.slow
+
+# Solara's server needs some seconds to start on a busy machine.
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Callable[..., str]]:
+    """Starts ``sandbox show ...`` and gives its address; it is stopped after the tests."""
+    running = []
+
+    def start(*arguments: object) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "show", *map(str, arguments), "--port", "0"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.match(r"(http://127\.0\.0\.1:\d+/) \(stop with Ctrl-C\)", line)
+        assert found is not None, line
+        return found[1]
+
+    yield start
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def society_page(tmp_path_factory: pytest.TempPathFactory, served: Callable[..., str]) -> tuple[str, Path]:
+    """The address of the page of a 2x2 run against another, in which every text is markup; and the run's folder."""
+    folder = tmp_path_factory.mktemp("served")
+    words = {"question": f"q {EVIL}", "draft": f"draft {EVIL}", "revision": f"revision {EVIL}", "reason": f"why {EVIL}"}
+
+    def society(name: str, gain: float) -> Path:
+        interactions = [
+            told(r, i, (2.0, 3.0), (3.0 + r + gain, 4.0), {(i + 1) % 4: 5.0}, label="good" if i < 2 else EVIL, **words)  # type: ignore[arg-type]
+            for r in (0, 1) for i in range(4)
+        ]  # fmt: skip
+        names = [f"Agent {i + 1} {EVIL}" for i in range(4)]
+        return write_run(folder, interactions, labels=["good", "good", EVIL, EVIL], names=names, name=name).path
+
+    trained, base = society("trained", 1.0), society("base", 0.0)
+    return served(trained, "--against", base), trained
+
+
+def opened(page: Any, address: str) -> None:
+    """Open the page; nothing is asked of anybody but this machine."""
+    outside: list[str] = []
+    page.on("request", lambda r: outside.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
+    page.goto(address, timeout=PATIENCE_MS)
+    page.wait_for_selector("canvas.map", timeout=PATIENCE_MS)
+    page.wait_for_selector("text=trained against base", timeout=PATIENCE_MS)
+    assert outside == []
+
+
+def click(page: Any, canvas: str, across: float, down: float) -> None:
+    """Click a canvas at shares of its sides."""
+    box = page.locator(canvas).bounding_box()
+    page.locator(canvas).click(position={"x": box["width"] * across, "y": box["height"] * down})
+
+
+def dots(page: Any, canvas: str, across: float, down: float) -> list[int]:
+    """The colour of a canvas at shares of its sides."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        """([name, x, y]) => { const c = document.querySelector(name);
+        return Array.from(c.getContext('2d').getImageData(x * c.width, y * c.height, 1, 1).data); }""",
+        [canvas, across, down],
+    )
+
+
+def test_click_an_agent_and_read_all_it_said(society_page: tuple[str, Path], page: Any) -> None:
+    opened(page, society_page[0])
+    page.wait_for_selector("text=round 1 of 2")
+    click(page, "canvas.map", 0.75, 0.25)  # agent 1, upper right
+    page.wait_for_selector(f"h3:has-text('Agent 2 {EVIL}')")
+    said = page.inner_text(".said")
+    for text in (f"q {EVIL}", f"draft {EVIL}", f"revision {EVIL}", f"why {EVIL}", f"Agent 3 {EVIL} rates it 5.0"):
+        assert text in said
+    assert "In base" in said
+    assert page.locator(".conversation").count() == 2
+    page.click(".memories summary")
+    assert f"revision {EVIL}" in page.inner_text(".memories dd")
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_click_an_edge_and_read_what_was_said_along_it(society_page: tuple[str, Path], page: Any) -> None:
+    """The middle of the line between two agents that review each other is taken from the page's own layout."""
+    from sandbox.store import open_run
+    from visualize.explorer import Explorer
+
+    standing = Explorer(open_run(society_page[1])).standing()
+    (ax, ay), (bx, by) = standing[1], standing[0]  # 1 reviewed 0
+    opened(page, society_page[0])
+    click(page, "canvas.graph", ((ax + bx) / 2 * 0.92 + 1) / 2, (1 - (ay + by) / 2 * 0.92) / 2)
+    page.wait_for_selector(f"h3:has-text('Agent 2 {EVIL} on Agent 1 {EVIL}')")
+    assert "2 reviews" in page.inner_text(".said")
+    assert page.inner_text(".said").count("rates it 5.0") == 1  # the first is open, the second folded
+
+
+def test_play_goes_through_the_rounds(society_page: tuple[str, Path], page: Any) -> None:
+    """Round 0's answers are rated 4 and round 1's 5, so the squares change their colour."""
+    opened(page, society_page[0])
+    before = dots(page, "canvas.map", 0.05, 0.05)
+    page.click("button.play")
+    page.wait_for_selector("text=round 0 of 2")
+    page.wait_for_timeout(300)
+    assert dots(page, "canvas.map", 0.05, 0.05) != before
+    page.wait_for_selector("text=round 1 of 2")
+    page.wait_for_selector("button.play[aria-label=play]")
+
+
+def test_filter_by_text_and_label_dims_the_others(society_page: tuple[str, Path], page: Any) -> None:
+    opened(page, society_page[0])
+    page.get_by_label("text", exact=True).fill("nothing of the kind")
+    page.wait_for_selector("text=0 conversations of round 1 match")
+    page.wait_for_timeout(300)
+    assert dots(page, "canvas.map", 0.05, 0.05)[3] < 100  # nearly transparent
+    page.get_by_label("text", exact=True).fill("DRAFT")
+    page.wait_for_selector("text=4 conversations of round 1 match")
+    page.get_by_label("text", exact=True).fill("")
+    page.get_by_label("labels", exact=True).click(force=True)
+    page.locator(".v-list-item", has_text=EVIL).click()
+    page.wait_for_selector("text=2 conversations of round 1 match")
+
+
+def test_a_second_run_can_be_laid_over(society_page: tuple[str, Path], page: Any) -> None:
+    opened(page, society_page[0])
+    page.get_by_label("colour by", exact=True).click(force=True)
+    page.locator(".v-list-item", has_text="difference").click()
+    page.wait_for_selector("text=-3 to +3")
+
+
+def test_a_run_that_goes_on_refreshes_by_itself(tmp_path: Path, served: Callable[..., str], page: Any) -> None:
+    run = write_run(tmp_path, [told(0, 0, (2.0, 2.0), (3.0, 3.0))], name="trained against base")
+    opened(page, served(run.path))
+    page.wait_for_selector("text=round 0 of 1")
+    writer = RunWriter(run.path, {}, resume=True)
+    writer.commit(told(1, 0, (2.0, 2.0), (6.0, 6.0)))
+    writer.finish_round(1, [], {})
+    writer.close()
+    page.wait_for_selector("text=round 1 of 2", timeout=15_000)
+
+
+def test_a_large_society_opens_and_answers_a_click_at_once(
+    tmp_path: Path, served: Callable[..., str], page: Any
+) -> None:
+    """A hundred agents and fifty rounds; the fastest of three clicks, since the machine may be busy with others."""
+    n = 100
+    said = [
+        told(r, i, (2.0, 3.0), (4.0, 5.0), {(i + k) % n: 4.0 for k in range(1, 5)}, draft="words " * 50)
+        for r in range(50) for i in range(n)
+    ]  # fmt: skip
+    run = write_run(tmp_path, said, labels=["good"] * n, width=10, name="trained against base")
+    opened(page, served(run.path))
+    took = []
+    for agent in (11, 22, 33):
+        row, column = divmod(agent, 10)
+        began = time.monotonic()
+        click(page, "canvas.map", (column + 0.5) / 10, (row + 0.5) / 10)
+        page.wait_for_selector(f"h3:has-text('Agent {agent + 1}')")
+        took.append(time.monotonic() - began)
+        page.mouse.wheel(0, -5000)
+    assert min(took) < 0.5, took
+
+
+def test_a_live_world_is_stepped_played_and_reset(served: Callable[..., str], page: Any) -> None:
+    page.goto(
+        served("--live", "value_alignment", "--model", "scripted:", "--size", "3", "--set", "embedder=hashing"),
+        timeout=PATIENCE_MS,
+    )
+    page.wait_for_selector("text=0 rounds done", timeout=PATIENCE_MS)
+    page.click("button:has-text('Step')")
+    page.wait_for_selector("text=1 rounds done; the last: rating", timeout=PATIENCE_MS)
+    page.click("button:has-text('▶')")
+    page.wait_for_selector("text=3 rounds done", timeout=PATIENCE_MS)
+    page.click("button:has-text('❚❚')")
+    page.wait_for_selector("button:has-text('▶')")
+    page.click("button:has-text('Reset')")
+    page.wait_for_selector("text=0 rounds done", timeout=PATIENCE_MS)
+    assert page.locator("img").count() == 3
