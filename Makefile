@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Test processes: each is one thread, so as many as there are cores.
+JOBS ?= auto
 
 .PHONY: demo test slow check setup clean
 
@@ -9,7 +11,7 @@ demo: $(VENV)/.ready
 	$(BIN)/sandbox demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
@@ -19,7 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 setup: $(VENV)/.dev
 
