@@ -1,6 +1,6 @@
 """Does training on a society's record help? The demo over several seeds, summed up in a table.
 
-    python examples/seeds.py [--seeds 3] [--rounds 4] [--out seeds] [--markdown examples/seeds.md]
+    python examples/seeds.py [--seeds 3] [--rounds 4] [--out seeds] [--markdown README.md]
 
 Each seed is a society, a training and an evaluation of its own: `sandbox demo --seed S --out seeds/S`. What is finished
 there is not done again, so a run that was stopped goes on. Takes about ten minutes a seed on two cores.
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--out", type=Path, default=Path("seeds"))
-    parser.add_argument("--markdown", type=Path, help="also write the table here")
+    parser.add_argument("--markdown", type=Path, help="also write the table into this document")
     given = parser.parse_args()
     results = {}
     for seed in range(given.seeds):
@@ -81,9 +81,16 @@ def main() -> None:
     text = table(results)
     print(text)
     if given.markdown:
-        command = f"python examples/seeds.py --seeds {given.seeds} --rounds {given.rounds}"
-        words = f"# Does training on a society's record help?\n\nWritten by `{command} --markdown {given.markdown}`.\n"
-        given.markdown.write_text(f"{words}\n{text}\n", encoding="utf-8")
+        write_between(given.markdown, text)
+
+
+def write_between(path: Path, text: str) -> None:
+    """Put the table between the marks of a document."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition("<!-- seeds -->\n")
+    _, end, after = rest.partition("<!-- /seeds -->")
+    if not begin or not end:
+        sys.exit(f"{path} has no place for the table: write <!-- seeds --> and <!-- /seeds --> on lines of their own")
+    path.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
