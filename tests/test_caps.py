@@ -28,7 +28,7 @@ class Remote(ScriptedModel):
         return self._reply(request)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 320), st.sampled_from([1, 3, 256]), st.booleans())
 def test_no_call_is_made_over_a_cap_and_none_that_fits_is_left(
     tiny_world: MakeWorld,

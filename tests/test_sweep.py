@@ -257,8 +257,9 @@ def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     assert str(refused.value) == "workers='ray' needs Ray, which is not installed: pip install ray"
 
 
+@pytest.mark.slow
 def test_ray_runs_jobs_and_survives_a_dead_one() -> None:
-    """Against the real library, where it is installed."""
+    """Against the real library, where it is installed; a cluster takes a while to start."""
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=1, log_to_driver=False, include_dashboard=False)
     try:

@@ -52,11 +52,12 @@ def show(found: list[Row]) -> None:
     Console(width=None if sys.stdout.isatty() else 150).print(table)
 
 
-def circumstances(load: float) -> str:
+def circumstances(before: float, after: float) -> str:
     """On what the numbers were measured, in a sentence."""
     return (
         f"Measured on {os.cpu_count()} cores with Python {platform.python_version()}; the machine's load (processes that "
-        f"want a core) was {load:.1f} before the benchmark began."
+        f"want a core) was {before:.1f} before the benchmark began and {after:.1f} at its end, 1 of it the benchmark's own. "
+        "Where it is higher, others took part of the machine, and rows in seconds show that."
     )
 
 
@@ -90,7 +91,7 @@ def main() -> None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(30)
     show(found)
     for file in given.markdown:
-        put(file, "engine", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load)}")
+        put(file, "engine", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load, os.getloadavg()[0])}")
     said = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": load},
         "quick": given.quick,
