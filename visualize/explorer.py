@@ -6,17 +6,17 @@ It knows nothing of the page: everything here is plain numbers and texts, as JSO
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import networkx as nx
-from matplotlib.colors import Normalize, to_hex
+from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction, Score
 from sandbox.society import GRIDS
 from sandbox.store import Run
 from visualize.networks import READABLE_NODES, places
-from visualize.style import label_order, rating_map, rating_norm
+from visualize.style import label_order, rating_map
 
 # A page draws so many reviews of a round at most; those of a chosen agent are always among them.
 REVIEWS = 4000
@@ -108,10 +108,12 @@ class Explorer:
         return final(it, dimension)
 
     def _colour(self, value: float | None, by: str) -> str | None:
+        """A colour of :func:`visualize.style.rating_map`, from a table: a page needs hundreds at each click."""
         if value is None:
             return None
-        norm = rating_norm(self.scale) if by == "rating" else Normalize(-(self.scale - 1) / 2, (self.scale - 1) / 2)
-        return to_hex(rating_map()(norm(value)))
+        low, high = (1.0, float(self.scale)) if by == "rating" else (-(self.scale - 1) / 2, (self.scale - 1) / 2)
+        share = (value - low) / (high - low)
+        return _palette()[max(0, min(int(share * 256), 255))]
 
     def reviews(self, round_: int, chosen: int | None = None) -> tuple[list[dict[str, Any]], int]:
         """The reviews of a round as arrows, and how many there are in all.
@@ -237,6 +239,11 @@ class Explorer:
     def _scores(self, score: Score) -> str:
         known: Mapping[str, float | None] = {d: score.value(d) for d in self.run.dimensions}
         return ", ".join(f"{d} {'–' if value is None else f'{value:.2f}'}" for d, value in known.items())
+
+
+@cache
+def _palette() -> list[str]:
+    return [to_hex(rating_map()(step)) for step in range(256)]
 
 
 def final(it: Interaction, dimension: str) -> float | None:

@@ -105,6 +105,7 @@ def ground(name: Theme) -> str:
     return "#15181c" if name == "dark" else "#ffffff"
 
 
+@cache
 def rating_map() -> Colormap:
     """Colours of ratings, from 1 (dark vermilion) over grey to the scale's end (light blue).
 

@@ -83,6 +83,18 @@ def legend(figure: Figure) -> list[str]:
     return [t.get_text() for one in figure.legends for t in one.get_texts()]
 
 
+SOCIETY = [
+    told(0, 0, (2.0, 5.0), (4.0, 6.0), {1: 3.0, 2: None}),
+    told(0, 1, (6.0, 4.0), (None, None), {0: 6.0}),
+    told(0, 2, (None, None), (None, None), {3: None}, label="bad"),
+    told(0, 3, label="bad", error="CallFailed: no answer"),
+    told(1, 0, (3.0, 3.0), (5.0, 2.0), {1: 5.0}),
+    told(1, 1, (5.0, 5.0), (7.0, 7.0), {0: 4.0, 3: 2.0}),
+    told(1, 2, (1.0, 2.0), (1.5, 1.0), {3: 1.0, 0: 2.0}, label="bad"),
+    told(1, 3, (2.0, 2.0), (3.0, None), {2: 7.0}, label="bad"),
+]
+
+
 def write_run(
     folder: Path,
     interactions: Sequence[Interaction] = (),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from by_hand import told, write_evaluation, write_everything, write_run, write_sweep, write_training
+from by_hand import SOCIETY, told, write_evaluation, write_everything, write_run, write_sweep, write_training
 
 from sandbox.store import Run
 
@@ -55,18 +55,7 @@ def society(make_run: Callable[..., Run]) -> Run:
 
     In round 0 agent 1's revision has no rating, agent 2's answers have none at all, and agent 3's conversation failed.
     """
-    return make_run(
-        [
-            told(0, 0, (2.0, 5.0), (4.0, 6.0), {1: 3.0, 2: None}),
-            told(0, 1, (6.0, 4.0), (None, None), {0: 6.0}),
-            told(0, 2, (None, None), (None, None), {3: None}, label="bad"),
-            told(0, 3, label="bad", error="CallFailed: no answer"),
-            told(1, 0, (3.0, 3.0), (5.0, 2.0), {1: 5.0}),
-            told(1, 1, (5.0, 5.0), (7.0, 7.0), {0: 4.0, 3: 2.0}),
-            told(1, 2, (1.0, 2.0), (1.5, 1.0), {3: 1.0, 0: 2.0}, label="bad"),
-            told(1, 3, (2.0, 2.0), (3.0, None), {2: 7.0}, label="bad"),
-        ]
-    )
+    return make_run(SOCIETY)
 
 
 @pytest.fixture
