@@ -31,8 +31,12 @@ def curve(ax: Axes, rows: pd.DataFrame, name: str, look: Look, *, hollow: bool =
         ax.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
         ax.plot(x, y, **line, markersize=2.5)
     else:
-        # What has no interval would have a bar that is NaN long.
-        ax.errorbar(x + shift, y, yerr=np.nan_to_num(np.stack([y - low, high - y])), **line, elinewidth=1)
+        # What has no interval has a bar of no length. The bounds of a skewed measure may both lie to one side of its
+        # value, which bars given by their lengths cannot show; so their ends are set.
+        _, _, (bars,) = ax.errorbar(x + shift, y, yerr=np.zeros_like(y), **line, elinewidth=1)
+        ends = np.stack([np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high)], axis=1)  # [rounds, 2]
+        bars.set_segments([[(at, bottom), (at, top)] for at, (bottom, top) in zip(x + shift, ends, strict=True)])
+        ax.update_datalim(np.stack([np.repeat(x + shift, 2), ends.ravel()], axis=1)[~np.isnan(ends.ravel())])
 
 
 def over_rounds(ax: Axes) -> None:

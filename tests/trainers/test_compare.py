@@ -114,7 +114,7 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path
     ]
     assert found["trainers"][0]["seconds"] is None
     text = (out / "comparison.md").read_text(encoding="utf-8")
-    assert text.startswith("```sh\nsandbox ")
+    assert text.startswith("```sh\nsandbox")
     assert "| sft (1 failed) | - | - | - | - | - |" in text
     assert "* sft, seed 0: TrainingDiverged" in text
     # What failed is tried again, and what is done is not; as one JSON object this time.

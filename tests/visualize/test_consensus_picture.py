@@ -46,3 +46,15 @@ def test_what_has_not_been_measured_is_said(nobody: Run, lone: Run) -> None:
         "no answer was rated twice",
         "nothing between labels",
     ]
+
+
+def test_bounds_that_both_lie_to_one_side_of_a_skewed_measure_are_drawn(make_run: Callable[..., Run]) -> None:
+    """Percentiles of the bootstrap need not hold the value itself, as of the divergence of few answers."""
+    measured = [{"divergence": -0.1, "divergence_low": -0.05, "divergence_high": 0.4}]
+    figure = consensus.draw(make_run([told(0, 0)], metrics=measured))
+    right = figure.axes[1]
+    [container] = [c for c in right.containers if c.get_label() == "divergence"]
+    [ends] = [s[:, 1].round(9).tolist() for s in container[2][0].get_segments()]
+    assert ends == [-0.05, 0.4]
+    low, high = right.get_ylim()
+    assert low < -0.1 < 0.4 < high
