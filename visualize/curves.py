@@ -35,8 +35,9 @@ def curve(ax: Axes, rows: pd.DataFrame, name: str, look: Look, *, hollow: bool =
         ax.errorbar(x + shift, y, yerr=np.nan_to_num(np.stack([y - low, high - y])), **line, elinewidth=1)
 
 
-def over_rounds(ax: Axes) -> None:
-    """Make an axis one of rounds."""
+def over_rounds(ax: Axes, rows: pd.DataFrame) -> None:
+    """Make an axis one of the rounds in ``rows``, with room for what stands beside them."""
+    ax.set_xlim(rows["round"].min() - 0.3, rows["round"].max() + 0.3)
     ax.set_xlabel("round")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(axis="y")
