@@ -1,8 +1,8 @@
-"""The pictures in README: a society of the bundled model, drawn.
+"""The pictures in README: the demo's society, drawn.
 
-    python examples/10_figures.py            # some minutes; pictures go to docs/, the run stays in runs/figures
+    python examples/10_figures.py            # draws demo/run into docs/
 
-A run that is there already is drawn as it is, or gone on with when it was stopped.
+Without a demo the society is made first, by the bundled model; that takes some minutes.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import sys
 from pathlib import Path
 
 from sandbox import World, open_run
+from sandbox.store import is_run
 from visualize import grid, ratings, social_graph
 from visualize.saving import save
 
-ROUNDS = 5
+# As in `sandbox demo`.
+SOCIETY: dict[str, object] = {"size": 4, "population": "half_half", "n_questions": 40}
 
 
 def main(
-    run: Path = Path("runs/figures"), out: Path = Path("docs"), model: str = "smollm2", rounds: int = ROUNDS,
-    **settings: object,
-) -> list[Path]:  # fmt: skip
-    world = World("value_alignment", model=model, size=4, seed=0, out=run, resume=True, **settings)
-    world.run(rounds)
-    world.close()
+    run: Path = Path("demo/run"), out: Path = Path("docs"), model: str = "smollm2", rounds: int = 5, **settings: object
+) -> list[Path]:
+    if not is_run(run) or open_run(run).rounds < rounds:
+        world = World("value_alignment", model=model, seed=0, out=run, resume=True, **SOCIETY, **settings)
+        world.run(rounds)
+        world.close()
     society = open_run(run)
     return [
         save(grid.draw(society, rounds="strip"), out / "society.png"),
