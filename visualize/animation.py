@@ -104,9 +104,8 @@ def _frame(
         mine = curves[(curves["answer"] == answer) & (curves["round"] <= round_)]
         course.plot(mine["round"], mine["mean"], color=colour, linestyle=line, label=answer)
         course.plot(mine["round"].tail(1), mine["mean"].tail(1), color=colour, marker=marker)
-    over_rounds(course)
-    last = int(curves["round"].max())
-    course.set(title=f"mean {plain(run.dimensions[0], 24)}", xlim=(-0.3, last + 0.3))
+    over_rounds(course, curves)
+    course.set_title(f"mean {plain(run.dimensions[0], 24)}")
     course.set_ylim(window(curves.assign(low=curves["mean"], high=curves["mean"]), 1.0, float(run.scale), 1.0))
     course.legend(loc="best")
     return finished(figure)

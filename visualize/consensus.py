@@ -62,7 +62,7 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
         right.axhline(0, color=right.spines["left"].get_edgecolor(), linewidth=0.8, linestyle=":")
         right.set(title="distance between labels", ylabel="none at 0, at most 1", ylim=window(apart, -1.0, 1.0, 0.6))
         for ax, rows, words in ((left, agreed, "no answer was rated twice"), (right, apart, "nothing between labels")):
-            over_rounds(ax)
+            over_rounds(ax, rows)
             if rows["mean"].isna().all():
                 ax.text(0.5, 0.5, words, ha="center", transform=ax.transAxes)
         figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=3)

@@ -39,8 +39,9 @@ def curve(ax: Axes, rows: pd.DataFrame, name: str, look: Look, *, hollow: bool =
         ax.update_datalim(np.stack([np.repeat(x + shift, 2), ends.ravel()], axis=1)[~np.isnan(ends.ravel())])
 
 
-def over_rounds(ax: Axes) -> None:
-    """Make an axis one of rounds."""
+def over_rounds(ax: Axes, rows: pd.DataFrame) -> None:
+    """Make an axis one of the rounds in ``rows``, with room for what stands beside them."""
+    ax.set_xlim(rows["round"].min() - 0.3, rows["round"].max() + 0.3)
     ax.set_xlabel("round")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(axis="y")

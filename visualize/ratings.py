@@ -60,7 +60,7 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
                 curve(ax, panel[panel["answer"] == answer], answer, look, hollow=answer == "draft", shift=shift)
             ax.set_title(plain(dimension) + unfinished_note(run))
             ax.set(ylabel=f"mean rating (1 to {run.scale})", ylim=window(panel, 1.0, float(run.scale), 1.5))
-            over_rounds(ax)
+            over_rounds(ax, panel)
             if panel["mean"].isna().all():
                 ax.text(0.5, 0.5, "no answer was rated", ha="center", transform=ax.transAxes)
         for ax in axes[n_panels:]:

@@ -119,24 +119,34 @@ def test_click_an_edge_and_read_what_was_said_along_it(society_page: tuple[str, 
     assert page.inner_text(".said").count("rates it 5.0") == 1  # the first is open, the second folded
 
 
-def test_play_goes_through_the_rounds(society_page: tuple[str, Path], page: Any) -> None:
+def test_slider_and_play_go_through_the_rounds(society_page: tuple[str, Path], page: Any) -> None:
     """Round 0's answers are rated 4 and round 1's 5, so the squares change their colour."""
     opened(page, society_page[0])
-    before = dots(page, "canvas.map", 0.05, 0.05)
-    page.click("button.play")
-    page.wait_for_selector("text=round 0 of 2")
-    page.wait_for_timeout(300)
-    assert dots(page, "canvas.map", 0.05, 0.05) != before
     page.wait_for_selector("text=round 1 of 2")
-    page.wait_for_selector("button.play[aria-label=play]")
+    last = dots(page, "canvas.map", 0.05, 0.05)
+    page.locator("input.slider").fill("0")
+    page.wait_for_selector("text=round 0 of 2")
+    until(page, lambda: dots(page, "canvas.map", 0.05, 0.05) != last)
+    page.click("button.play")
+    page.wait_for_selector("text=round 1 of 2")
+    until(page, lambda: dots(page, "canvas.map", 0.05, 0.05) == last)
+    page.wait_for_selector("button.play[aria-label=play]")  # it stops at the end
+
+
+def until(page: Any, holds: Callable[[], bool]) -> None:
+    """Wait until something holds, ten seconds at most."""
+    for _ in range(100):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    assert holds()
 
 
 def test_filter_by_text_and_label_dims_the_others(society_page: tuple[str, Path], page: Any) -> None:
     opened(page, society_page[0])
     page.get_by_label("text", exact=True).fill("nothing of the kind")
     page.wait_for_selector("text=0 conversations of round 1 match")
-    page.wait_for_timeout(300)
-    assert dots(page, "canvas.map", 0.05, 0.05)[3] < 100  # nearly transparent
+    until(page, lambda: dots(page, "canvas.map", 0.05, 0.05)[3] < 100)  # nearly transparent
     page.get_by_label("text", exact=True).fill("DRAFT")
     page.wait_for_selector("text=4 conversations of round 1 match")
     page.get_by_label("text", exact=True).fill("")
