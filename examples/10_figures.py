@@ -20,7 +20,7 @@ SOCIETY: dict[str, object] = {"size": 4, "population": "half_half", "n_questions
 
 
 def main(
-    run: Path = Path("demo/run"), out: Path = Path("docs"), model: str = "smollm2", rounds: int = 5, **settings: object
+    run: Path = Path("demo/run"), out: Path = Path("docs"), model: str = "smollm2", rounds: int = 4, **settings: object
 ) -> list[Path]:
     if not is_run(run) or open_run(run).rounds < rounds:
         world = World("value_alignment", model=model, seed=0, out=run, resume=True, **SOCIETY, **settings)
