@@ -188,6 +188,15 @@ def test_a_large_society_opens_and_answers_clicks(tmp_path: Path, served: Callab
         page.mouse.wheel(0, -5000)
 
 
+def rounds_at_rest(page: Any) -> None:
+    """Wait until no step is under way: Mesa's playing thread takes one more after the pause, of whichever world is there."""
+    before, still = "", 0
+    while still < 5:
+        page.wait_for_timeout(1000)
+        now = page.inner_text("text=/\\d+ rounds done/")
+        before, still = now, still + 1 if now == before else 0
+
+
 def test_a_live_world_is_stepped_played_and_reset(served: Callable[..., str], page: Any) -> None:
     page.goto(
         served("--live", "value_alignment", "--model", "scripted:", "--size", "3", "--set", "embedder=hashing"),
@@ -200,6 +209,7 @@ def test_a_live_world_is_stepped_played_and_reset(served: Callable[..., str], pa
     page.wait_for_selector("text=3 rounds done", timeout=PATIENCE_MS)
     page.click("button:has-text('❚❚')")
     page.wait_for_selector("button:has-text('▶')")
+    rounds_at_rest(page)
     page.click("button:has-text('Reset')")
     page.wait_for_selector("text=0 rounds done", timeout=PATIENCE_MS)
     assert page.locator("img").count() == 3
