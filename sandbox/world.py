@@ -15,13 +15,13 @@ import numpy as np
 
 from sandbox import registry
 from sandbox.agents import SocialAgent
-from sandbox.calls import CapReached, StoredCalls
+from sandbox.calls import CapReached, StoredCalls, check_prices
 from sandbox.embedders import load_embedder
 from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
 from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
 from sandbox.memory import QuestionIndex
 from sandbox.metrics import round_metrics
-from sandbox.models import LanguageModel, load_model
+from sandbox.models import LanguageModel
 from sandbox.observer import make_observer
 from sandbox.population import Population, deal_models, labels, read_models, read_population
 from sandbox.raters import Rater, load_rater
@@ -31,6 +31,7 @@ from sandbox.society import draw_audience
 from sandbox.space import make_space
 from sandbox.store import Run, open_run
 from sandbox.streams import stream, stream_seed
+from sandbox.voices import read_voices
 from sandbox.wavefront import Conversation, Wavefront
 
 Model = str | LanguageModel
@@ -58,8 +59,12 @@ class World(mesa.Model):
         in_flight: Conversations at once, at most.
         max_calls: Stop before more than so many calls to language models in all, at a whole interaction.
         max_tokens_total: The same for tokens read and written, which are known only when a call is done.
+        max_cost: The same for money, in US dollars, by the models' settings ``price_prompt`` and ``price_completion``.
+        replicas: Copies of each local model, which share the work; the results are those of one.
+        engine: Where copies live: ``processes`` of this machine, or actors of a ``ray`` cluster.
         command: How to repeat the run, for the manifest.
-        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings.
+        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings; and of the language
+            models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.voices`).
 
     Attributes:
         members: The agents, in the order of their indices.
@@ -91,11 +96,15 @@ class World(mesa.Model):
         in_flight: int | None = None,
         max_calls: int | None = None,
         max_tokens_total: int | None = None,
+        max_cost: float | None = None,
+        replicas: int = 1,
+        engine: str | None = None,
         command: str = "",
         **settings: Any,
     ) -> None:
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
+        self.voices, settings = read_voices(settings, replicas=replicas, engine=engine)
         self.society, self.scenario = read_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
         self.protocol_name = protocol if isinstance(protocol, str) else protocol.__name__
@@ -105,6 +114,8 @@ class World(mesa.Model):
         for name, count in (("in_flight", in_flight), ("max_calls", max_calls), ("max_tokens_total", max_tokens_total)):
             if count is not None and count < 1:
                 raise SettingsError(f"{name}={count} must be at least 1")
+        if max_cost is not None and not max_cost > 0:
+            raise SettingsError(f"max_cost={max_cost} must be more than 0, in US dollars")
         models = read_models(model)
         self.origin = read_origin(None if out is None else Path(out), branch)
         self.birth_seed = seed if self.origin is None else self.origin.birth_seed
@@ -118,9 +129,10 @@ class World(mesa.Model):
         dealt = self.origin.labels if self.origin else labels(self.population, n, size, stream(seed, "labels"))
         speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
 
-        loaded = {key: load_model(m) for key, m in _distinct(speakers)}
+        distinct = dict(_distinct(speakers))
+        loaded = dict(zip(distinct, self.voices.agents(distinct.values()), strict=True))
         self.lm = next(iter(loaded.values()))
-        self.observer_lm = self.lm if observer is None else load_model(observer)
+        self.observer_lm = self.lm if observer is None else self.voices.observing(observer, loaded.values())
         suits: str = getattr(self.lm, "default_embedder", "minilm")
         self.embedder = load_embedder(self.society.embedder or suits)
         self.questions = QuestionIndex(self.embedder)
@@ -130,11 +142,12 @@ class World(mesa.Model):
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
+        check_prices(max_cost, [*loaded.values(), self.observer_lm])
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
         self.capped = False
         self.on_calls: Callable[[int], None] = lambda calls: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
-        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total)
+        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
         self._wavefront = Wavefront(
             in_flight=in_flight or 256, log=self.calls, on_calls=lambda calls: self.on_calls(calls)
         )
@@ -377,6 +390,7 @@ class World(mesa.Model):
         """Let other processes write to the run."""
         self._wavefront.close()
         self.store.close()
+        self.voices.close()
 
 
 def _reporter(name: str) -> Callable[[World], Any]:

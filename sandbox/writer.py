@@ -112,13 +112,24 @@ class RunWriter:
         self._db.executemany("INSERT OR IGNORE INTO embeddings VALUES (?,?)", rows)
         self._db.execute("COMMIT")
 
-    def call_counts(self) -> dict[str, int]:
-        """How many finished calls of this run are kept, and how many tokens they read and wrote."""
-        row = self._db.execute(
-            "SELECT COUNT(*), SUM(json_extract(reply, '$.prompt_tokens')), SUM(json_extract(reply, "
-            "'$.completion_tokens')) FROM calls WHERE kind <> 'inherited'"
-        ).fetchone()
-        return {"calls": row[0], "prompt": row[1] or 0, "completion": row[2] or 0}
+    def call_counts(self, prices: Mapping[str, tuple[float, float] | None] | None = None) -> dict[str, Any]:
+        """How many finished calls of this run are kept, and how many tokens they read and wrote.
+
+        Args:
+            prices: Of models by URI: US dollars for a million tokens read, and written. Where any has one, ``usd``
+                says what the calls cost.
+        """
+        rows = self._db.execute(
+            "SELECT model, COUNT(*), SUM(json_extract(reply, '$.prompt_tokens')), SUM(json_extract(reply, "
+            "'$.completion_tokens')) FROM calls WHERE kind <> 'inherited' GROUP BY model"
+        ).fetchall()
+        calls, read, written = (sum(row[i] or 0 for row in rows) for i in (1, 2, 3))
+        known = {model: price for model, price in (prices or {}).items() if price is not None}
+        found: dict[str, Any] = {"calls": calls, "prompt": read, "completion": written}
+        if known:
+            priced = [(known[row[0]], row) for row in rows if row[0] in known]
+            found["usd"] = sum((p[0] * row[2] + p[1] * row[3]) / 1e6 for p, row in priced)
+        return found
 
     def has_calls(self) -> bool:
         """Whether any finished call is kept."""

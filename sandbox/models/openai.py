@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import os
 import re
 import threading
@@ -36,8 +37,8 @@ class OpenAIModel:
     ``Reply.error``. How many are under way at once adapts to what the server takes.
 
     ``Request.choices`` are read from the likeliest tokens (see :func:`sandbox.models.top_tokens.choice_probs`); where
-    the server shows none, the reply is text and ``choice_probs`` is None. ``Request.prefix`` is asked for in words
-    over the chat API, and left out of the reply if the model begins with it; over the completion API it is part of
+    the server shows none, one of them is asked for as JSON under a schema (structured output), and where it has none
+    of that either the reply is text; ``choice_probs`` is then None. ``Request.prefix`` is asked for in words over the chat API, and left out of the reply if the model begins with it; over the completion API it is part of
     the prompt. Fields that a server does not take (``seed``, ``logprobs`` and the like) are left out from then on, and
     a warning says so. Whether the same seed gives the same reply is up to the server.
 
@@ -50,11 +51,14 @@ class OpenAIModel:
         deadline_s: How long a request may take with all its tries, from when it is first sent, in seconds.
         retries: Tries after the first, at most.
         max_in_flight: Requests under way at once, at most.
+        price_prompt: US dollars for a million tokens read; with it, runs count what they cost, and can be capped.
+        price_completion: The same for tokens written.
 
     Attributes:
         uri: ``openai:NAME@URL``; without the URL where it is OpenAI's own.
         fingerprint: The name, and a hash of the server's host and port. What weights it serves it does not say.
         default_rater: ``lm``.
+        prices: US dollars for a million tokens read, and written; None where none is set.
 
     Raises:
         ModelNotFound: ``rest`` names no model or no address.
@@ -75,9 +79,12 @@ class OpenAIModel:
         deadline_s: float = 600.0,
         retries: int = 8,
         max_in_flight: int = 256,
+        price_prompt: float | None = None,
+        price_completion: float | None = None,
     ) -> None:
         self.name, url = _split(rest)
         _check(api=api, timeout_s=timeout_s, deadline_s=deadline_s, retries=retries, max_in_flight=max_in_flight)
+        self.prices = _prices(price_prompt, price_completion)
         key = os.environ.get(key_env, "").strip()
         if not key and url == _HOSTED:
             raise SettingsError(
@@ -166,7 +173,8 @@ class OpenAIModel:
             raise Failed(str(error), transient=error.transient) from None
         if known is not dialect and self._dialect is dialect:
             self._dialect = known
-            _LOG.warning("%s gives no probabilities of tokens; ratings are read from its words", self.uri)
+            lacks = "probabilities of tokens" if known.tops != dialect.tops else "JSON under a schema"
+            _LOG.warning("%s gives no %s; %s", self.uri, lacks, known.instead())
         return reply
 
     def _adapts(self, used: Dialect, said: str) -> bool:
@@ -218,6 +226,13 @@ def _split(rest: str) -> tuple[str, str]:
             f"put the key into the environment variable OPENAI_API_KEY and {form}"
         )
     return name, url.rstrip("/")
+
+
+def _prices(prompt: float | None, completion: float | None) -> tuple[float, float] | None:
+    given = (prompt or 0.0, completion or 0.0)
+    if not all(0 <= price < math.inf for price in given):
+        raise SettingsError(f"model 'openai': prices are 0 or more US dollars a million tokens; found {given}")
+    return None if prompt is None and completion is None else given
 
 
 def _check(**settings: Any) -> None:

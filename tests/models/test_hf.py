@@ -415,7 +415,7 @@ def test_a_folder_that_holds_no_model(tmp_path: Path, tiny_lm_path: Path) -> Non
 def test_settings_without_sense_are_told_at_once(tiny_lm_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         HFModel(str(tiny_lm_path), dtype="float23", max_batch=0, top_k=-1, device="gpu")
-    assert "dtype='float23' is not one of float32, bfloat16, float16, float64. Did you mean 'float32'?" in str(
+    assert "dtype='float23' is not one of float32, bfloat16, float16, float64, auto. Did you mean 'float32'?" in str(
         caught.value
     )
     assert "must be at least 1;" in str(caught.value)
