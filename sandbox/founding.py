@@ -220,7 +220,10 @@ def open_record(
     )
     if not is_new:
         prices = {lm.uri: getattr(lm, "prices", None) for lm in (*{a.lm for a in world.members}, world.observer_lm)}
+        spent = store.manifest["tokens"].get("usd", 0.0)  # the same request asked twice is paid twice, and kept once
         store.manifest["tokens"] = store.call_counts(prices)
+        if "usd" in store.manifest["tokens"]:
+            store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
     return store
 
 

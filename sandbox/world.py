@@ -20,6 +20,7 @@ from sandbox.embedders import load_embedder
 from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
 from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
 from sandbox.memory import QuestionIndex
+from sandbox.mending import mend
 from sandbox.metrics import round_metrics
 from sandbox.models import LanguageModel
 from sandbox.observer import make_observer
@@ -154,9 +155,10 @@ class World(mesa.Model):
         self.round = 0
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
-        self.datacollector = mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
+        self.datacollector = self._collector()
         self._n_embedded = 0
         self._restore()
+        self._is_whole = not resume
 
     # -- setting up -------------------------------------------------------------------------------------------
 
@@ -200,14 +202,37 @@ class World(mesa.Model):
             self.members[agent].memory.remember(question, answer)
         if moves := self.store.moves():
             latest = {agent: (x, y) for agent, x, y in moves}
-            places = at_positions(self, list(latest.values()))
-            # Everybody leaves before anybody arrives: a place may be full on the way.
-            for agent in latest:
-                self.members[agent].cell = None
-            for agent, place in zip(latest, places, strict=True):
-                self.members[agent].cell = place
+            self.take_places(dict(zip(latest, at_positions(self, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
+
+    def take_places(self, places: Mapping[int, Any]) -> None:
+        """Put agents, by index, where they lived at some time."""
+        # Everybody leaves before anybody arrives: a place may be full on the way.
+        for agent in places:
+            self.members[agent].cell = None
+        for agent, place in places.items():
+            self.members[agent].cell = place
+
+    def forget(self) -> None:
+        """Leave agents with what they were born remembering."""
+        for agent in self.members:
+            agent.forget()
+
+    def return_to_record(self) -> None:
+        """Stand where the record stands, whatever was done since."""
+        self.round, self.metrics, self._earlier = 0, {}, []
+        self.datacollector = self._collector()
+        self.forget()
+        self._restore()
+
+    def measure_round(self, round_: int) -> dict[str, Any]:
+        """The measures of a round that is complete, as its record stands."""
+        self._earlier = open_run(self.path).metrics()[:round_]
+        return self._measure(self.store.interactions(round_))
+
+    def _collector(self) -> mesa.DataCollector:
+        return mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
 
     def _collect(self, metrics: Mapping[str, Any]) -> None:
         """A round is complete: these are its measures."""
@@ -221,6 +246,7 @@ class World(mesa.Model):
 
     def run(self, rounds: int = 1) -> Run:
         """Step until the run has ``rounds`` complete rounds in all, and return it to be read."""
+        self.mend()
         while self.round < rounds and self.running:
             self.step()
         return open_run(self.path)
@@ -231,12 +257,13 @@ class World(mesa.Model):
         A cap may stop it at a whole interaction; ``running`` is then False, and the same round goes on when the run is
         resumed.
         """
+        self.mend()
         started = time.monotonic()
         kept = {it.agent: it for it in self.store.interactions(self.round)}
         asked = [(agent, self.question(agent)) for agent in self.asked()]
         self._meet(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for ended in self._talk(left):
+        for ended in self.talk(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
         self.store.manifest["tokens"] = self.calls.counts
@@ -249,7 +276,21 @@ class World(mesa.Model):
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
-    def _talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
+    def mend(self) -> int:
+        """Of a resumed run, hold the conversations again that failed; done once, before anything else.
+
+        Returns:
+            How many kept interactions were replaced; see :mod:`sandbox.mending`.
+        """
+        if self._is_whole:
+            return 0
+        self._is_whole = True
+        mended = mend(self)
+        self.store.manifest["tokens"] = self.calls.counts
+        self.store.save_manifest()
+        return mended
+
+    def talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
         """Hold the conversations of a round, as many as the caps allow, and give them as they end, in order."""
         self.calls.begin()
         try:

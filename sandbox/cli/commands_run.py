@@ -131,6 +131,8 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                 say(f"note: {note}")
         with progress("society", world.expected_calls(rounds - world.round), quiet=quiet) as show:
             world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
+            if (mended := world.mend()) and not quiet:
+                say(f"{mended} interactions that had failed, or lacked a rating, were completed")
             while world.round < rounds and world.running:
                 world.step()
                 if not quiet and world.running:

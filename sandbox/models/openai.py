@@ -21,13 +21,13 @@ from weakref import finalize
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.http import Lane, Lanes, NoAnswer, TooLong
+from sandbox.models.keys import read_key, scrubbed
 from sandbox.models.openai_schema import Api, BadReply, Dialect
 from sandbox.models.retries import Failed, backoff_s, failure, spent
 from sandbox.remote import RemoteCalls
 
 _LOG = logging.getLogger(__name__)
 _HOSTED = "https://api.openai.com/v1"
-_KEY = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",]+")
 
 
 class OpenAIModel:
@@ -38,9 +38,10 @@ class OpenAIModel:
 
     ``Request.choices`` are read from the likeliest tokens (see :func:`sandbox.models.top_tokens.choice_probs`); where
     the server shows none, one of them is asked for as JSON under a schema (structured output), and where it has none
-    of that either the reply is text; ``choice_probs`` is then None. ``Request.prefix`` is asked for in words over the chat API, and left out of the reply if the model begins with it; over the completion API it is part of
-    the prompt. Fields that a server does not take (``seed``, ``logprobs`` and the like) are left out from then on, and
-    a warning says so. Whether the same seed gives the same reply is up to the server.
+    of that either the reply is text; ``choice_probs`` is then None. ``Request.prefix`` is asked for in words over the
+    chat API, and left out of the reply if the model begins with it; over the completion API it is part of the prompt.
+    Fields that a server does not take (``seed``, ``logprobs`` and the like) are left out from then on, and a warning
+    says so. Whether the same seed gives the same reply is up to the server.
 
     Args:
         rest: What stands after ``openai:``: ``NAME`` (at OpenAI, or at ``OPENAI_BASE_URL`` where that is set), or
@@ -85,7 +86,7 @@ class OpenAIModel:
         self.name, url = _split(rest)
         _check(api=api, timeout_s=timeout_s, deadline_s=deadline_s, retries=retries, max_in_flight=max_in_flight)
         self.prices = _prices(price_prompt, price_completion)
-        key = os.environ.get(key_env, "").strip()
+        key = read_key(key_env)
         if not key and url == _HOSTED:
             raise SettingsError(
                 f"openai:{self.name} needs a key, and the environment variable {key_env} is not set. Set it, or name "
@@ -97,7 +98,6 @@ class OpenAIModel:
         self._url = url
         self._timeout_s, self._deadline_s, self._retries = timeout_s, deadline_s, retries
         self._dialect = Dialect(api)
-        self._secret = re.compile(rf"(?<!\w){re.escape(key)}(?!\w)") if len(key) > 3 else None
         # Some servers want the header to be there, whatever it says.
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
         self._calls = RemoteCalls()
@@ -148,7 +148,7 @@ class OpenAIModel:
                 wait_s = failed.wait_s + backoff_s(request, tries)
                 if not failed.transient or tries > self._retries or clock() + wait_s >= end:
                     words = f"{self.uri}: {failed}{spent(failed, tries, clock() - began)}"
-                    return Reply("", finish_reason="error", error=self._scrubbed(words))
+                    return Reply("", finish_reason="error", error=scrubbed(words))
                 await asyncio.sleep(wait_s)
             else:
                 lane.limit.succeeded()
@@ -187,11 +187,6 @@ class OpenAIModel:
         refused, self._dialect = found
         _LOG.warning("%s refuses %s; going on without", self.uri, refused)
         return True
-
-    def _scrubbed(self, text: str) -> str:
-        if self._secret is not None:
-            text = self._secret.sub("[key]", text)
-        return _KEY.sub("[key]", text)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
