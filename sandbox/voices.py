@@ -1,7 +1,8 @@
 """What a society speaks through: its language models, with their settings, in as many copies as are asked for.
 
 Settings of models stand beside those of the society under names with a dot: ``model.dtype`` is told to the agents'
-models, ``observer.timeout_s`` to the observer's, and ``replicas.gpus`` to the copies.
+models, ``observer.timeout_s`` to the observer's, ``embedder.key_env`` to the embedder, and ``replicas.gpus`` to the
+copies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sandbox.models import LanguageModel, load_model, resolve
 from sandbox.models.catalog import full_uri, settings_of
 from sandbox.models.replicas import Replicas, check_replicas
 
-_GROUPS = ("model", "observer", "replicas")
+_GROUPS = ("model", "observer", "embedder", "replicas")
 _OF_REPLICAS = {"cpus": int | None, "gpus": float, "start_s": float}
 
 
@@ -27,6 +28,7 @@ class Voices:
     Attributes:
         model: Settings of the agents' models; each goes to every model whose kind has it.
         observer: Settings of the observer's, where it has a model of its own.
+        embedder: Settings of the embedder.
         replicas: How many copies of each local model.
         engine: Where copies live; see :class:`~sandbox.models.replicas.Replicas`.
         copies: Settings of the copies.
@@ -34,6 +36,7 @@ class Voices:
 
     model: dict[str, Any] = field(default_factory=dict)
     observer: dict[str, Any] = field(default_factory=dict)
+    embedder: dict[str, Any] = field(default_factory=dict)
     replicas: int = 1
     engine: str | None = None
     copies: dict[str, Any] = field(default_factory=dict)
@@ -46,7 +49,7 @@ class Voices:
 
     def told(self) -> dict[str, Any]:
         """What was asked for, for the manifest; resuming a run with other settings is nobody's fault."""
-        groups = {"model": self.model, "observer": self.observer, "replicas": self.copies}
+        groups = {"model": self.model, "observer": self.observer, "embedder": self.embedder, "replicas": self.copies}
         asked = {f"{group}.{name}": value for group, given in groups.items() for name, value in given.items()}
         return {"model_settings": asked} if asked else {}
 
@@ -122,7 +125,7 @@ def read_voices(settings: Mapping[str, Any], *, replicas: int, engine: str | Non
     check_replicas(replicas, engine or "processes")
     registry.check_settings("replicas", groups["replicas"], _OF_REPLICAS)
     copies = registry.typed("replicas", groups["replicas"], _OF_REPLICAS)
-    return Voices(groups["model"], groups["observer"], replicas, engine, copies), left
+    return Voices(groups["model"], groups["observer"], groups["embedder"], replicas, engine, copies), left
 
 
 def shared_bases(uris: Iterable[str]) -> set[str]:

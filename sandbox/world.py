@@ -135,7 +135,7 @@ class World(mesa.Model):
         self.lm = next(iter(loaded.values()))
         self.observer_lm = self.lm if observer is None else self.voices.observing(observer, loaded.values())
         suits: str = getattr(self.lm, "default_embedder", "minilm")
-        self.embedder = load_embedder(self.society.embedder or suits)
+        self.embedder = load_embedder(self.society.embedder or suits, **self.voices.embedder)
         self.questions = QuestionIndex(self.embedder)
         self.notes: list[str] = []
         self._set_up_minds(rater, dealt)

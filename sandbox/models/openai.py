@@ -27,7 +27,7 @@ from sandbox.models.retries import Failed, backoff_s, failure, spent
 from sandbox.remote import RemoteCalls
 
 _LOG = logging.getLogger(__name__)
-_HOSTED = "https://api.openai.com/v1"
+HOSTED = "https://api.openai.com/v1"
 
 
 class OpenAIModel:
@@ -83,16 +83,16 @@ class OpenAIModel:
         price_prompt: float | None = None,
         price_completion: float | None = None,
     ) -> None:
-        self.name, url = _split(rest)
+        self.name, url = split_rest(rest)
         _check(api=api, timeout_s=timeout_s, deadline_s=deadline_s, retries=retries, max_in_flight=max_in_flight)
         self.prices = _prices(price_prompt, price_completion)
         key = read_key(key_env)
-        if not key and url == _HOSTED:
+        if not key and url == HOSTED:
             raise SettingsError(
                 f"openai:{self.name} needs a key, and the environment variable {key_env} is not set. Set it, or name "
                 f"a server of your own: openai:{self.name}@http://localhost:8000/v1"
             )
-        self.uri = f"openai:{self.name}" + ("" if url == _HOSTED else f"@{url}")
+        self.uri = f"openai:{self.name}" + ("" if url == HOSTED else f"@{url}")
         host = hashlib.blake2b(urlsplit(url).netloc.lower().encode(), digest_size=4).hexdigest()
         self.fingerprint = f"{self.name}-{host}"
         self._url = url
@@ -197,13 +197,13 @@ class _Asked:
     request: Request
 
 
-def _split(rest: str) -> tuple[str, str]:
+def split_rest(rest: str) -> tuple[str, str]:
     """The model's name and the server's base URL, without a slash at its end."""
     # The last "@http" is the seam: a name may hold an @, and an address that holds one is refused below.
     found = re.fullmatch(r"(.*?)(?:@(https?://.*))?", rest, re.DOTALL)
     name, url = (found.group(1), found.group(2)) if found else (rest, None)
     if url is None:
-        url = os.environ.get("OPENAI_BASE_URL", "").strip() or _HOSTED
+        url = os.environ.get("OPENAI_BASE_URL", "").strip() or HOSTED
     form = "write openai:NAME or openai:NAME@http://host:8000/v1"
     try:
         parts = urlsplit(url)
