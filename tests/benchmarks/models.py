@@ -39,13 +39,19 @@ def cells(found: list[Row]) -> list[list[str]]:
     ]
 
 
-def circumstances(before: float, after: float) -> str:
-    """On what the numbers were measured, in a sentence."""
+def circumstances(found: list[Row], before: float, after: float) -> str:
+    """On what the numbers were measured, and what those of the first rows were made from."""
     import torch
 
-    return (
+    rates = next((row.details["tokens_per_s"] for row in found if row.name == "generation"), {})
+    ways = {"ours": "ours", "one": "`model.generate` one at a time", "sixteen": "in batches of 16"}
+    made = "; ".join(
+        f"{words} {', '.join(f'{seen[way]:.0f} in {dtype}' for dtype, seen in rates.items())}"
+        for way, words in ways.items()
+    )
+    return (f"Tokens a second: {made}. " if rates else "") + (
         f"Measured on {os.cpu_count()} cores with {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
-        f"{platform.python_version()}, in float32; the machine's load was {before:.1f} before the benchmark began and "
+        f"{platform.python_version()}, in float32 where no type is named; the machine's load was {before:.1f} before the benchmark began and "
         f"{after:.1f} at its end."
     )
 
@@ -76,7 +82,7 @@ def main() -> None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(30)
     print(markdown(COLUMNS, cells(found)))
     for file in given.markdown:
-        put(file, "models", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load, os.getloadavg()[0])}")
+        put(file, "models", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(found, load, os.getloadavg()[0])}")
     said = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": load},
         "quick": given.quick,
