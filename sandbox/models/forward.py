@@ -16,6 +16,10 @@ from sandbox.models.batching import Group
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Fewer rows at once do not keep a processor busy; fewer columns of padding cost less than the copy they would save.
+_FEW_ROWS = 8
+_WORTH_IT = 256
+
 
 @dataclass
 class State:
@@ -58,7 +62,7 @@ class Forward:
             groups: Which rows form the batch, in the order of the result's rows, and what they share.
             keep: For how many of the last columns logits are wanted.
         """
-        from sandbox.models.growing_cache import growing_cache
+        from sandbox.models.growing_cache import can_be_merged, growing_cache
 
         rows = [prompts[row] for group in groups for row in group.rows]
         cache = growing_cache(self._config)
@@ -74,7 +78,27 @@ class Forward:
             cache.batch_select_indices(copies)
             mask = state.mask[copies]
             rows = [prompts[row][len(head) :] for g, head in zip(groups, heads, strict=True) for row in g.rows]
+        pieces = _pieces([len(row) for row in rows], keep)
+        if len(pieces) > 1 and can_be_merged(cache):
+            return self._in_pieces(State(cache, mask, mask), rows, pieces, keep)
         return self._advance(State(cache, mask, mask), rows, keep)
+
+    def _in_pieces(self, state: State, rows: Sequence[Sequence[int]], pieces: list[list[int]], keep: int) -> State:
+        """Read rows of about the same length together, so that little is padded, and go on with all of them."""
+        import torch
+
+        from sandbox.models.growing_cache import merged, part_of
+
+        read = []
+        for piece in pieces:
+            kept = self._tensor(piece)
+            begun = State(part_of(state.cache, kept, self._config), state.mask[kept], state.mask)
+            read.append(self._advance(begun, [rows[i] for i in piece], keep))
+        order = torch.argsort(self._tensor([i for piece in pieces for i in piece]))
+        width = max(one.mask.shape[1] for one in read)
+        masks = [torch.nn.functional.pad(one.mask, (width - one.mask.shape[1], 0)) for one in read]
+        cache = merged([one.cache for one in read], order, self._config)
+        return State(cache, torch.cat(masks)[order], torch.cat([one.logits for one in read])[order])
 
     def write(self, state: State, tokens: Tensor) -> State:
         """Read one more token of every row. Shape of ``tokens``: [rows]."""
@@ -109,3 +133,15 @@ class Forward:
         import torch
 
         return torch.tensor(numbers, dtype=torch.long, device=self._model.device)
+
+
+def _pieces(lengths: Sequence[int], keep: int) -> list[list[int]]:
+    """Rows in pieces of about the same length, longest first; one piece where cutting saves too little."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    size = max(_FEW_ROWS, -(-len(order) // 4))
+    pieces = [order[i : i + size] for i in range(0, len(order), size)]
+    whole = len(order) * max(lengths)
+    cut = sum(len(piece) * max(lengths[piece[0]], keep) for piece in pieces)
+    if min(lengths) < keep or whole - cut < max(_WORTH_IT, whole // 10):
+        return [order]
+    return pieces

@@ -12,12 +12,17 @@ _ROOM = 64  # columns that are made room for at once
 class GrowingLayer(DynamicLayer):
     """A layer whose keys and values are views of a buffer with room for more columns."""
 
+    keys: Any
+    values: Any
+    _key_room: Any = None
+    _value_room: Any = None
+
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Add columns. Shapes [rows, heads, columns, head size]."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        self.keys, self._key_room = _extended(self.keys, getattr(self, "_key_room", None), key_states)
-        self.values, self._value_room = _extended(self.values, getattr(self, "_value_room", None), value_states)
+        self.keys, self._key_room = _extended(self.keys, self._key_room, key_states)
+        self.values, self._value_room = _extended(self.values, self._value_room, value_states)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Any) -> None:
@@ -36,6 +41,45 @@ def _extended(known: Any, room: Any, new: Any) -> tuple[Any, Any]:
             room[..., :length, :] = known
     room[..., length:end, :] = new
     return room[..., :end, :], room
+
+
+def can_be_merged(cache: Any) -> bool:
+    """Whether all layers of a cache hold every column."""
+    return all(type(layer) is GrowingLayer for layer in cache.layers)
+
+
+def part_of(cache: Any, rows: Any, config: Any) -> Any:
+    """A copy of some rows of a cache. Shape of ``rows``: [kept]."""
+    part = growing_cache(config)
+    for number, layer in enumerate(cache.layers):
+        if layer.is_initialized:
+            part.update(layer.keys[rows], layer.values[rows], number)
+    return part
+
+
+def merged(parts: list[Any], order: Any, config: Any) -> Any:
+    """One cache of the rows of several: each part's columns stand at the right, and what is left of them is zero.
+
+    Args:
+        parts: Caches of the same layers.
+        order: Which of all the parts' rows comes first, second, ... Shape [rows].
+        config: Of the model.
+    """
+    width = max(part.get_seq_length() for part in parts)
+    whole = growing_cache(config)
+    for number in range(len(parts[0].layers)):
+        sides = []
+        for name in ("keys", "values"):
+            known = [getattr(part.layers[number], name) for part in parts]
+            rows = sum(len(one) for one in known)
+            side = known[0].new_zeros((rows, known[0].shape[1], width, known[0].shape[3]))
+            row = 0
+            for one in known:
+                side[row : row + len(one), :, width - one.shape[2] :] = one
+                row += len(one)
+            sides.append(side[order])
+        whole.update(*sides, number)
+    return whole
 
 
 def growing_cache(config: Any) -> Any:

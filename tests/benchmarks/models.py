@@ -46,13 +46,13 @@ def circumstances(found: list[Row], before: float, after: float) -> str:
     rates = next((row.details["tokens_per_s"] for row in found if row.name == "generation"), {})
     ways = {"ours": "ours", "one": "`model.generate` one at a time", "sixteen": "in batches of 16"}
     made = "; ".join(
-        f"{words} {', '.join(f'{seen[way]:.0f} in {dtype}' for dtype, seen in rates.items())}"
+        f"{words} {', '.join(f'{seen[way]:.0f} ({dtype})' for dtype, seen in rates.items())}"
         for way, words in ways.items()
     )
     return (f"Tokens a second: {made}. " if rates else "") + (
         f"Measured on {os.cpu_count()} cores with {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
-        f"{platform.python_version()}, in float32 where no type is named; the machine's load was {before:.1f} before the benchmark began and "
-        f"{after:.1f} at its end."
+        f"{platform.python_version()}, in float32 where no type is named; the machine's load was {before:.1f} before the "
+        f"benchmark began and {after:.1f} at its end."
     )
 
 

@@ -15,6 +15,7 @@ import torch
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.chat import render
+from sandbox.models.forward import _pieces
 from sandbox.models.hf import HFModel, fast_dtype
 
 QUESTIONS = (
@@ -478,3 +479,25 @@ def test_the_fast_type_and_the_attention_can_be_chosen(tiny_lm_path: Path) -> No
     assert lm.generate([ask("hello")])[0].error is None
     with pytest.raises(ModelNotFound, match="cannot be loaded as a causal language model"):
         HFModel(str(tiny_lm_path), attn_implementation="flash_attention_9")
+
+
+def test_rows_of_many_lengths_are_read_in_pieces_and_their_replies_are_as_alone(lm: HFModel) -> None:
+    """Lengths from a few to some hundred tokens behind one beginning; the pieces' keys and values are put together."""
+    lead = "Everybody in the village knows the rules, and nobody says who made them or when that was. "
+    requests = [ask(lead + "word " * (9 * n), seed=n) for n in range(24)]
+    requests += [ask(lead + "word " * (9 * n), choices=("yes", "no", "never said so")) for n in range(12)]
+    ids = [lm._row(request).ids if not request.choices else () for request in requests[:24]]
+    assert len(_pieces([len(one) for one in ids], 1)) == 3
+    together = lm.generate(requests)
+    alone = [lm.generate([request])[0] for request in requests]
+    assert [r.text for r in together] == [r.text for r in alone]
+    for one, other in zip(together[24:], alone[24:], strict=True):
+        assert one.choice_probs == pytest.approx(other.choice_probs, abs=1e-6)
+
+
+def test_rows_of_one_length_are_read_at_once() -> None:
+    assert len(_pieces([100] * 32, 1)) == 1
+    assert len(_pieces([100, 90, 95], 1)) == 1
+    assert [len(piece) for piece in _pieces([*range(100, 132)], 1)] == [32]
+    assert [len(piece) for piece in _pieces([*range(20, 148, 4)], 1)] == [8] * 4
+    assert len(_pieces([*range(1, 129, 4)], 3)) == 1  # scored columns must not reach into the padding
