@@ -345,3 +345,23 @@ def test_help_answers_at_once_and_names_the_options() -> None:
     assert ended.stdout.splitlines()[-1] == "[]"
     for option in ("--protocol", "--from", "--max-calls", "--max-tokens", "--dry-run", "--neighborhood", "--resume"):
         assert option in ended.stdout
+
+
+def test_copies_and_settings_of_models_are_told_on_the_command_line(sandbox: Sandbox) -> None:
+    """Two copies in processes leave the record of one; a setting goes to the models, and an unknown one names its like."""
+    words = ["run", "value_alignment", *SCRIPTED, "--size", "2", "--rounds", "1", "--json", "--out"]
+    assert sandbox(*words, "one").code == 0
+    assert sandbox(*words, "two", "--replicas", "2").code == 0
+    assert open_run("one").interactions() == open_run("two").interactions()
+    assert sandbox(*words, "three", "--set", "model.faults=1").said["failed"] == 4
+    assert sandbox(*words, "three", "--resume").said["failed"] == 0
+    for wrong, message in (
+        (("--set", "model.fault=1"), "model has no setting 'fault'. Did you mean 'faults'?"),
+        (("--set", "modle.faults=1"), "no settings modle.* Did you mean 'model'?"),
+        (("--engine", "rai"), "engine='rai' is not one of processes, ray. Did you mean 'ray'?"),
+        (("--max-cost", "1"), "no model says what a token costs"),
+    ):
+        refused = sandbox(*words, "four", *wrong)
+        assert refused.code == 2
+        assert message in refused.err
+        assert not Path("four").exists()
