@@ -148,7 +148,7 @@ def _read_values(
 ) -> tuple[list[str], list[Any]]:
     if key in TAKEN:
         return [f"{key} cannot be swept: {TAKEN[key]}"], []
-    if key not in known:
+    if key not in known and "." not in key:  # settings of models have a dot; the rehearsal knows them
         return [f"there is nothing called {key!r} to sweep.{nearest(key, known)} Keys: {', '.join(sorted(known))}"], []
     faults, values = [], []
     if key in settings:

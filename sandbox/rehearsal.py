@@ -110,7 +110,8 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
         if kind is not None and kind != "lm":
             changed[name] = _Indifferent(str(kind))
     # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
-    read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    voices, _ = read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    voices.check(models_of({k: v for k, v in settings.items() if k != "observer"}), settings.get("observer"))
     kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
     return World(scenario, **{**kept, **changed})
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from sandbox import registry
 from sandbox.errors import SettingsError
-from sandbox.models import LanguageModel, load_model, resolve
+from sandbox.models import LanguageModel, resolve
+from sandbox.models.catalog import full_uri
 from sandbox.points import Point, make_points, point_name
 from sandbox.rehearsal import models_of
 from sandbox.scenario import Scenario
@@ -105,12 +106,11 @@ def run_one(job: Job) -> dict[str, Any]:
     from sandbox.world import World
 
     try:
-        uris = [model for model in models_of(job.settings) if isinstance(model, str)]
-        for uri in set(_held) - set(uris):
+        uris = {full_uri(model) for model in models_of(job.settings) if isinstance(model, str)}
+        for uri in set(_held) - uris:
             del _held[uri]  # before the next is loaded: there may not be room for both
-        for uri in uris:
-            _held[uri] = load_model(uri)
         world = World(job.scenario, seed=job.seed, out=job.path, resume=True, command=job.command, **job.settings)
+        _held.update({lm.uri: lm for lm in (*(agent.lm for agent in world.members), world.observer_lm)})
         try:
             world.run(job.rounds)
         finally:

@@ -53,6 +53,17 @@ class Voices:
         asked = {f"{group}.{name}": value for group, given in groups.items() for name, value in given.items()}
         return {"model_settings": asked} if asked else {}
 
+    def check(self, models: Iterable[Any], observer: Any = None) -> None:
+        """Refuse settings that no model knows, without loading any.
+
+        Raises:
+            SettingsError: names each, and the nearest.
+        """
+        known = {name for model in models if isinstance(model, str) for name in settings_of(model)}
+        registry.check_settings("model", self.model, known)
+        if isinstance(observer, str):
+            registry.check_settings("observer", self.observer, settings_of(observer))
+
     def agents(self, models: Iterable[str | LanguageModel]) -> list[LanguageModel]:
         """Load what agents speak through.
 
@@ -65,7 +76,7 @@ class Voices:
         given = list(models)
         uris = [model for model in given if isinstance(model, str)]
         known = {uri: settings_of(uri) for uri in uris}
-        registry.check_settings("model", self.model, {name for theirs in known.values() for name in theirs})
+        self.check(uris)
         if self.model and len(uris) < len(given):
             raise SettingsError(
                 "settings of models (model.*) are for models given by URI; give others where they are made"
