@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,18 +100,34 @@ def _foresee(scenario: str, *, rounds: int, as_json: bool, **settings: Any) -> N
     from sandbox.rehearsal import forecast
 
     found = forecast(scenario, rounds=rounds, **settings)
+    usd = _foreseen_cost(found.prompt_tokens, found.completion_tokens, settings)
     if as_json:
-        say_json(found.as_dict())
+        say_json(found.as_dict() | ({} if usd is None else {"usd": usd}))
         return
     say(
         f"{scenario}: {found.interactions:,} interactions in {rounds} rounds, about {found.calls:,} calls that read "
         f"{found.prompt_tokens:,} tokens and write {found.completion_tokens:,} at most. Nothing was run"
     )
+    if usd is not None:
+        say(f"at the prices of the agents' model that is ${usd:.2f} at most")
     if found.failed:
         say(
             f"note: {found.failed:.0%} of the interactions failed on the made-up replies of this rehearsal; on real ones "
             "their protocol may make more calls"
         )
+
+
+def _foreseen_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
+    """What so many tokens cost in US dollars, where the agents' model has prices."""
+    from sandbox import registry
+    from sandbox.calls import cost
+
+    names = ("price_prompt", "price_completion")
+    given = {name: settings[f"model.{name}"] for name in names if f"model.{name}" in settings}
+    if not given:
+        return None
+    prices = registry.typed("model", given, dict.fromkeys(names, float))
+    return cost((prices.get(names[0], 0.0), prices.get(names[1], 0.0)), read, written)
 
 
 def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ is then not done, and whoever gave it the work is told so. Knows nothing of how 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -133,6 +134,7 @@ _HERE: list[Speaker] = []
 
 
 def _begin(uri: str, settings: Mapping[str, Any], variables: Mapping[str, str], cpus: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for whoever deals the work, and ends the copies
     share_cores(cpus)
     _HERE[:] = [Speaker(uri, settings, variables)]
 

@@ -46,7 +46,7 @@ class Replicas:
             else one of this machine. Every machine of a cluster needs this program and, under the same path, the
             model's folder.
         cpus: Cores for each copy; by default this machine's, shared among the copies, and 1 on Ray.
-        gpus: GPUs for each copy; of Ray, which hands them out.
+        gpus: GPUs for each copy, which Ray hands out; copies in ``processes`` all take the same device.
         start_s: How long a copy may take to start when no other lives, in seconds.
         **settings: Of the model's kind.
 

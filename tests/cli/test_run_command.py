@@ -365,3 +365,11 @@ def test_copies_and_settings_of_models_are_told_on_the_command_line(sandbox: San
         assert refused.code == 2
         assert message in refused.err
         assert not Path("four").exists()
+
+
+def test_a_dry_run_says_what_it_would_cost(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none-of-your-business")
+    words = ("run", "value_alignment", "--model", "openai:m", "--size", "2", "--rounds", "1", "--dry-run", "--json")
+    found = sandbox(*words, "--set", "model.price_prompt=2", "--set", "model.price_completion=10").said
+    assert found["usd"] == pytest.approx((2 * found["prompt_tokens"] + 10 * found["completion_tokens"]) / 1e6)
+    assert "usd" not in sandbox(*words).said

@@ -77,7 +77,7 @@ def test_it_chats_and_completes_as_the_local_model_does(served: str) -> None:
 def test_a_society_speaks_through_it_and_is_rated_in_words(served: str, tiny_world: Callable[..., Any]) -> None:
     """A whole round of 3x3 agents. The server has neither probabilities nor schemas: ratings are read from words, and
     what such a small model says instead of one is kept as unreadable."""
-    settings = {"reviewers": 1, "max_tokens": 12, "score_only": True, "rater": "lm", "observer_rater": "values"}
+    settings = {"reviewers": 1, "max_tokens": 8, "score_only": True, "rater": "lm", "observer_rater": "values"}
     run = tiny_world(model=f"openai:{served}", **settings, **{"model.max_in_flight": 4}).run(1)
     found = run.interactions()
     assert [it.error for it in found] == [None] * 9
