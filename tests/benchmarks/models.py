@@ -43,13 +43,23 @@ def circumstances(found: list[Row], before: float, after: float) -> str:
     """On what the numbers were measured, and what those of the first rows were made from."""
     import torch
 
+    said = ""
     rates = next((row.details["tokens_per_s"] for row in found if row.name == "generation"), {})
     ways = {"ours": "ours", "one": "`model.generate` one at a time", "sixteen": "in batches of 16"}
-    made = "; ".join(
-        f"{words} {', '.join(f'{seen[way]:.0f} ({dtype})' for dtype, seen in rates.items())}"
-        for way, words in ways.items()
-    )
-    return (f"Tokens a second: {made}. " if rates else "") + (
+    if rates:
+        shown = (
+            f"{words} {', '.join(f'{r[way]:.0f} ({dtype})' for dtype, r in rates.items())}"
+            for way, words in ways.items()
+        )
+        said += f"Tokens a second: {'; '.join(shown)}. "
+    for row in found:
+        if row.name == "ratings":
+            ours, written = row.details["pairs_per_s"]["ours"], row.details["pairs_per_s"]["written"]["float32"]
+            said += (
+                f"Pairs a second: ours {', '.join(f'{rate:.1f} ({dtype})' for dtype, rate in ours.items())}; written "
+                f"{written:.2f} (float32). Ratings of both types differ by {row.details['types_apart_mean']:.2f} on average. "
+            )
+    return said + (
         f"Measured on {os.cpu_count()} cores with {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
         f"{platform.python_version()}, in float32 where no type is named; the machine's load was {before:.1f} before the "
         f"benchmark began and {after:.1f} at its end."

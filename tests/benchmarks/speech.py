@@ -120,30 +120,39 @@ def _rate(seen: tuple[int, float]) -> float:
 
 
 def ratings(quick: bool) -> Row:
-    """Ratings per second from probabilities, against having the model write them."""
-    model: Any = load_model(MODEL)
+    """Ratings per second from probabilities, against having the model write them.
+
+    Ours in the type that ``dtype=auto`` takes here and in float32, theirs in float32, as transformers loads the model.
+    """
     scenario = load_scenario("value_alignment", {})
     pairs = _pairs(scenario, 32 if quick else N_PAIRS)
-    judge = Judge(scenario.rubric.dimensions[0], scenario.rubric.scale, model, scenario.prompts.observe)
+    exact: Any = load_model(MODEL)
+    fast: Any = load_model(MODEL, dtype="auto")
+    scale, dimension = scenario.rubric.scale, scenario.rubric.dimensions[0]
+    judges = [Judge(dimension, scale, model, scenario.prompts.observe) for model in (fast, exact)]
+    asked = pairs[:: len(pairs) // (4 if quick else 16)]
+    calls = [judges[1].rate(q, a, tuple("1234567"), RATING_TOKENS).request for q, a in asked]
     rater = LMRater()
-    rater.rate(pairs[:2], rater_of=judge)
-    calls = [
-        judge.rate(q, a, tuple("1234567"), RATING_TOKENS).request
-        for q, a in pairs[:: len(pairs) // (4 if quick else 16)]
-    ]
-    plain(model, calls[:1], 1, 4)
-    _, before = plain(model, calls[::2], 1, RATING_TOKENS)
-    began = time.perf_counter()
-    found = rater.rate(pairs, rater_of=judge)
-    ours = len(found) / (time.perf_counter() - began)
-    _, after = plain(model, calls[1::2], 1, RATING_TOKENS)
+    for judge in judges:
+        rater.rate(pairs[:2], rater_of=judge)  # warm up
+    plain(exact, calls[:1], 1, 4)
+    _, before = plain(exact, calls[::2], 1, RATING_TOKENS)
+    rates, found = [], []
+    for judge in judges:
+        began = time.perf_counter()
+        found.append(rater.rate(pairs, rater_of=judge))
+        rates.append(len(pairs) / (time.perf_counter() - began))
+    _, after = plain(exact, calls[1::2], 1, RATING_TOKENS)
     theirs = len(calls) / (before + after)
-    if not all(rating.value for rating in found):
+    if not all(rating.value for said in found for rating in said):
         raise RuntimeError("a rating is missing")
+    apart = [abs((a.value or 0) - (b.value or 0)) for a, b in zip(*found, strict=True)]
+    dtype = str(fast.model.dtype).removeprefix("torch.")
     return Row(
-        "ratings", f"rating {len(pairs)} pairs of question and answer: pairs/s", "times having `model.generate` write them",
-        ours / theirs, 10, True, "",
-        {"ours_per_s": ours, "written_per_s": theirs, "written_tokens_at_most": RATING_TOKENS},
+        "ratings", f"rating {len(pairs)} pairs of question and answer: pairs/s, ours with dtype=auto ({dtype})",
+        "times having `model.generate` write them (float32)", rates[0] / theirs, 10, True, "",
+        {"pairs_per_s": {"ours": {dtype: rates[0], "float32": rates[1]}, "written": {"float32": theirs}},
+         "written_tokens_at_most": RATING_TOKENS, "types_apart_mean": statistics.mean(apart), "types_apart_most": max(apart)},
     )  # fmt: skip
 
 
