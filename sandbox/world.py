@@ -68,6 +68,8 @@ class World(mesa.Model):
         round: The round that runs, or will run next, from 0.
         metrics: The measures of the last complete round.
         capped: Whether a cap stopped the run.
+        on_calls: Told how many calls to language models have just ended; set it to watch.
+        on_interactions: Told which interactions have just ended and are kept; set it to watch.
 
     Raises:
         ScenarioError: the society cannot be set up; nothing has been written then.
@@ -133,6 +135,7 @@ class World(mesa.Model):
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
         self.capped = False
         self.on_calls: Callable[[int], None] = lambda calls: None
+        self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
         self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total)
         self._wavefront = Wavefront(
@@ -226,6 +229,7 @@ class World(mesa.Model):
         for ended in self._talk(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
+            self.on_interactions(ended)
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,16 +121,35 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         if not quiet:
             for note in world.notes:
                 say(f"note: {note}")
-        with progress("society", world.expected_calls(rounds - world.round), quiet=quiet) as show:
+        shown = None if quiet or not sys.stderr.isatty() else _live_map(world)
+        below = None if shown is None else shown.picture
+        with progress("society", world.expected_calls(rounds - world.round), quiet=quiet, below=below) as show:
             world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
             while world.round < rounds and world.running:
                 world.step()
+                if shown is not None:
+                    shown.end(world.metrics, _places(world))
                 if not quiet and world.running:
                     say(f"round {world.round} of {rounds}: {figures(world.metrics)}")
         write_measures(open_run(world.path))
     finally:
         world.close()
     return summarise(world.path) | {"stopped": world.capped}
+
+
+def _live_map(world: Any) -> Any:
+    """The map that a terminal shows while the world runs."""
+    from visualize.terminal import LiveMap
+
+    rubric = world.scenario.rubric
+    shown = LiveMap(_places(world), dimension=rubric.dimensions[0].name, scale=rubric.scale)
+    world.on_interactions = shown.add
+    return shown
+
+
+def _places(world: Any) -> dict[int, tuple[int, int]]:
+    """Row and column of each agent."""
+    return {agent.index: world.space.position(agent) for agent in world.members}
 
 
 def summarise(path: Path) -> dict[str, Any]:
