@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -101,7 +102,7 @@ class _Lane:
         if self._pool is None:
             # Forking after torch has started threads can hang, so workers begin afresh.
             context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, context, initializer=_share_cores, initargs=(self._threads,))
+            self._pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(self._threads,))
         try:
             return Ended(job, self._pool.submit(function, job).result())
         except BrokenProcessPool:
@@ -114,9 +115,18 @@ class _Lane:
             self._pool = None
 
 
-def _share_cores(threads: int) -> None:
+def _begin(threads: int) -> None:
     # Workers that each use every core wait for each other: 5-10 times slower with torch on two cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A job whose caller was killed would go on unseen, and write where the next one works."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int) -> Iterator[Ended]:
