@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
 import orjson
 
+from sandbox.errors import SettingsError
 from sandbox.models.base import Reply, content_key
 from sandbox.store import RunWriter
 from sandbox.wavefront import Call
@@ -26,6 +27,27 @@ class CapReached(Exception):
     """Another call would go over a cap; the conversations under way cannot end."""
 
 
+Prices = tuple[float, float]  # US dollars for a million tokens read, and written
+
+
+def cost(prices: Prices, prompt_tokens: int, completion_tokens: int) -> float:
+    """What tokens cost, in US dollars."""
+    return (prices[0] * prompt_tokens + prices[1] * completion_tokens) / 1e6
+
+
+def check_prices(max_cost: float | None, models: Iterable[object]) -> None:
+    """Refuse a cap on money where nothing is known of it.
+
+    Raises:
+        SettingsError: there is a cap, and no model says what a token costs.
+    """
+    if max_cost is not None and all(getattr(model, "prices", None) is None for model in models):
+        raise SettingsError(
+            f"max_cost={max_cost:g} US dollars cannot be kept to: no model says what a token costs. Set it, in dollars for "
+            "a million tokens: --set model.price_prompt=0.15 --set model.price_completion=0.6"
+        )
+
+
 class StoredCalls:
     """Keeps what calls returned, so that a resumed run pays for none twice.
 
@@ -38,14 +60,23 @@ class StoredCalls:
         max_calls: Calls in all, over every time the run was resumed.
         max_tokens: The same for tokens read and written. Tokens are known only when a call is done: what is under way
             may exceed the cap.
+        max_cost: The same for US dollars, of models that say what a token costs.
 
     Attributes:
-        counts: ``calls``, ``prompt`` and ``completion`` tokens so far.
+        counts: ``calls``, ``prompt`` and ``completion`` tokens so far; and ``usd``, where a model says what a token
+            costs.
     """
 
-    def __init__(self, store: RunWriter, *, max_calls: int | None = None, max_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        store: RunWriter,
+        *,
+        max_calls: int | None = None,
+        max_tokens: int | None = None,
+        max_cost: float | None = None,
+    ) -> None:
         self._store = store
-        self.max_calls, self.max_tokens = max_calls, max_tokens
+        self.max_calls, self.max_tokens, self.max_cost = max_calls, max_tokens, max_cost
         self.counts = dict(store.manifest["tokens"])
         # A new run holds no calls: looking each up would cost more than it saves.
         self._is_resumed = store.has_calls()
@@ -56,12 +87,17 @@ class StoredCalls:
     @property
     def is_capped(self) -> bool:
         """Whether there is a cap at all."""
-        return self.max_calls is not None or self.max_tokens is not None
+        return not (self.max_calls is self.max_tokens is self.max_cost is None)
 
     @property
     def tokens(self) -> int:
         """Tokens read and written so far."""
         return self.counts["prompt"] + self.counts["completion"]
+
+    @property
+    def usd(self) -> float:
+        """What the calls cost so far, in US dollars, as far as prices are known."""
+        return float(self.counts.get("usd", 0.0))
 
     def recall(self, call: Call) -> Reply | None:
         """What the call returned before, if it did.
@@ -76,6 +112,8 @@ class StoredCalls:
             raise CapReached
         if self.max_tokens is not None and self.tokens >= self.max_tokens:
             raise CapReached
+        if self.max_cost is not None and self.usd >= self.max_cost:
+            raise CapReached
         self._made += 1
         return None
 
@@ -88,6 +126,9 @@ class StoredCalls:
             self.counts["calls"] += 1
             self.counts["prompt"] += reply.prompt_tokens
             self.counts["completion"] += reply.completion_tokens
+            prices = getattr(call.model, "prices", None)
+            if prices is not None:
+                self.counts["usd"] = self.usd + cost(prices, reply.prompt_tokens, reply.completion_tokens)
             if reply.error is None:
                 self._unkept.append((call, reply))
 
@@ -114,12 +155,11 @@ class StoredCalls:
         foreseen = min(self._over + self._begun, self.counts["calls"] + self._under_way) + calls
         if self.max_calls is not None and foreseen > self.max_calls:
             return False
-        if self.max_tokens is None:
-            return True
+        # What is known only when a call is done: so far, and at most.
+        spent = [(n, cap) for n, cap in ((self.tokens, self.max_tokens), (self.usd, self.max_cost)) if cap is not None]
         if not self.counts["calls"]:
-            return not self._under_way  # the first shows what a call takes
-        mean = self.tokens / self.counts["calls"]
-        return self.tokens + (foreseen - self.counts["calls"]) * mean <= self.max_tokens
+            return not (spent and self._under_way)  # the first shows what a call takes
+        return all(n * foreseen / self.counts["calls"] <= cap for n, cap in spent)
 
     def promise(self, calls: int) -> None:
         """A conversation of so many calls at most begins."""

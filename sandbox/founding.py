@@ -200,6 +200,7 @@ def open_record(
         **identity,
         "embedding_dim": world.embedder.dim,
         "notes": world.notes,
+        **world.voices.told(),
         **circumstances(),
     }
     source = None
@@ -218,7 +219,11 @@ def open_record(
         (a.lm.uri for a in world.members),
     )
     if not is_new:
-        store.manifest["tokens"] = store.call_counts()
+        prices = {lm.uri: getattr(lm, "prices", None) for lm in (*{a.lm for a in world.members}, world.observer_lm)}
+        spent = store.manifest["tokens"].get("usd", 0.0)  # the same request asked twice is paid twice, and kept once
+        store.manifest["tokens"] = store.call_counts(prices)
+        if "usd" in store.manifest["tokens"]:
+            store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
     return store
 
 

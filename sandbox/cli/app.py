@@ -86,6 +86,7 @@ from sandbox.cli import (  # noqa: E402
     commands_compare,  # noqa: F401
     commands_demo,  # noqa: F401
     commands_look,  # noqa: F401
+    commands_models,  # noqa: F401
     commands_new,  # noqa: F401
     commands_run,  # noqa: F401
     commands_sweep,  # noqa: F401
