@@ -107,7 +107,7 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
         if isinstance(given, str):
             registry.load("raters", str(kind))
         if kind is not None and kind != "lm":
-            changed[name] = _Indifferent(str(kind))
+            changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
     return World(scenario, **{**settings, **changed})
 
 
@@ -169,8 +169,9 @@ class _StandIn:
 class _Indifferent:
     """Rates everything with the middle of the scale."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_default: bool = False) -> None:
         self.name = name
+        self.is_default = is_default
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
         return [Rating((1 + rater_of.scale) / 2)] * len(items)

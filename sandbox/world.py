@@ -18,15 +18,23 @@ from sandbox.agents import SocialAgent
 from sandbox.calls import CapReached, StoredCalls
 from sandbox.embedders import load_embedder
 from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
-from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
+from sandbox.founding import (
+    at_positions,
+    deal_people,
+    open_record,
+    read_origin,
+    read_settings,
+    same_agents,
+    settle,
+)
 from sandbox.memory import QuestionIndex
-from sandbox.metrics import round_metrics
+from sandbox.metrics import own_measures, round_metrics
 from sandbox.models import LanguageModel, load_model
-from sandbox.observer import make_observer
-from sandbox.population import Population, deal_models, labels, read_models, read_population
+from sandbox.observer import lessons_without_upbringing, make_observer, without_examples
+from sandbox.population import Population, deal_models, read_models, read_population
 from sandbox.raters import Rater, load_rater
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario, Upbringing, load_scenario
+from sandbox.scenario import Scenario, Upbringing
 from sandbox.society import draw_audience
 from sandbox.space import make_space
 from sandbox.store import Run, open_run
@@ -68,6 +76,7 @@ class World(mesa.Model):
         round: The round that runs, or will run next, from 0.
         metrics: The measures of the last complete round.
         capped: Whether a cap stopped the run.
+        ended: Whether the scenario's own stop condition did.
 
     Raises:
         ScenarioError: the society cannot be set up; nothing has been written then.
@@ -98,7 +107,7 @@ class World(mesa.Model):
         self.seed, self.size = seed, size
         self.society, self.scenario = read_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
-        self.protocol_name = protocol if isinstance(protocol, str) else protocol.__name__
+        self.protocol_name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "protocol")
         self.protocol = registry.load("protocols", protocol) if isinstance(protocol, str) else protocol
         if out is not None and not resume and (Path(out) / "manifest.json").exists():
             raise RunExists(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
@@ -115,7 +124,7 @@ class World(mesa.Model):
         if population is None and branch is not None and self.origin is not None:
             population = self.origin.population
         self.population = read_population(self.scenario.population if population is None else population)
-        dealt = self.origin.labels if self.origin else labels(self.population, n, size, stream(seed, "labels"))
+        personas, dealt = deal_people(self, n)
         speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
 
         loaded = {key: load_model(m) for key, m in _distinct(speakers)}
@@ -126,12 +135,12 @@ class World(mesa.Model):
         self.questions = QuestionIndex(self.embedder)
         self.notes: list[str] = []
         self._set_up_minds(rater, dealt)
-        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers])
+        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers], personas)
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
-        self.capped = False
+        self.capped = self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
         self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total)
@@ -141,6 +150,7 @@ class World(mesa.Model):
         self.round = 0
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
+        self._previous: tuple[int, dict[int, Interaction]] = (0, {})
         self.datacollector = mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
         self._n_embedded = 0
         self._restore()
@@ -150,6 +160,13 @@ class World(mesa.Model):
     def _set_up_minds(self, rater: str | Rater | None, dealt: Sequence[str]) -> None:
         """Who rates, for neighbours and observers, and what agents of each label are brought up to say."""
         chosen = rater if rater is not None else self.lm.default_rater
+        is_default = rater is None or getattr(rater, "is_default", False)
+        if is_default and getattr(chosen, "name", chosen) == "values" and (lacking := without_examples(self.scenario)):
+            chosen = "lm"
+            self.notes.append(
+                f"values cannot be learnt for {', '.join(lacking)}, which bring no labelled answers: the language model is "
+                "asked to rate, and small ones are poor judges"
+            )
         self.rater = load_rater(chosen, embedder=self.embedder)
         theirs = self.society.observer_rater
         observing = self.rater if theirs is None else load_rater(theirs, embedder=self.embedder)
@@ -166,20 +183,20 @@ class World(mesa.Model):
             if self.upbringing
         ]
         if self.rater.name == "values" and not any(p.instead for v in self.upbringing.values() for p in v):
-            defaults = load_scenario("value_alignment", {})
-            self.lessons = {k: tuple(v) for k, v in defaults.upbringing.items()}
-            self.notes.append("the scenario brings no labelled upbringing; agents' values are value_alignment's")
+            self.lessons, note = lessons_without_upbringing(self.scenario)
+            self.notes.append(note)
         self.observer, notes = make_observer(self.scenario, observing, self.observer_lm)
         self.notes += notes
 
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
-        return round_metrics(
+        found = round_metrics(
             interactions,
             [d.name for d in self.scenario.rubric.dimensions],
             scale=self.scenario.rubric.scale,
             label_of=lambda agent: self.members[agent].label,
             earlier=self._earlier,
         )
+        return found | own_measures(self.scenario, interactions, self)
 
     def _restore(self) -> None:
         """Bring memories, places and measures to where the record stands."""
@@ -195,6 +212,7 @@ class World(mesa.Model):
                 self.members[agent].cell = place
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
+        self._stop()
 
     def _collect(self, metrics: Mapping[str, Any]) -> None:
         """A round is complete: these are its measures."""
@@ -203,6 +221,14 @@ class World(mesa.Model):
         self.round += 1
         self.steps = self.round
         self.datacollector.collect(self)
+
+    def _stop(self) -> None:
+        """See whether the society has come to its end, as its scenario has it."""
+        if self.scenario.stop is None or not self.round:
+            return
+        if self.scenario.stop(self):
+            self.ended, self.running = True, False
+            self.store.manifest["ended"] = self.round
 
     # -- running ----------------------------------------------------------------------------------------------
 
@@ -305,7 +331,9 @@ class World(mesa.Model):
             self.members[index].memory.remember(question, answer)
         metrics = self._measure(interactions)
         self.store.finish_round(self.round, memories, metrics, self._move())
+        self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)
+        self._stop()
 
     def _move(self) -> list[tuple[int, int, int]]:
         """Let agents go where they want; (agent, x, y) of those that moved."""
@@ -335,9 +363,19 @@ class World(mesa.Model):
         self._n_embedded = len(self.questions.questions)
 
     def question(self, agent: SocialAgent) -> str:
-        """What an agent is asked this round: question (round * N + agent) mod Q."""
+        """What an agent is asked this round: what the scenario's ``ask`` says, else number (round * N + agent) mod Q."""
+        if self.scenario.ask is not None:
+            return self.scenario.ask(agent, self)
         questions = self.scenario.questions
         return questions[(self.round * len(self.members) + agent.index) % len(questions)]
+
+    @property
+    def previous(self) -> Mapping[int, Interaction]:
+        """The interactions of the round before, by agent; empty in the first. What agents said is there to be heard."""
+        if self._previous[0] != self.round:
+            before = self.store.interactions(self.round - 1) if self.round else []
+            self._previous = (self.round, {it.agent: it for it in before})
+        return self._previous[1]
 
     def asked(self) -> list[SocialAgent]:
         """Who is asked this round: all agents, or the active share of them, drawn anew each round."""
