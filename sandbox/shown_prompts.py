@@ -20,6 +20,8 @@ _NOTES = {
     "recalled": "'recalled' stands there only where the agent remembers a question like this one",
     "heard": "'heard' stands there only where there is something to hear",
 }
+# Templates that are all that is asked; others are parts of a message.
+_WHOLE = ("answer", "choose", "argue", "rate", "reason", "observe")
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,15 @@ def _trace(name: str, text: str, filled: dict[str, str]) -> _Traced:
 
 def _shown(request: Request, filled: dict[str, str]) -> ShownPrompt:
     """Tell from what templates came to which of them a request is made of."""
-    everything = "\n".join([*(m.content for m in request.messages), request.prefix])
-    found = {name for text, name in filled.items() if text in everything}
-    if filled.get(request.prefix) != "reason_prefix":
-        found.discard("reason_prefix")  # the reason it began is quoted
+    asked = request.messages[-1].content
+    everything = "\n".join(m.content for m in request.messages)
+    found = {name for text, name in filled.items() if name not in _WHOLE and text in everything}
+    found |= {name for text, name in filled.items() if name in _WHOLE and text == asked}
+    found.discard("reason_prefix")  # the reason it began is quoted
+    if filled.get(request.prefix) == "reason_prefix":
+        found.add("reason_prefix")
+    if "revise" in found:
+        found.discard("answer")  # the question itself is all that it is asked
     names = tuple(name for name in Prompts.__dataclass_fields__ if name in found)
     note = "; ".join(_NOTES[name] for name in names if name in _NOTES)
     messages = tuple((m.role, m.content) for m in request.messages)

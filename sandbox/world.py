@@ -105,6 +105,7 @@ class World(mesa.Model):
     ) -> None:
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
+        self.notes: list[str] = []
         self.society, self.scenario = read_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
         self.protocol_name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "protocol")
@@ -133,7 +134,6 @@ class World(mesa.Model):
         suits: str = getattr(self.lm, "default_embedder", "minilm")
         self.embedder = load_embedder(self.society.embedder or suits)
         self.questions = QuestionIndex(self.embedder)
-        self.notes: list[str] = []
         self._set_up_minds(rater, dealt)
         self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers], personas)
 
