@@ -55,6 +55,7 @@ def scenario(jurors: str | None = None, cases: int = 4) -> Scenario:
         population="column:outlook",
         options=(GUILTY, "not guilty"),
         protocol="vote",
+        society={"reviewers": 3},
         measures={
             "polarisation_private": polarisation_private,
             "polarisation_vote": polarisation_vote,

@@ -66,37 +66,35 @@ def test_three_or_more_speak_by_another_protocol() -> None:
 
 
 @pytest.mark.parametrize("talk", ["yes", "no"])
-@pytest.mark.parametrize(("tons", "lasts"), [(4, None), (6, 4), (8, 2), (10, 1)])
+@pytest.mark.parametrize(("tons", "lasts"), [(3, None), (5, None), (7, 2), (9, 2)])
 def test_the_lake_follows_its_closed_form(tmp_path: Path, talk: str, tons: int, lasts: int | None) -> None:
     """Nine fishers, capacity 90, growth 2. While all take h tons, S(t) = 2 N h + (S(0) - 2 N h) 2^t, at most 90.
 
-    h=4: the stock stays full (2 * (90 - 36) = 108 > 90). h=6: 108 - 18 * 2^t: 72, 36, then -36: nothing is left in the
-    third month, whose stock of 36 does not hold 54. h=8: 144 - 54 * 2^t: 36, then nothing. h=10: nothing at once. Under a
-    tenth of 90 the run ends: with h=6 after 3 months, and so on.
+    h=3 and h=5: the stock stays full (2 * (90 - 45) = 90). h=7: 126 - 36 * 2^t: 54, then -18: nothing is left in the second
+    month, whose stock of 54 does not hold 63. h=9: 162 - 72 * 2^t: 18, then nothing. Under a tenth of 90 the run ends.
     """
     world = lived("commons", tmp_path / "run", 6, picks(str(tons)), talk=talk)
     stocks = [m["stock"] for m in open_run(tmp_path / "run").metrics()]
     full, n = 90.0, 9
     closed = [max(0.0, min(full, 2 * n * tons + (full - 2 * n * tons) * 2**t)) for t in range(1, len(stocks) + 1)]
     assert stocks == pytest.approx(closed)
-    months = {4: 6, 6: 3, 8: 2, 10: 1}[tons]
-    assert (len(stocks), world.ended) == (months, lasts is not None)
+    assert (len(stocks), world.ended) == (lasts or 6, lasts is not None)
     harvests = [m["harvest"] for m in open_run(tmp_path / "run").metrics()]
     assert harvests[0] == pytest.approx(tons)
     assert world.metrics["equality"] == pytest.approx(1)
-    if tons == 6:  # 36 tons are left for nine who want 54: four each
-        assert harvests == pytest.approx([6, 6, 4])
+    if tons > 5:  # what is left is shared in proportion
+        assert harvests == pytest.approx([tons, {7: 6, 9: 2}[tons]])
 
 
 def test_a_lake_goes_on_after_a_stop_where_it_stood(tmp_path: Path) -> None:
     """Its stock is a measure, and measures are kept with the round."""
-    lived("commons", tmp_path / "run", 1, picks("6"))
+    lived("commons", tmp_path / "run", 1, picks("7"))
     world = World(
-        "commons", model=ScriptedModel(replies=picks("6")), rater="lm", embedder="hashing", size=3,
+        "commons", model=ScriptedModel(replies=picks("7")), rater="lm", embedder="hashing", size=3,
         out=tmp_path / "run", resume=True,
     )  # fmt: skip
-    assert commons.level(world) == 72
-    assert "holds 72 tons of fish for 9 fishers, 8.0 tons each" in world.question(world.members[0])
+    assert commons.level(world) == 54
+    assert "holds 54 tons of fish for 9 fishers, 6.0 tons each" in world.question(world.members[0])
     world.close()
 
 
