@@ -2,7 +2,8 @@
 
     python examples/scenarios.py --seeds 2 --markdown scenarios/README.md
 
-Every run is kept in --out; a second start goes on where the first was stopped, and with more seeds adds to them.
+Every run is kept in --out; a second start goes on where the first was stopped, and with more seeds adds to them. --finished
+writes the page of what is finished by now, and runs nothing.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def main() -> None:
     given.add_argument("--out", type=Path, default=Path("runs/scenarios"))
     given.add_argument("--markdown", type=Path)
     given.add_argument("--figures", type=Path, default=Path("docs/scenarios"), help="Where the pictures go.")
+    given.add_argument("--finished", action="store_true", help="Run nothing; tell of the runs that are finished.")
     asked = given.parse_args()
-    found = runs(asked.seeds, asked.model, asked.out)
+    found = runs(asked.seeds, asked.model, asked.out, finished=asked.finished)
     text = page(found, asked.seeds, asked.model, draw(found, asked.figures))
     if asked.markdown is None:
         print(text)
@@ -58,8 +60,16 @@ def main() -> None:
 Found = Mapping[str, Mapping[str, list[Run]]]
 
 
-def runs(seeds: int, model: str, out: Path, **settings: Any) -> Found:
-    """All runs by scenario and point, one a seed; those that are missing are run, all of one seed before the next."""
+def runs(seeds: int, model: str, out: Path, *, finished: bool = False, **settings: Any) -> Found:
+    """All runs by scenario and point, one a seed; those that are missing are run, all of one seed before the next.
+
+    Args:
+        seeds: How many.
+        model: What agents speak through.
+        out: Where runs are kept.
+        finished: Leave out those that are missing.
+        **settings: Of all worlds.
+    """
     found: dict[str, dict[str, list[Run]]] = {}
     lm: Any = None
     for seed in range(seeds):
@@ -67,6 +77,8 @@ def runs(seeds: int, model: str, out: Path, **settings: Any) -> Found:
             for point in points:
                 path = out / name / point_name({**point, "seed": seed})
                 if not (is_run(path) and (open_run(path).rounds >= rounds or open_run(path).ended)):
+                    if finished:
+                        continue
                     lm = lm or load_model(model)
                     world = World(name, model=lm, size=SIZE, seed=seed, out=path, resume=True, **point, **settings)
                     world.run(rounds)
@@ -92,7 +104,7 @@ def page(found: Found, seeds: int, model: str, pictures: Mapping[str, Path]) -> 
         "# The library of scenarios", "",
         "Each is one file of under 120 lines, found by its name (`sandbox run rumour`), and a beginning for one's own. What "
         f"follows was written by `python examples/scenarios.py --seeds {seeds} --markdown scenarios/README.md`: the first "
-        f"and the last round of societies of {SIZE}x{SIZE} agents that speak through `{model}`, means over {seeds} seeds "
+        f"and the last round of societies of {SIZE}x{SIZE} agents that speak through `{model}`, means over up to {seeds} seeds "
         "with 95% intervals (Student's t over seeds; with so few they are wide, and most differences here are within them). "
         "The bundled model is small: read this as what the measures look like, not as findings about societies.", "",
     ]  # fmt: skip
@@ -116,14 +128,14 @@ def page(found: Found, seeds: int, model: str, pictures: Mapping[str, Path]) -> 
 def table(points: Mapping[str, list[Run]]) -> list[str]:
     """Every measure in the first and in the last round, by point."""
     first = next(iter(points.values()))[0]
-    rows = ["| setting | measure | first round | last round |", "|---|---|---|---|"]
+    rows = ["| setting | seeds | measure | first round | last round |", "|---|---|---|---|---|"]
     for point, theirs in points.items():
         for name in (*first.own_measures, *(n for d in first.dimensions for n in (d, f"{d}_gain"))):
             ends = [in_words([run.metrics()[end].get(name) for run in theirs]) for end in (0, -1)]
             if set(ends) != {"–"}:
-                rows.append(f"| `{point}` | {name} | {ends[0]} | {ends[1]} |")
+                rows.append(f"| `{point}` | {len(theirs)} | {name} | {ends[0]} | {ends[1]} |")
         lived = in_words([float(run.rounds) for run in theirs])
-        rows.append(f"| `{point}` | rounds lived | | {lived} |")
+        rows.append(f"| `{point}` | {len(theirs)} | rounds lived | | {lived} |")
     return rows
 
 

@@ -38,13 +38,14 @@ def test_every_scenario_has_its_words_its_table_and_its_picture(
     }
     found = script.runs(1, "scripted:", tmp_path / "runs", embedder="hashing")
     assert {path: (path / "run.sqlite").stat().st_mtime_ns for path in stamps} == stamps
+    assert script.runs(3, "scripted:", tmp_path / "runs", finished=True).keys() == found.keys()
     pictures = script.draw(found, tmp_path / "figures")
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures.values())
     text = script.page(found, 1, "scripted:", pictures)
     for name in SOME:
         assert f"## {name}\n" in text
-    assert "| `talk=true` | stock | " in text
-    assert "| `talk=false` | stock | " in text
+    assert "| `talk=true` | 1 | stock | " in text
+    assert "| `talk=false` | 1 | stock | " in text
     assert "Without language (`scenarios/naming_game.py`, 50 runs on the same grid) consensus takes" in text
 
 
