@@ -257,6 +257,7 @@ def open_record(
     )
     if not is_new:
         store.manifest["tokens"] = store.call_counts()
+        store.manifest["measures"] = manifest["measures"]  # they may have been added to since
     return store
 
 

@@ -226,9 +226,9 @@ class World(mesa.Model):
         """See whether the society has come to its end, as its scenario has it."""
         if self.scenario.stop is None or not self.round:
             return
-        if self.scenario.stop(self):
-            self.ended, self.running = True, False
-            self.store.manifest["ended"] = self.round
+        self.ended = bool(self.scenario.stop(self))
+        self.running = self.running and not self.ended
+        self.store.manifest["ended"] = self.round if self.ended else None
 
     # -- running ----------------------------------------------------------------------------------------------
 
