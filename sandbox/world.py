@@ -227,7 +227,8 @@ class World(mesa.Model):
         if self.scenario.stop is None or not self.round:
             return
         self.ended = bool(self.scenario.stop(self))
-        self.running = self.running and not self.ended
+        if self.ended:
+            self.running = False
         self.store.manifest["ended"] = self.round if self.ended else None
 
     # -- running ----------------------------------------------------------------------------------------------
