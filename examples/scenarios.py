@@ -31,9 +31,9 @@ LIBRARY: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "value_alignment": (2, [{"n_questions": 9}]),
     "adversarial": (2, [{"n_questions": 9}]),
     "rumour": (3, [{"checkers": 0.0}, {"checkers": 0.22}]),
-    "norm_emergence": (8, [{"names": 4}]),
-    "commons": (6, [{"talk": True}, {"talk": False}]),
-    "jury": (3, [{"cases": 3}]),
+    "norm_emergence": (6, [{"names": 4}]),
+    "commons": (5, [{"talk": True}, {"talk": False}]),
+    "jury": (2, [{"cases": 2}]),
     "code_of_conduct": (2, [{"scale": 5}]),
 }
 BASELINE_GAMES = 1000
