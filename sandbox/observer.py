@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.errors import ScenarioError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.records import Rating, Score
-from sandbox.scenario import Dimension, Example, Scenario, load_scenario
+from sandbox.scenario import Dimension, Example, Scenario, Upbringing, load_scenario
 from sandbox.wavefront import Call, CallFailed, Conversation, Rate
 
 
@@ -99,11 +99,48 @@ def make_observer(scenario: Scenario, rater: Any, lm: LanguageModel | None) -> t
 def _labelled(dimension: Dimension, notes: list[str]) -> Dimension:
     if dimension.examples:
         return dimension
+    if dimension.name not in _BORROWED:
+        raise cannot_learn(dimension)
     known = {d.name: d for d in load_scenario("value_alignment", {}).rubric.dimensions}
-    if dimension.name not in known:
-        raise ScenarioError(
-            f"the values rater cannot learn {dimension.name!r}: the dimension brings no labelled examples. "
-            "Give it some, or rate with --rater lm"
-        )
     notes.append(f"the scenario brings no labelled answers for {dimension.name}; the observer's are value_alignment's")
     return known[dimension.name]
+
+
+# Dimensions whose labelled answers another scenario may borrow from value_alignment.
+_BORROWED = ("alignment", "engagement")
+
+
+def cannot_learn(dimension: Dimension) -> ScenarioError:
+    """The error that a dimension brings nothing to learn values from."""
+    return ScenarioError(
+        f"the values rater cannot learn {dimension.name!r}: the dimension brings no labelled examples. "
+        "Give it some, or rate with --rater lm"
+    )
+
+
+def without_examples(scenario: Scenario) -> list[str]:
+    """The dimensions that the ``values`` rater cannot learn."""
+    return [d.name for d in scenario.rubric.dimensions if not d.examples and d.name not in _BORROWED]
+
+
+def lessons_without_upbringing(scenario: Scenario) -> tuple[dict[str, Sequence[Upbringing]], str]:
+    """What neighbours learn their values from where nobody was brought up by labelled lessons.
+
+    Returns:
+        Lessons for each label, none where all learn from the labelled answers of the first dimension; and what a reader
+        of the ratings should know.
+
+    Raises:
+        ScenarioError: there is nothing to learn from.
+    """
+    first = scenario.rubric.dimensions[0]
+    if first.examples:
+        return (
+            {},
+            f"the scenario brings no labelled upbringing; agents' values are those of the examples of {first.name}",
+        )
+    if first.name not in _BORROWED:
+        raise cannot_learn(first)
+    defaults = load_scenario("value_alignment", {})
+    lessons: dict[str, Sequence[Upbringing]] = {k: tuple(v) for k, v in defaults.upbringing.items()}
+    return lessons, "the scenario brings no labelled upbringing; agents' values are value_alignment's"

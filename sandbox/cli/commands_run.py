@@ -88,6 +88,8 @@ def run(
             f"stopped by {words} in round {done['rounds'] + 1} of {rounds}; every interaction kept is whole. Go on with "
             f"--resume --out {done['run']} and a higher cap"
         )
+    if done["ended"]:
+        say(f"{scenario} came to its own end after round {done['rounds']}: its stop condition holds")
     say(
         f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
         f"{done['calls']} calls{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. See it with: "
@@ -141,7 +143,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                 if shown is not None:
                     shown.end(world.metrics, _places(world))
                 if not quiet and world.running:
-                    say(f"round {world.round} of {rounds}: {figures(world.metrics)}")
+                    say(f"round {world.round} of {rounds}: {figures(world.metrics, world.scenario.measures)}")
         write_measures(open_run(world.path))
     finally:
         world.close()
@@ -164,7 +166,10 @@ def _places(world: Any) -> dict[int, tuple[int, int]]:
 
 
 def summarise(path: Path) -> dict[str, Any]:
-    """What ``sandbox run --json`` prints of a run; alignment and engagement are means over all final answers."""
+    """What ``sandbox run --json`` prints of a run; the rubric's dimensions are means over all final answers.
+
+    The scenario's own measures are the last there are; ``ended`` says whether its own stop condition has come to hold.
+    """
     from sandbox.store import open_run
 
     run = open_run(path)
@@ -173,6 +178,7 @@ def summarise(path: Path) -> dict[str, Any]:
         d: float(v) if (v := frame[f"{d}_after"].fillna(frame[f"{d}_before"]).mean()) == v else None
         for d in run.dimensions
     }
+    told = run.metrics()
     return {
         "run": str(path),
         "interactions": len(frame),
@@ -181,6 +187,8 @@ def summarise(path: Path) -> dict[str, Any]:
         "calls": run.manifest["tokens"]["calls"],
         **({"usd": run.manifest["tokens"]["usd"]} if "usd" in run.manifest["tokens"] else {}),
         **means,
+        **{name: next((m[name] for m in reversed(told) if m.get(name) is not None), None) for name in run.own_measures},
+        "ended": run.ended,
     }
 
 
