@@ -13,7 +13,7 @@ a difference between two answers to one question. ``evaluation.json`` (schema 1)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from sandbox.errors import SandboxError, SettingsError
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel, load_model
 from sandbox.scenario import Scenario, load_scenario
+from trainers.agreement import agreement
 from trainers.asking import Form, ask, plainly
+from trainers.biases import at_equal_length, length_bias, position_bias
 from trainers.judges import Judges
-from trainers.pressure import PRESSURES, under_pressure
+from trainers.paired import Answer, paired, score_by_question
+from trainers.pressure import PRESSURES, pressure_losses, under_pressure
 
 SCHEMA = 1
 
@@ -133,7 +136,26 @@ class Evaluation:
                 for name, model in zip(self.names, self.models, strict=True)
             ],
             "differences": [_difference(n, self.names[0], counted, dimensions, judges) for n in self.names[1:]],
+            "judging": self._judging(counted),
+            "pressures": pressure_losses(answers, self.names, dimensions),
             "answers": answers,
+        }
+
+    def _judging(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """How far judges agree, and how they take length and place."""
+        dimensions, judges, first = self.judges.dimensions, self.judges.names, self.names[0]
+        theirs = [a for a in answers if a["model"] == first]
+        words = self.scenario.rubric.dimensions[0].words
+        return {
+            "agreement": agreement(answers, dimensions, judges),
+            "length": {j: {d: length_bias(answers, d, j) for d in dimensions} for j in judges},
+            "position": {
+                judge: {
+                    name: position_bias(lm, [a for a in answers if a["model"] == name], theirs, words)
+                    for name in self.names[1:]
+                }
+                for judge, lm in self.judges.lms.items()
+            },
         }
 
 
@@ -149,9 +171,6 @@ def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: b
         return [Form(question, messages, kind) for question, (kind, messages) in taking_turns]
     pressed = [Form(q, PRESSURES[kind](q), kind) for kind in pressures for q in questions]
     return [*plainly(questions), *pressed]
-
-
-Answer = Mapping[str, Any]
 
 
 def _summary(
@@ -189,46 +208,8 @@ def _difference(
             }
             for judge in judges
         },
+        "at_equal_length": {d: at_equal_length(ours, theirs, d) for d in dimensions},
     }
-
-
-def paired(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, Any]:
-    """A paired test over what both have: mean difference, 95% t interval, n, and the p value of Student's t.
-
-    Args:
-        ours: A number for each question.
-        theirs: What it is compared with.
-    """
-    both = [ours[q] - theirs[q] for q in ours if q in theirs]
-    return {**mean_interval(both)._asdict(), "p": paired_p(both)}
-
-
-def paired_p(differences: Sequence[float]) -> float:
-    """Two-sided p value of the paired t test; NaN for fewer than two differences, or where all are alike."""
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
-    if spread == 0:
-        return float("nan")
-    # Half a second quicker to import than scipy.stats.
-    from scipy.special import stdtr
-
-    t = float(np.mean(differences)) / (spread / np.sqrt(len(differences)))
-    return float(2 * stdtr(len(differences) - 1, -abs(t)))
-
-
-def score_by_question(answers: Sequence[Answer], dimension: str, judge: str | None = None) -> dict[str, float]:
-    """Mean score of each question's answers: questions are the independent draws, not answers.
-
-    Args:
-        answers: Of one model.
-        dimension: Of the rubric.
-        judge: Whose ratings; None for the mean of all judges.
-    """
-    found: dict[str, list[float]] = {}
-    for answer in answers:
-        value = (answer["scores"] if judge is None else answer["judges"][judge])[dimension]
-        if value is not None:
-            found.setdefault(answer["question"], []).append(value)
-    return {question: float(np.mean(values)) for question, values in found.items()}
 
 
 def _names(uris: Sequence[str]) -> list[str]:

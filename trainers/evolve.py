@@ -118,7 +118,9 @@ class Evolution:
         self.plan = registry.make_settings("evolve", Plan, plan)
         self.out, self._command = Path(out), command
         self._world: dict[str, Any] = dict(settings or {})
-        named = {n: self._world.pop(n) for n in ("population", "protocol", "rater", "observer") if n in self._world}
+        named: dict[str, Any] = {
+            n: self._world.pop(n) for n in ("population", "protocol", "rater", "observer") if n in self._world
+        }
         self._size = int(self._world.pop("size", 4))
         society, self.scenario = read_settings(scenario, self._size, self._world)
         self._agents = society.count(self._size)
@@ -136,7 +138,7 @@ class Evolution:
                 f"judge {self.plan.judge!r} rates in the society too; give one that has no part in it, as "
                 f"--judge {INDEPENDENT} or the URI of a language model"
             )
-        self._embedder = society.embedder or getattr(base, "default_embedder", "minilm")
+        self._embedder = str(society.embedder or getattr(base, "default_embedder", "minilm"))
         asked = read_questions(self.plan.questions) if self.plan.questions else list(self.scenario.heldout)
         asked = asked[: self.plan.n_questions]
         several = len(self.plan.trainers) > 1

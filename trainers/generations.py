@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sandbox.intervals import bootstrap_interval
 from sandbox.metrics import mean_interval
 from sandbox.store import open_run
-from trainers.evaluate import paired, score_by_question
+from trainers.paired import paired, score_by_question
 
 Verdict = Literal["fooled", "apart"]
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]

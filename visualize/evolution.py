@@ -101,7 +101,8 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         axes[0].set_ylabel(f"mean rating (1 to {found['scale']})")
         axes[1].set_ylabel("difference, paired")
         axes[1].axhline(0, color=ink(theme), linewidth=0.8, linestyle=":")
-        handles, words = zip(*(pair for ax in (axes[0], axes[2]) for pair in zip(*ax.get_legend_handles_labels())))
+        left, right = axes[0].get_legend_handles_labels(), axes[2].get_legend_handles_labels()
+        handles, words = left[0] + right[0], left[1] + right[1]
         figure.legend(handles, words, loc="outside lower left", ncols=4)
         return finished(figure)
 
