@@ -57,7 +57,7 @@ def examine(run: Run, *, scenario: str | None = None, pairs: str | None = None, 
 
 
 def _failed(frame: pd.DataFrame) -> Finding:
-    share = float(frame["error"].notna().mean()) if len(frame) else math.nan
+    share = float(frame["error"].notna().mean()) if len(frame) else 0.0
     return Finding(
         "failed interactions", _number(share), share <= 0.05,
         f"{share:.0%} of {len(frame)} interactions failed"
@@ -66,7 +66,7 @@ def _failed(frame: pd.DataFrame) -> Finding:
 
 
 def _unreadable(feedback: pd.DataFrame) -> Finding:
-    share = float(feedback["rating"].isna().mean()) if len(feedback) else math.nan
+    share = float(feedback["rating"].isna().mean()) if len(feedback) else 0.0
     return Finding(
         "unreadable ratings", _number(share), share <= 0.1,
         f"{share:.0%} of {len(feedback)} ratings by neighbours could not be read"
@@ -99,7 +99,7 @@ def _alike(frame: pd.DataFrame) -> Finding:
 
 def _unchanged(frame: pd.DataFrame) -> Finding:
     both = frame[frame["draft"].notna() & frame["revision"].notna()]
-    share = float((both["draft"].str.strip() == both["revision"].str.strip()).mean()) if len(both) else math.nan
+    share = float((both["draft"].str.strip() == both["revision"].str.strip()).mean()) if len(both) else 0.0
     return Finding(
         "revisions that change nothing", _number(share), share <= 0.3,
         f"{share:.0%} of {len(both)} revisions repeat their draft"

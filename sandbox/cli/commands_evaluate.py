@@ -83,6 +83,7 @@ def evaluate_to(
     from sandbox.manifest import command_line
     from sandbox.progress import progress
     from trainers.assess import Parts, assess, write_assessment
+    from trainers.evaluate import plain_json
 
     if (out / "evaluation.json").exists():
         raise SandboxError(f"{out / 'evaluation.json'} exists; choose another --out")
@@ -91,7 +92,8 @@ def evaluate_to(
         limit=limit, side_effects=side_effects,
     )  # fmt: skip
     result = assess(models, parts, names=names, progress=partial(progress, quiet=quiet), **settings)
-    result["command"] = command_line()
+    # NaN is not JSON: an interval of nothing is null.
+    result = dict(plain_json({**result, "command": command_line()}))
     write_assessment(result, out)
     (out / "figures").mkdir(exist_ok=True)
     for name in ["comparison"] * bool(result["models"]) + ["scorecard"]:
