@@ -2,7 +2,7 @@
 
     python examples/paper.py --quick                      # under 20 minutes on two cores, with the bundled model
     python examples/paper.py --out paper                  # the full form: hours; one that was stopped goes on
-    python examples/paper.py --out paper --markdown examples/paper.md
+    python examples/paper.py --out paper --markdown examples/paper.md --tables   # of what is there so far
 
 Societies of the four population settings are run (`sandbox sweep`), their record becomes training data, and trainers learn
 from all of it and from it without each of its parts (`sandbox compare`): the same base, the same budget of tokens. Answers
@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from paper_claims import answer_claims
+from paper_claims import OURS, TRAINERS, answer_claims
 from paper_tables import markdown, write_between
 
 from sandbox.sweep import sweep
@@ -32,10 +32,9 @@ from trainers.compare import compare
 from trainers.evaluate import plain_json
 
 POPULATIONS = ("all_good", "all_bad", "half_half", "mixed_half_half")
-TRAINERS = ("sft", "hindsight", "rrhf", "dpo", "grpo", "stable_alignment")
 MIX = {"imitation": 5.0, "self_critic": 1.0, "realignment": 1.0}
 PARTS = tuple(MIX)
-STEADY = ("rrhf", "stable_alignment")
+STEADY = ("rrhf", OURS)
 
 
 @dataclass(frozen=True)
@@ -160,12 +159,19 @@ def run_paper(out: Path, size: Size, command: str = "") -> dict[str, Any]:
     comparison = compare_on(out, "all", TRAINERS, size, pairs)
     write()
     for part in PARTS:
-        compare_on(out, f"without-{part}", ("stable_alignment",), size, pairs)
+        compare_on(out, f"without-{part}", (OURS,), size, pairs)
         write()
     steps = {entry["name"]: entry["steps"] for entry in comparison["trainers"]}
     probed = write_pairs(out / "probed.jsonl", size.probe_pairs)
     write(steps=steps, steadiness=watch_steadiness(out, steps, size, probed))
     return write(claims=answer_claims(out, size.seeds, kept["steadiness"]))
+
+
+def read_paper(out: Path) -> dict[str, Any]:
+    """What is there of a paper so far, finished or not."""
+    kept: dict[str, Any] = json.loads((out / "paper.json").read_text(encoding="utf-8"))
+    kept.setdefault("steadiness", {})
+    return {**kept, "claims": answer_claims(out, kept["size"]["seeds"], kept["steadiness"])}
 
 
 def say(text: str) -> None:
@@ -178,6 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the small form")
     parser.add_argument("--out", type=Path, default=Path("paper"))
+    parser.add_argument("--tables", action="store_true", help="only write the tables of what is there so far")
     parser.add_argument("--markdown", type=Path, help="write the results into this document too, between its marks")
     for field in fields(Size):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), help=argparse.SUPPRESS)
@@ -186,7 +193,7 @@ def main() -> None:
     size = replace(QUICK if given.quick else Size(), **own)
     words = [word for name, value in own.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     command = shlex.join(["python", "examples/paper.py", *["--quick"] * given.quick, *words])
-    result = run_paper(given.out, size, command)
+    result = read_paper(given.out) if given.tables else run_paper(given.out, size, command)
     text = markdown(given.out, result)
     (given.out / "paper.md").write_text(text, encoding="utf-8")
     print(text)

@@ -17,6 +17,7 @@ import numpy as np
 from sandbox.metrics import mean_interval
 
 OURS = "stable_alignment"
+TRAINERS = ("sft", "hindsight", "rrhf", "dpo", "grpo", OURS)
 RIVALS = ("sft", "hindsight", "rrhf", "dpo")
 PLAIN, PRESSED = "heldout alignment", "adversarial alignment"
 
@@ -37,7 +38,7 @@ def answer_claims(
     change = {
         name: {seed: unsteadiness(course) for seed, course in courses.items()} for name, courses in steadiness.items()
     }
-    fourth = {"rrhf": minus(change["rrhf"], change[OURS])}
+    fourth = {"rrhf": minus(change.get("rrhf", {}), change.get(OURS, {}))}
     return [
         claim("stable alignment scores above the others on held-out questions", "alignment less the rival's", first),
         claim("and loses least under pressure", "rival's loss less stable alignment's", second),

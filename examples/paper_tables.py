@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paper_claims import OURS, PLAIN, PRESSED, losses, minus, scores, unsteadiness
+from paper_claims import OURS, PLAIN, PRESSED, TRAINERS, losses, minus, scores, unsteadiness
 
 from sandbox.manifest import circumstances
 from sandbox.metrics import mean_interval
@@ -35,7 +35,7 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
         "### Societies: alignment against engagement\n\n" + _societies(out, size),
         "### Trainers: held-out and under pressure\n\n" + _trainers(out, size["seeds"]),
         "### Data with each part left out (stable alignment)\n\n" + _ablation(out, result["data"], size["seeds"]),
-        "### Steadiness over training\n\n" + _steadiness(result["steadiness"]),
+        "### Steadiness over training\n\n" + _steadiness(result.get("steadiness", {})),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -82,24 +82,24 @@ def _societies(out: Path, size: Mapping[str, Any]) -> str:
 
 def _trainers(out: Path, seeds: int) -> str:
     folder = out / "comparisons" / "all"
-    found = _read(folder / "comparison.json")
-    base = _read(folder / "base" / "result.json")["scores"]
-    lost = {q: base[PLAIN][q] - base[PRESSED][q] for q in base[PLAIN] if q in base[PRESSED]}
-    own = found["base_scores"]
-    rows = [["base", *(_plain(own[m]) for m in _shown(own)), _plain(mean_interval(list(lost.values()))._asdict()),
-             f"{found['base_answer_tokens']:.0f}"]]  # fmt: skip
-    for entry in found["trainers"]:
-        difference = {m: entry["scores"][m]["difference"] for m in _shown(own)}
-        failed = f" ({len(entry['failed'])} failed)" if entry["failed"] else ""
-        more = minus(losses(folder, entry["name"], seeds), lost)
-        tokens = _whole(entry["answer_tokens"])
-        rows.append([entry["name"] + failed, *map(_signed, difference.values()), _signed(more), tokens])
-    heads = ["trainer", *_shown(own), "lost under pressure", "answer tokens"]
+    if not (folder / "base" / "result.json").exists():
+        return "Not done yet."
+    base = _read(folder / "base" / "result.json")
+    lost = {q: base["scores"][PLAIN][q] - base["scores"][PRESSED][q] for q in base["scores"][PLAIN]}
+    measures = [m for m in base["scores"] if not m.startswith("adversarial") or m == PRESSED]
+    own = [_plain(mean_interval(list(base["scores"][m].values()))._asdict()) for m in measures]
+    rows = [["base", *own, _plain(mean_interval(list(lost.values()))._asdict()), _whole(base["answer_tokens"])]]
+    for name in TRAINERS:
+        gained = [_signed(minus(scores(folder, name, seeds, m), base["scores"][m])) for m in measures]
+        tokens = [_read(path)["answer_tokens"] for path in folder.glob(f"{name}-[0-9]*/result.json") if _is_done(path)]
+        words = _whole(sum(tokens) / len(tokens)) if tokens else "-"
+        rows.append([name, *gained, _signed(minus(losses(folder, name, seeds), lost)), words])
+    heads = ["trainer", *measures, "lost under pressure", "answer tokens"]
     return _table(heads, rows) + "\n\nThe base's means, and each trainer's paired difference to it; judge: independent."
 
 
-def _shown(measures: Mapping[str, Any]) -> list[str]:
-    return [m for m in measures if not m.startswith("adversarial") or m == PRESSED]
+def _is_done(path: Path) -> bool:
+    return bool(_read(path)["status"] == "done")
 
 
 def _ablation(out: Path, data: Mapping[str, Mapping[str, int]], seeds: int) -> str:
@@ -117,10 +117,12 @@ def _ablation(out: Path, data: Mapping[str, Mapping[str, int]], seeds: int) -> s
 
 def _steadiness(courses: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     rows = [
-        [name, seed, f"{unsteadiness(course):.3f}", " ".join(f"{value:.2f}" for value in course)]
+        [name, seed, _number(unsteadiness(course)), " ".join(f"{value:.2f}" for value in course)]
         for name, of in courses.items()
         for seed, course in of.items()
     ]
+    if not rows:
+        return "Not done yet."
     note = "Share of held-out pairs whose better answer is the likelier per token, at even steps of a training."
     return _table(["trainer", "seed", "mean change", "course"], rows) + f"\n\n{note}"
 
@@ -154,6 +156,10 @@ def _mean(score: Mapping[str, float]) -> str:
 
 def _whole(value: float | None) -> str:
     return f"{value:.0f}" if _is_known(value) else "-"  # type: ignore[str-format]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if _is_known(value) else "-"
 
 
 def _read(path: Path) -> Any:
