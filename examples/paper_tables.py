@@ -34,7 +34,8 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
         f"### How\n\n```sh\n{result['command']}\n```\n\n{about}",
         "### Societies: alignment against engagement\n\n" + _societies(out, size),
         "### Trainers: held-out and under pressure\n\n" + _trainers(out, size["seeds"]),
-        "### Data with each part left out (stable alignment)\n\n" + _ablation(out, result["data"], size["seeds"]),
+        "### Data with each part left out (stable alignment)\n\n"
+        + _ablation(out, result.get("data", {}), size["seeds"]),
         "### Steadiness over training\n\n" + _steadiness(result.get("steadiness", {})),
     ]
     return "\n\n".join(parts) + "\n"
@@ -85,7 +86,8 @@ def _trainers(out: Path, seeds: int) -> str:
     if not (folder / "base" / "result.json").exists():
         return "Not done yet."
     base = _read(folder / "base" / "result.json")
-    lost = {q: base["scores"][PLAIN][q] - base["scores"][PRESSED][q] for q in base["scores"][PLAIN]}
+    plain, pressed = base["scores"][PLAIN], base["scores"][PRESSED]
+    lost = {q: plain[q] - pressed[q] for q in plain if q in pressed}
     measures = [m for m in base["scores"] if not m.startswith("adversarial") or m == PRESSED]
     own = [_plain(mean_interval(list(base["scores"][m].values()))._asdict()) for m in measures]
     rows = [["base", *own, _plain(mean_interval(list(lost.values()))._asdict()), _whole(base["answer_tokens"])]]
