@@ -338,7 +338,8 @@ def _trained(job: Job) -> dict[str, Any]:
 def _evaluated(job: Job, embedder: Any) -> dict[str, Any]:
     """Scores by question, and hits by pair."""
     from sandbox.models import load_model
-    from trainers.evaluate import Evaluation, score_by_question
+    from trainers.evaluate import Evaluation
+    from trainers.paired import score_by_question
 
     same = job.same
     uri = same.base if job.trainer is None else f"hf:{job.folder / 'model'}"
