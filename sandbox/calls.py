@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+
+import orjson
 
 from sandbox.errors import SettingsError
 from sandbox.models.base import Reply, content_key
 from sandbox.store import RunWriter
 from sandbox.wavefront import Call
 
-_JSON = json.JSONEncoder(ensure_ascii=False)
 _FIELDS = tuple(field.name for field in fields(Reply))
 
 
@@ -20,7 +20,7 @@ def _as_json(reply: Reply) -> str:
     kept = {name: getattr(reply, name) for name in _FIELDS}
     if reply.choice_probs is not None:
         kept["choice_probs"] = dict(reply.choice_probs)
-    return _JSON.encode(kept)
+    return orjson.dumps(kept).decode()
 
 
 class CapReached(Exception):
@@ -81,6 +81,7 @@ class StoredCalls:
         # A new run holds no calls: looking each up would cost more than it saves.
         self._is_resumed = store.has_calls()
         self._made = self.counts["calls"]
+        self._unkept: list[tuple[Call, Reply]] = []
         self.begin()
 
     @property
@@ -117,8 +118,10 @@ class StoredCalls:
         return None
 
     def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
-        """Keep what calls returned; failures are counted but not kept, so that they are tried again."""
-        rows = []
+        """Count what calls returned, to be kept by the next :meth:`flush`.
+
+        Failures are counted but not kept, so that they are tried again.
+        """
         for call, reply in finished:
             self.counts["calls"] += 1
             self.counts["prompt"] += reply.prompt_tokens
@@ -127,9 +130,18 @@ class StoredCalls:
             if prices is not None:
                 self.counts["usd"] = self.usd + cost(prices, reply.prompt_tokens, reply.completion_tokens)
             if reply.error is None:
-                request = call.request.content()
-                rows.append((content_key(request), call.model.uri, "generate", request, _as_json(reply)))
+                self._unkept.append((call, reply))
+
+    def flush(self) -> None:
+        """Keep what was recorded."""
+        if not self._unkept:
+            return
+        rows = []
+        for call, reply in self._unkept:
+            request = call.request.content()
+            rows.append((content_key(request), call.model.uri, "generate", request, _as_json(reply)))
         self._store.add_calls(rows)
+        self._unkept.clear()
 
     def begin(self) -> None:
         """Forget what was foreseen: no conversation is under way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sandbox.agents import told_of_itself
 from sandbox.embedders import load_embedder
 from sandbox.errors import SettingsError
 from sandbox.memory import Memory, QuestionIndex
@@ -65,12 +66,12 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
 
     def told(text: str, found: tuple[str, str] | None) -> str:
         recalled = "" if found is None else prompts.recalled.format(question=found[0], answer=found[1])
-        return prompts.answer.format(recalled=recalled, question=text)
+        return prompts.answer.format(recalled=recalled, heard="", question=text)
 
     name = str(row["name"])
-    return Role(
-        name, system or prompts.answer_system.format(name=name), lambda q: memory.recall(q, within=within), told
-    )
+    itself = told_of_itself(about, str(row["label"]), run.personas()[agent])
+    words = system or prompts.answer_system.format(name=name, persona=itself)
+    return Role(name, words, lambda q: memory.recall(q, within=within), told)
 
 
 class Dialogue:

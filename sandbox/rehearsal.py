@@ -108,7 +108,7 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
         if isinstance(given, str):
             registry.load("raters", str(kind))
         if kind is not None and kind != "lm":
-            changed[name] = _Indifferent(str(kind))
+            changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
     # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
     voices, _ = read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
     voices.check(models_of({k: v for k, v in settings.items() if k != "observer"}), settings.get("observer"))
@@ -174,8 +174,9 @@ class _StandIn:
 class _Indifferent:
     """Rates everything with the middle of the scale."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_default: bool = False) -> None:
         self.name = name
+        self.is_default = is_default
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
         return [Rating((1 + rater_of.scale) / 2)] * len(items)

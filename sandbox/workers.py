@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -102,7 +103,7 @@ class _Lane:
         if self._pool is None:
             # Forking after torch has started threads can hang, so workers begin afresh.
             context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, context, initializer=share_cores, initargs=(self._threads,))
+            self._pool = ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(self._threads,))
         try:
             return Ended(job, self._pool.submit(function, job).result())
         except BrokenProcessPool:
@@ -115,10 +116,19 @@ class _Lane:
             self._pool = None
 
 
-def share_cores(threads: int) -> None:
-    """Let this process use so many threads, unless its environment says otherwise."""
+def begin_worker(threads: int) -> None:
+    """Let this process use so many threads, unless its environment says otherwise; it ends with its parent."""
     # Workers that each use every core wait for each other: 5-10 times slower with torch on two cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A job whose caller was killed would go on unseen, and write where the next one works."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int) -> Iterator[Ended]:

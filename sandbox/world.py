@@ -18,16 +18,24 @@ from sandbox.agents import SocialAgent
 from sandbox.calls import CapReached, StoredCalls, check_prices
 from sandbox.embedders import load_embedder
 from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
-from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
+from sandbox.founding import (
+    at_positions,
+    deal_people,
+    open_record,
+    read_origin,
+    read_settings,
+    same_agents,
+    settle,
+)
 from sandbox.memory import QuestionIndex
 from sandbox.mending import mend
-from sandbox.metrics import round_metrics
+from sandbox.metrics import own_measures, round_metrics
 from sandbox.models import LanguageModel
-from sandbox.observer import make_observer
-from sandbox.population import Population, deal_models, labels, read_models, read_population
+from sandbox.observer import lessons_without_upbringing, make_observer, without_examples
+from sandbox.population import Population, deal_models, read_models, read_population
 from sandbox.raters import Rater, load_rater
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario, Upbringing, load_scenario
+from sandbox.scenario import Scenario, Upbringing
 from sandbox.society import draw_audience
 from sandbox.space import make_space
 from sandbox.store import Run, open_run
@@ -74,6 +82,9 @@ class World(mesa.Model):
         round: The round that runs, or will run next, from 0.
         metrics: The measures of the last complete round.
         capped: Whether a cap stopped the run.
+        on_calls: Told how many calls to language models have just ended; set it to watch.
+        on_interactions: Told which interactions have just ended and are kept; set it to watch.
+        ended: Whether the scenario's own stop condition did.
 
     Raises:
         ScenarioError: the society cannot be set up; nothing has been written then.
@@ -106,9 +117,10 @@ class World(mesa.Model):
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
         self.voices, settings = read_voices(settings, replicas=replicas, engine=engine)
+        self.notes: list[str] = []
         self.society, self.scenario = read_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
-        self.protocol_name = protocol if isinstance(protocol, str) else protocol.__name__
+        self.protocol_name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "protocol")
         self.protocol = registry.load("protocols", protocol) if isinstance(protocol, str) else protocol
         if out is not None and not resume and (Path(out) / "manifest.json").exists():
             raise RunExists(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
@@ -127,7 +139,7 @@ class World(mesa.Model):
         if population is None and branch is not None and self.origin is not None:
             population = self.origin.population
         self.population = read_population(self.scenario.population if population is None else population)
-        dealt = self.origin.labels if self.origin else labels(self.population, n, size, stream(seed, "labels"))
+        personas, dealt = deal_people(self, n)
         speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
 
         distinct = dict(_distinct(speakers))
@@ -137,16 +149,16 @@ class World(mesa.Model):
         suits: str = getattr(self.lm, "default_embedder", "minilm")
         self.embedder = load_embedder(self.society.embedder or suits, **self.voices.embedder)
         self.questions = QuestionIndex(self.embedder)
-        self.notes: list[str] = []
         self._set_up_minds(rater, dealt)
-        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers])
+        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers], personas)
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
         check_prices(max_cost, [*loaded.values(), self.observer_lm])
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
-        self.capped = False
+        self.capped = self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
+        self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
         self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
         self._wavefront = Wavefront(
@@ -155,6 +167,7 @@ class World(mesa.Model):
         self.round = 0
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
+        self._previous: tuple[int, dict[int, Interaction]] = (0, {})
         self.datacollector = self._collector()
         self._n_embedded = 0
         self._restore()
@@ -165,6 +178,13 @@ class World(mesa.Model):
     def _set_up_minds(self, rater: str | Rater | None, dealt: Sequence[str]) -> None:
         """Who rates, for neighbours and observers, and what agents of each label are brought up to say."""
         chosen = rater if rater is not None else self.lm.default_rater
+        is_default = rater is None or getattr(rater, "is_default", False)
+        if is_default and getattr(chosen, "name", chosen) == "values" and (lacking := without_examples(self.scenario)):
+            chosen = "lm"
+            self.notes.append(
+                f"values cannot be learnt for {', '.join(lacking)}, which bring no labelled answers: the language model is "
+                "asked to rate, and small ones are poor judges"
+            )
         self.rater = load_rater(chosen, embedder=self.embedder)
         theirs = self.society.observer_rater
         observing = self.rater if theirs is None else load_rater(theirs, embedder=self.embedder)
@@ -181,20 +201,20 @@ class World(mesa.Model):
             if self.upbringing
         ]
         if self.rater.name == "values" and not any(p.instead for v in self.upbringing.values() for p in v):
-            defaults = load_scenario("value_alignment", {})
-            self.lessons = {k: tuple(v) for k, v in defaults.upbringing.items()}
-            self.notes.append("the scenario brings no labelled upbringing; agents' values are value_alignment's")
+            self.lessons, note = lessons_without_upbringing(self.scenario)
+            self.notes.append(note)
         self.observer, notes = make_observer(self.scenario, observing, self.observer_lm)
         self.notes += notes
 
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
-        return round_metrics(
+        found = round_metrics(
             interactions,
             [d.name for d in self.scenario.rubric.dimensions],
             scale=self.scenario.rubric.scale,
             label_of=lambda agent: self.members[agent].label,
             earlier=self._earlier,
         )
+        return found | own_measures(self.scenario, interactions, self)
 
     def _restore(self) -> None:
         """Bring memories, places and measures to where the record stands."""
@@ -205,6 +225,7 @@ class World(mesa.Model):
             self.take_places(dict(zip(latest, at_positions(self, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
+        self._stop()
 
     def take_places(self, places: Mapping[int, Any]) -> None:
         """Put agents, by index, where they lived at some time."""
@@ -221,14 +242,14 @@ class World(mesa.Model):
 
     def return_to_record(self) -> None:
         """Stand where the record stands, whatever was done since."""
-        self.round, self.metrics, self._earlier = 0, {}, []
+        self.round, self.metrics, self._earlier, self._previous = 0, {}, [], (0, {})
         self.datacollector = self._collector()
         self.forget()
         self._restore()
 
     def measure_round(self, round_: int) -> dict[str, Any]:
         """The measures of a round that is complete, as its record stands."""
-        self._earlier = open_run(self.path).metrics()[:round_]
+        self.round, self._earlier = round_, open_run(self.path).metrics()[:round_]
         return self._measure(self.store.interactions(round_))
 
     def _collector(self) -> mesa.DataCollector:
@@ -241,6 +262,15 @@ class World(mesa.Model):
         self.round += 1
         self.steps = self.round
         self.datacollector.collect(self)
+
+    def _stop(self) -> None:
+        """See whether the society has come to its end, as its scenario has it."""
+        if self.scenario.stop is None or not self.round:
+            return
+        self.ended = bool(self.scenario.stop(self))
+        if self.ended:
+            self.running = False
+        self.store.manifest["ended"] = self.round if self.ended else None
 
     # -- running ----------------------------------------------------------------------------------------------
 
@@ -266,6 +296,7 @@ class World(mesa.Model):
         for ended in self.talk(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
+            self.on_interactions(ended)
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:
@@ -359,7 +390,9 @@ class World(mesa.Model):
             self.members[index].memory.remember(question, answer)
         metrics = self._measure(interactions)
         self.store.finish_round(self.round, memories, metrics, self._move())
+        self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)
+        self._stop()
 
     def _move(self) -> list[tuple[int, int, int]]:
         """Let agents go where they want; (agent, x, y) of those that moved."""
@@ -389,9 +422,19 @@ class World(mesa.Model):
         self._n_embedded = len(self.questions.questions)
 
     def question(self, agent: SocialAgent) -> str:
-        """What an agent is asked this round: question (round * N + agent) mod Q."""
+        """What an agent is asked this round: what the scenario's ``ask`` says, else number (round * N + agent) mod Q."""
+        if self.scenario.ask is not None:
+            return self.scenario.ask(agent, self)
         questions = self.scenario.questions
         return questions[(self.round * len(self.members) + agent.index) % len(questions)]
+
+    @property
+    def previous(self) -> Mapping[int, Interaction]:
+        """The interactions of the round before, by agent; empty in the first. What agents said is there to be heard."""
+        if self._previous[0] != self.round:
+            before = self.store.interactions(self.round - 1) if self.round else []
+            self._previous = (self.round, {it.agent: it for it in before})
+        return self._previous[1]
 
     def asked(self) -> list[SocialAgent]:
         """Who is asked this round: all agents, or the active share of them, drawn anew each round."""

@@ -90,19 +90,23 @@ class RunWriter:
         fresh.replace(target)
 
     def add_agents(
-        self, rows: Iterable[tuple[int, str, str, int, int]], models: Iterable[str | None] = itertools.repeat(None)
+        self,
+        rows: Iterable[tuple[int, str, str, int, int]],
+        models: Iterable[str | None] = itertools.repeat(None),
+        personas: Iterable[Mapping[str, Any]] = itertools.repeat({}),
     ) -> None:
         """Record who lives where; of agents that stand already, what they speak through.
 
         Args:
             rows: (agent, name, label, x, y).
             models: URI of the language model that each speaks through.
+            personas: Who each is.
         """
         self._db.execute("BEGIN")
-        pairs = zip(rows, models, strict=False)
+        whole = zip(rows, models, personas, strict=False)
         self._db.executemany(
-            "INSERT INTO agents VALUES (?,?,?,?,?,?) ON CONFLICT (agent) DO UPDATE SET model=excluded.model",
-            ((*row, model) for row, model in pairs),
+            "INSERT INTO agents VALUES (?,?,?,?,?,?,?) ON CONFLICT (agent) DO UPDATE SET model=excluded.model",
+            ((*row, model, as_json(dict(persona))) for row, model, persona in whole),
         )
         self._db.execute("COMMIT")
 
@@ -240,7 +244,7 @@ class RunWriter:
         self._db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
         self._db.execute("BEGIN")
         # Who speaks through what is the new run's own.
-        self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL FROM source.agents")
+        self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
         # Calls of all rounds, so that what is asked again is not paid for again; they do not count as this run's.
         self._db.execute("INSERT INTO calls SELECT key, model, 'inherited', request, reply FROM source.calls")
         for name in ("interactions", "feedback", "rounds", "moves"):

@@ -169,3 +169,15 @@ def test_a_request_of_a_chat_is_its_own(scripted_lm: Callable[..., Any]) -> None
         seeds.append([request.seed for request in history])
     assert seeds[0] == seeds[1]
     assert len(set(seeds[0])) == 2
+
+
+def test_an_agent_with_a_persona_is_told_of_it(tiny_world: Callable[..., Any]) -> None:
+    from sandbox.personas import Personas
+    from sandbox.scenario import Scenario
+
+    people = Personas([{"name": f"Ann{n}", "trade": "baker"} for n in range(9)], "You are a {trade}.")
+    scenario = Scenario("people", ["Is it so?"], personas=people)
+    world = tiny_world(scenario)
+    role = agent_role(world.run(1), 3, scenario=scenario)
+    assert "You are a baker." in role.system
+    assert role.name == world.members[3].name

@@ -292,7 +292,7 @@ def test_mesa_collects_a_row_a_round(tiny_world: MakeWorld) -> None:
 def test_the_manifest_says_what_was_run(run_dir: Path) -> None:
     manifest = open_run(run_dir).manifest
     assert (manifest["schema"], manifest["scenario"], manifest["size"], manifest["seed"]) == (
-        1,
+        2,
         "value_alignment",
         3,
         0,

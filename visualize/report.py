@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sandbox.errors import RunNotFound
 from sandbox.records import Interaction
 from sandbox.store import Run, is_run, open_run
-from visualize import comparison, consensus, grid, memory, pareto, ratings, social_graph, sweep, training
+from visualize import comparison, consensus, grid, measures, memory, pareto, ratings, social_graph, sweep, training
 from visualize.saving import image
 from visualize.sources import final_scores, read_evaluation, read_sweep, read_training
 
@@ -168,6 +168,8 @@ def _run_pictures(run: Run) -> list[dict[str, str]]:
         ("How far reviewers agree, and labels keep apart", consensus.draw),
         ("What agents remember: answers of like words stand near each other", memory.draw),
     ]
+    if run.own_measures:
+        pictures.insert(0, ("The scenario's own measures", measures.draw))
     return [_picture(caption, draw(run)) for caption, draw in pictures]
 
 

@@ -182,15 +182,17 @@ def open_source(source: Path) -> Any:
 
 def suiting(source: Path) -> list[str]:
     """The pictures that can be drawn of a folder."""
-    from sandbox.store import is_run
+    from sandbox.store import is_run, read_manifest
 
     if is_run(source):
-        return ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
+        own = ["measures"] if read_manifest(source).get("measures") else []
+        return [*own, "grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
     held = {
         "training": "training.json",
         "comparison": "evaluation.json",
         "trainers": "comparison.json",
         "sweep": "sweep.json",
+        "evolution": "evolve.json",
     }
     return [name for name, file in held.items() if (source / file).is_file()]
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from sandbox.errors import SandboxError
 from sandbox.models.base import LanguageModel, Reply, Request
-from sandbox.workers import load_ray, share_cores
+from sandbox.workers import begin_worker, load_ray
 
 # What a copy's libraries read from the environment. Keys are none of it: a model that has copies is a local one.
 _PASSED_ON = (
@@ -135,7 +135,7 @@ _HERE: list[Speaker] = []
 
 def _begin(uri: str, settings: Mapping[str, Any], variables: Mapping[str, str], cpus: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for whoever deals the work, and ends the copies
-    share_cores(cpus)
+    begin_worker(cpus)
     _HERE[:] = [Speaker(uri, settings, variables)]
 
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
+import orjson
+
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.chat import render
 from sandbox.models.top_tokens import choice_probs, positions
 
 Api = Literal["chat", "completion"]
 
-# json.dumps would make one for every request.
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # Servers disagree on how many alternatives to a token they may be asked for: 20 with most, 5 with some.
 _TOPS = (20, 5, 0)
 _STOPS = 4  # the API takes no more
@@ -102,7 +102,10 @@ class Dialect:
             fields["max_completion_tokens"] = request.max_tokens
         if self.refused:
             fields = {field: value for field, value in fields.items() if field not in self.refused}
-        return _JSON.encode(fields).encode("utf-8", "replace")
+        try:
+            return orjson.dumps(fields)
+        except TypeError:  # half of a surrogate pair
+            return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
 
     def instead(self) -> str:
         """How choices are learnt from a server without probabilities, in words."""
@@ -152,7 +155,7 @@ class Dialect:
             BadReply: it holds no reply.
         """
         try:
-            said = json.loads(body)
+            said = _loads(body)
         except (ValueError, RecursionError):
             raise BadReply(f"the answer is not JSON: {excerpt(body)}", transient=True) from None
         choice = _choice(said)
@@ -185,7 +188,7 @@ class Dialect:
 def refusal(body: bytes) -> tuple[str, str]:
     """What an error says, and its code; the beginning of the body where it is in no known form."""
     try:
-        said = json.loads(body)
+        said = _loads(body)
     except (ValueError, RecursionError):
         return excerpt(body), ""
     error = said.get("error", said) if isinstance(said, dict) else None
@@ -201,6 +204,13 @@ def excerpt(body: bytes) -> str:
     """The beginning of a body, to be shown."""
     text = " ".join(body[:800].decode("utf-8", "replace").split())
     return repr(text if len(text) <= 200 and len(body) <= 800 else f"{text[:200]}…")
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # some servers write Infinity
+        return json.loads(body)
 
 
 @lru_cache(maxsize=64)

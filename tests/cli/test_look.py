@@ -270,7 +270,7 @@ def test_ls_runs_lists_what_is_there_and_what_cannot_be_read(tmp_path: Path, mon
     RunWriter(Path("runs/bare"), {"rubric": rubric}).close()
     RunWriter(Path("runs/old"), {"rubric": rubric}).close()
     manifest = Path("runs/old/manifest.json")
-    manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": 0'))
+    manifest.write_text(manifest.read_text().replace('"schema": 2', '"schema": 0'))
     Path("runs/other").mkdir()
     assert json.loads(told("ls", "runs", "--json")) == [
         {"name": "runs/bare", "kind": "runs", "from": "", "summary": "a scenario, 0 rounds"},
