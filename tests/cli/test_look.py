@@ -284,7 +284,7 @@ def test_ls_runs_lists_what_is_there_and_what_cannot_be_read(tmp_path: Path, mon
             "name": "runs/old",
             "kind": "runs",
             "from": "",
-            "summary": "cannot be read: runs/old was written under schema 0; this version reads schema 1. Read it with the "
+            "summary": "cannot be read: runs/old was written under schema 0; this version reads schema 2. Read it with the "
             "version named in its manifest",
         },
     ]
