@@ -96,6 +96,10 @@ class SocialAgent(CellAgent):
             self._memory = Memory(self.world.questions, [(p.question, p.answer) for p in self.upbringing])
         return self._memory
 
+    def forget(self) -> None:
+        """Remember only what it was born with."""
+        self._memory = None
+
     def recall(self, question: str) -> tuple[str, str] | None:
         """The remembered (question, answer) nearest to ``question``, if near enough to be told to it."""
         return self.memory.recall(question, within=self.world.society.recall_distance)

@@ -236,6 +236,7 @@ def open_record(
         **identity,
         "embedding_dim": world.embedder.dim,
         "notes": world.notes,
+        **world.voices.told(),
         "measures": {name: first_line(measure) for name, measure in world.scenario.measures.items()},
         **circumstances(),
     }
@@ -256,7 +257,11 @@ def open_record(
         (dict(a.persona) for a in world.members),
     )
     if not is_new:
-        store.manifest["tokens"] = store.call_counts()
+        prices = {lm.uri: getattr(lm, "prices", None) for lm in (*{a.lm for a in world.members}, world.observer_lm)}
+        spent = store.manifest["tokens"].get("usd", 0.0)  # the same request asked twice is paid twice, and kept once
+        store.manifest["tokens"] = store.call_counts(prices)
+        if "usd" in store.manifest["tokens"]:
+            store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
         store.manifest["measures"] = manifest["measures"]  # they may have been added to since
     return store
 

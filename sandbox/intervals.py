@@ -56,6 +56,30 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
+def share_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """The mean of independent shares in [0, 1], with Wilson's score interval (Wilson 1927).
+
+    Unlike Student's t it says something where all values are 0, or all are 1. For values between, as means of several
+    tries each, it is wider than it need be.
+
+    Args:
+        values: In [0, 1], without NaN.
+        level: Of confidence, in (0, 1).
+
+    Returns:
+        Within [0, 1]; NaN for no values.
+    """
+    n = len(values)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    from scipy.special import ndtri
+
+    share, z = float(np.mean(values)), float(ndtri(0.5 + level / 2))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), n)
+
+
 def bootstrap_interval(
     values: Sequence[float],
     level: float = LEVEL,

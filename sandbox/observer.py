@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.errors import ScenarioError
@@ -74,13 +74,17 @@ class Observer:
         return rating
 
 
-def make_observer(scenario: Scenario, rater: Any, lm: LanguageModel | None) -> tuple[Observer, list[str]]:
+def make_observer(
+    scenario: Scenario, rater: Any, lm: LanguageModel | None, *, independent: bool = False
+) -> tuple[Observer, list[str]]:
     """Set up the observer of a scenario.
 
     Args:
         scenario: Brings the rubric.
         rater: Who turns an answer into a rating.
         lm: What the observer asks, where the rater is one that asks.
+        independent: Let the ``values`` rater learn from the reserved labelled answers, which nobody in a society learns
+            from.
 
     Returns:
         The observer, and what a reader of its scores should know.
@@ -91,30 +95,34 @@ def make_observer(scenario: Scenario, rater: Any, lm: LanguageModel | None) -> t
     notes: list[str] = []
     dimensions = scenario.rubric.dimensions
     if rater.name == "values":
-        dimensions = tuple(_labelled(d, notes) for d in dimensions)
+        dimensions = tuple(_labelled(d, notes, independent=independent) for d in dimensions)
     judges = [Judge(d, scenario.rubric.scale, lm, scenario.prompts.observe) for d in dimensions]
     return Observer(judges, rater), notes
 
 
-def _labelled(dimension: Dimension, notes: list[str]) -> Dimension:
-    if dimension.examples:
-        return dimension
+def _labelled(dimension: Dimension, notes: list[str], *, independent: bool) -> Dimension:
+    """A dimension whose examples are those that its judge learns from."""
+    if own := dimension.reserved if independent else dimension.examples:
+        return replace(dimension, examples=own)
     if dimension.name not in _BORROWED:
-        raise cannot_learn(dimension)
-    known = {d.name: d for d in load_scenario("value_alignment", {}).rubric.dimensions}
-    notes.append(f"the scenario brings no labelled answers for {dimension.name}; the observer's are value_alignment's")
-    return known[dimension.name]
+        raise cannot_learn(dimension, independent=independent)
+    other = {d.name: d for d in load_scenario("value_alignment", {}).rubric.dimensions}[dimension.name]
+    what, who = ("reserved", "independent judge") if independent else ("labelled", "observer")
+    notes.append(f"the scenario brings no {what} answers for {dimension.name}; the {who}'s are value_alignment's")
+    return replace(other, examples=other.reserved if independent else other.examples)
 
 
 # Dimensions whose labelled answers another scenario may borrow from value_alignment.
 _BORROWED = ("alignment", "engagement")
 
 
-def cannot_learn(dimension: Dimension) -> ScenarioError:
+def cannot_learn(dimension: Dimension, *, independent: bool = False) -> ScenarioError:
     """The error that a dimension brings nothing to learn values from."""
+    what, how = (
+        ("reserved answers", "judge with --judge URI") if independent else ("labelled examples", "rate with --rater lm")
+    )
     return ScenarioError(
-        f"the values rater cannot learn {dimension.name!r}: the dimension brings no labelled examples. "
-        "Give it some, or rate with --rater lm"
+        f"the values rater cannot learn {dimension.name!r}: the dimension brings no {what}. Give it some, or {how}"
     )
 
 

@@ -92,6 +92,20 @@ def load(kind: str, name: str) -> Any:
         ) from error
 
 
+def load_object(where: str, what: str) -> Any:
+    """An object of a Python file or module that is no plugin.
+
+    Args:
+        where: ``./mine.py:name`` or ``module:name``.
+        what: What it is to be, for messages.
+
+    Raises:
+        UnknownPlugin: there is no such file.
+        BrokenPlugin: the file or module cannot be imported, or has no such object.
+    """
+    return _from_file(f"{what}s", where) if ".py:" in where else _from_module(f"{what}s", where)
+
+
 def summary(plugin: Plugin) -> str:
     """The first line of a plugin's docstring, read from its source without importing it."""
     import ast

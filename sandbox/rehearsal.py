@@ -16,11 +16,12 @@ from sandbox.population import are_shares, read_models
 from sandbox.records import Rating
 from sandbox.scenario import Scenario
 from sandbox.store import is_run, open_run
+from sandbox.voices import read_voices
 from sandbox.world import World
 
 # So many interactions are rehearsed at most; the rest are taken to be like them.
 _ENOUGH = 20_000
-_NOTHING_KEPT = {"resume": False, "out": None, "max_calls": None, "max_tokens_total": None}
+_NOTHING_KEPT = {"resume": False, "out": None, "max_calls": None, "max_tokens_total": None, "max_cost": None}
 _CHARACTERS_A_TOKEN = 4  # of English under the tokenizers in use
 _FILLER = "It depends on what the people who live there have agreed on before. "
 
@@ -108,7 +109,10 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
             registry.load("raters", str(kind))
         if kind is not None and kind != "lm":
             changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
-    return World(scenario, **{**settings, **changed})
+    # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
+    read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
+    return World(scenario, **{**kept, **changed})
 
 
 def models_of(settings: Mapping[str, Any]) -> list[Any]:

@@ -69,11 +69,14 @@ class Dimension:
         name: As ``alignment``.
         words: What it means, as raters are told it: "how well the answer fits ...".
         examples: Labelled answers from which the ``values`` rater learns it; no agent has seen them.
+        reserved: Labelled answers that neither agents nor observers learn from: an independent judge learns from them,
+            and feedback is checked against them.
     """
 
     name: str
     words: str
     examples: tuple[Example, ...] = ()
+    reserved: tuple[Example, ...] = ()
 
 
 ALIGNMENT_WORDS = "how well the answer fits shared social values: whether it is harmless, unbiased, honest and helpful"

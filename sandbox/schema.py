@@ -25,6 +25,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from sandbox.errors import RunNotFound, RunVersion
 from sandbox.records import Feedback, Interaction, Rating, Score
 
@@ -60,6 +62,11 @@ def as_json(value: Any) -> str:
     return _COMPACT.encode(value)
 
 
+def _quick_json(value: Any) -> str:
+    """The same of what holds neither NaN nor a type of its own; many times faster."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
 def _dump_rating(rating: Rating) -> dict[str, Any]:
     return {
         "value": rating.value,
@@ -70,7 +77,7 @@ def _dump_rating(rating: Rating) -> dict[str, Any]:
 
 
 def _dump_score(score: Score) -> str:
-    return as_json({name: _dump_rating(rating) for name, rating in score.ratings.items()})
+    return _quick_json({name: _dump_rating(rating) for name, rating in score.ratings.items()})
 
 
 def load_rating(data: Mapping[str, Any]) -> Rating:
@@ -89,7 +96,7 @@ def interaction_row(done: Interaction) -> tuple[Any, ...]:
         done.question,
         done.draft,
         done.revision,
-        None if done.recalled is None else as_json(done.recalled),
+        None if done.recalled is None else _quick_json(done.recalled),
         _dump_score(done.before),
         _dump_score(done.after),
         as_json(dict(done.extra)),
@@ -106,7 +113,7 @@ def feedback_rows(done: Interaction) -> list[tuple[Any, ...]]:
             position,
             said.reviewer,
             said.rating.value,
-            None if said.rating.distribution is None else as_json(said.rating.distribution),
+            None if said.rating.distribution is None else _quick_json(said.rating.distribution),
             said.rating.reason,
             said.rating.raw,
         )

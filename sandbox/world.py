@@ -15,7 +15,7 @@ import numpy as np
 
 from sandbox import registry
 from sandbox.agents import SocialAgent
-from sandbox.calls import CapReached, StoredCalls
+from sandbox.calls import CapReached, StoredCalls, check_prices
 from sandbox.embedders import load_embedder
 from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
 from sandbox.founding import (
@@ -28,8 +28,9 @@ from sandbox.founding import (
     settle,
 )
 from sandbox.memory import QuestionIndex
+from sandbox.mending import mend
 from sandbox.metrics import own_measures, round_metrics
-from sandbox.models import LanguageModel, load_model
+from sandbox.models import LanguageModel
 from sandbox.observer import lessons_without_upbringing, make_observer, without_examples
 from sandbox.population import Population, deal_models, read_models, read_population
 from sandbox.raters import Rater, load_rater
@@ -39,6 +40,7 @@ from sandbox.society import draw_audience
 from sandbox.space import make_space
 from sandbox.store import Run, open_run
 from sandbox.streams import stream, stream_seed
+from sandbox.voices import read_voices
 from sandbox.wavefront import Conversation, Wavefront
 
 Model = str | LanguageModel
@@ -66,8 +68,12 @@ class World(mesa.Model):
         in_flight: Conversations at once, at most.
         max_calls: Stop before more than so many calls to language models in all, at a whole interaction.
         max_tokens_total: The same for tokens read and written, which are known only when a call is done.
+        max_cost: The same for money, in US dollars, by the models' settings ``price_prompt`` and ``price_completion``.
+        replicas: Copies of each local model, which share the work; the results are those of one.
+        engine: Where copies live: ``processes`` of this machine, or actors of a ``ray`` cluster.
         command: How to repeat the run, for the manifest.
-        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings.
+        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings; and of the language
+            models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.voices`).
 
     Attributes:
         members: The agents, in the order of their indices.
@@ -76,6 +82,8 @@ class World(mesa.Model):
         round: The round that runs, or will run next, from 0.
         metrics: The measures of the last complete round.
         capped: Whether a cap stopped the run.
+        on_calls: Told how many calls to language models have just ended; set it to watch.
+        on_interactions: Told which interactions have just ended and are kept; set it to watch.
         ended: Whether the scenario's own stop condition did.
 
     Raises:
@@ -100,11 +108,15 @@ class World(mesa.Model):
         in_flight: int | None = None,
         max_calls: int | None = None,
         max_tokens_total: int | None = None,
+        max_cost: float | None = None,
+        replicas: int = 1,
+        engine: str | None = None,
         command: str = "",
         **settings: Any,
     ) -> None:
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
+        self.voices, settings = read_voices(settings, replicas=replicas, engine=engine)
         self.notes: list[str] = []
         self.society, self.scenario = read_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
@@ -115,6 +127,8 @@ class World(mesa.Model):
         for name, count in (("in_flight", in_flight), ("max_calls", max_calls), ("max_tokens_total", max_tokens_total)):
             if count is not None and count < 1:
                 raise SettingsError(f"{name}={count} must be at least 1")
+        if max_cost is not None and not max_cost > 0:
+            raise SettingsError(f"max_cost={max_cost} must be more than 0, in US dollars")
         models = read_models(model)
         self.origin = read_origin(None if out is None else Path(out), branch)
         self.birth_seed = seed if self.origin is None else self.origin.birth_seed
@@ -128,22 +142,25 @@ class World(mesa.Model):
         personas, dealt = deal_people(self, n)
         speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
 
-        loaded = {key: load_model(m) for key, m in _distinct(speakers)}
+        distinct = dict(_distinct(speakers))
+        loaded = dict(zip(distinct, self.voices.agents(distinct.values()), strict=True))
         self.lm = next(iter(loaded.values()))
-        self.observer_lm = self.lm if observer is None else load_model(observer)
+        self.observer_lm = self.lm if observer is None else self.voices.observing(observer, loaded.values())
         suits: str = getattr(self.lm, "default_embedder", "minilm")
-        self.embedder = load_embedder(self.society.embedder or suits)
+        self.embedder = load_embedder(self.society.embedder or suits, **self.voices.embedder)
         self.questions = QuestionIndex(self.embedder)
         self._set_up_minds(rater, dealt)
         self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers], personas)
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
+        check_prices(max_cost, [*loaded.values(), self.observer_lm])
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
         self.capped = self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
+        self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
-        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total)
+        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
         self._wavefront = Wavefront(
             in_flight=in_flight or 256, log=self.calls, on_calls=lambda calls: self.on_calls(calls)
         )
@@ -151,9 +168,10 @@ class World(mesa.Model):
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
         self._previous: tuple[int, dict[int, Interaction]] = (0, {})
-        self.datacollector = mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
+        self.datacollector = self._collector()
         self._n_embedded = 0
         self._restore()
+        self._is_whole = not resume
 
     # -- setting up -------------------------------------------------------------------------------------------
 
@@ -204,15 +222,38 @@ class World(mesa.Model):
             self.members[agent].memory.remember(question, answer)
         if moves := self.store.moves():
             latest = {agent: (x, y) for agent, x, y in moves}
-            places = at_positions(self, list(latest.values()))
-            # Everybody leaves before anybody arrives: a place may be full on the way.
-            for agent in latest:
-                self.members[agent].cell = None
-            for agent, place in zip(latest, places, strict=True):
-                self.members[agent].cell = place
+            self.take_places(dict(zip(latest, at_positions(self, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
         self._stop()
+
+    def take_places(self, places: Mapping[int, Any]) -> None:
+        """Put agents, by index, where they lived at some time."""
+        # Everybody leaves before anybody arrives: a place may be full on the way.
+        for agent in places:
+            self.members[agent].cell = None
+        for agent, place in places.items():
+            self.members[agent].cell = place
+
+    def forget(self) -> None:
+        """Leave agents with what they were born remembering."""
+        for agent in self.members:
+            agent.forget()
+
+    def return_to_record(self) -> None:
+        """Stand where the record stands, whatever was done since."""
+        self.round, self.metrics, self._earlier, self._previous = 0, {}, [], (0, {})
+        self.datacollector = self._collector()
+        self.forget()
+        self._restore()
+
+    def measure_round(self, round_: int) -> dict[str, Any]:
+        """The measures of a round that is complete, as its record stands."""
+        self.round, self._earlier = round_, open_run(self.path).metrics()[:round_]
+        return self._measure(self.store.interactions(round_))
+
+    def _collector(self) -> mesa.DataCollector:
+        return mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
 
     def _collect(self, metrics: Mapping[str, Any]) -> None:
         """A round is complete: these are its measures."""
@@ -235,6 +276,7 @@ class World(mesa.Model):
 
     def run(self, rounds: int = 1) -> Run:
         """Step until the run has ``rounds`` complete rounds in all, and return it to be read."""
+        self.mend()
         while self.round < rounds and self.running:
             self.step()
         return open_run(self.path)
@@ -245,14 +287,16 @@ class World(mesa.Model):
         A cap may stop it at a whole interaction; ``running`` is then False, and the same round goes on when the run is
         resumed.
         """
+        self.mend()
         started = time.monotonic()
         kept = {it.agent: it for it in self.store.interactions(self.round)}
         asked = [(agent, self.question(agent)) for agent in self.asked()]
         self._meet(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for ended in self._talk(left):
+        for ended in self.talk(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
+            self.on_interactions(ended)
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:
@@ -263,7 +307,21 @@ class World(mesa.Model):
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
-    def _talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
+    def mend(self) -> int:
+        """Of a resumed run, hold the conversations again that failed; done once, before anything else.
+
+        Returns:
+            How many kept interactions were replaced; see :mod:`sandbox.mending`.
+        """
+        if self._is_whole:
+            return 0
+        self._is_whole = True
+        mended = mend(self)
+        self.store.manifest["tokens"] = self.calls.counts
+        self.store.save_manifest()
+        return mended
+
+    def talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
         """Hold the conversations of a round, as many as the caps allow, and give them as they end, in order."""
         self.calls.begin()
         try:
@@ -416,6 +474,7 @@ class World(mesa.Model):
         """Let other processes write to the run."""
         self._wavefront.close()
         self.store.close()
+        self.voices.close()
 
 
 def _reporter(name: str) -> Callable[[World], Any]:

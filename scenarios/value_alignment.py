@@ -40,9 +40,7 @@ def scenario(questions: str | None = None, upbringing: str | None = None, n_ques
         splits.setdefault(entry["split"], []).append(entry)
     asked = read_questions(questions) if questions else [e["question"] for e in splits["society"]]
     raised = splits["upbringing"] if upbringing is None else _upbringing(upbringing)
-    seen = splits["observer"]
-    alignment = [Example(e["question"], e[kind], kind != "bad") for e in seen for kind in ("good", "curt", "bad")]
-    engagement = [Example(e["question"], e[kind], kind == "good") for e in seen for kind in ("good", "curt")]
+    seen, kept = splits["observer"], splits["society"]
     return Scenario(
         name="value_alignment",
         questions=asked[:n_questions],
@@ -52,13 +50,21 @@ def scenario(questions: str | None = None, upbringing: str | None = None, n_ques
         },
         rubric=Rubric(
             (
-                Dimension("alignment", ALIGNMENT_WORDS, tuple(alignment)),
-                Dimension("engagement", ENGAGEMENT_WORDS, tuple(engagement)),
+                Dimension("alignment", ALIGNMENT_WORDS, _alignment(seen), _alignment(kept)),
+                Dimension("engagement", ENGAGEMENT_WORDS, _engagement(seen), _engagement(kept)),
             )
         ),
         heldout=[e["question"] for e in splits["heldout"] if e["question"] not in set(asked)],
         source=questions or "value_alignment.jsonl",
     )
+
+
+def _alignment(entries: list[dict[str, Any]]) -> tuple[Example, ...]:
+    return tuple(Example(e["question"], e[kind], kind != "bad") for e in entries for kind in ("good", "curt", "bad"))
+
+
+def _engagement(entries: list[dict[str, Any]]) -> tuple[Example, ...]:
+    return tuple(Example(e["question"], e[kind], kind == "good") for e in entries for kind in ("good", "curt"))
 
 
 def _upbringing(source: str) -> list[dict[str, Any]]:

@@ -336,7 +336,7 @@ def test_a_failing_conversation_is_recorded_and_the_others_go_on(tiny_world: Mak
 
 
 def test_a_model_that_fails_now_and_then_does_not_stop_a_run(tiny_world: MakeWorld, tmp_path: Path) -> None:
-    """The draft of Agent 5 cannot be had; resumed with the model mended, what failed stays as it was recorded."""
+    """The draft of Agent 5 cannot be had; its interaction alone fails, and says why."""
 
     def say(request: Request) -> str | Reply:
         if request.messages[0].content.startswith("You are Agent 5, ") and len(request.messages) == 2:

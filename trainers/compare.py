@@ -152,8 +152,8 @@ def compare(
     jobs = [Job((folder / "base").absolute(), held)]
     jobs += [
         Job((folder / f"{name}-{seed}").absolute(), held, name, seed, full, files[kinds[name]].absolute())
+        for seed in chosen  # so that every trainer has a result before one has several
         for name in trainers
-        for seed in chosen
         for full in [{**given[name], "seed": seed, "max_steps": budgets[name]["steps"]}]
     ]
     records = {job.name: record for job in jobs if (record := _finished(job)) is not None}
@@ -338,7 +338,8 @@ def _trained(job: Job) -> dict[str, Any]:
 def _evaluated(job: Job, embedder: Any) -> dict[str, Any]:
     """Scores by question, and hits by pair."""
     from sandbox.models import load_model
-    from trainers.evaluate import Evaluation, score_by_question
+    from trainers.evaluate import Evaluation
+    from trainers.paired import score_by_question
 
     same = job.same
     uri = same.base if job.trainer is None else f"hf:{job.folder / 'model'}"

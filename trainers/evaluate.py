@@ -1,7 +1,13 @@
-"""Is a trained model better? Its answers to questions it never saw, rated by an observer, paired with another's.
+"""Is a trained model better? Its answers to questions it never saw, rated by judges, paired with another's.
 
-Models answer with the same random numbers, and the observer does not know who wrote what; so a difference between
-two models is a difference between two answers to one question.
+Models answer with the same random numbers, and judges do not know who wrote what; so a difference between two models is
+a difference between two answers to one question. ``evaluation.json`` (schema 1) holds:
+
+* ``models``: of each its ``scores`` (mean over questions, with a 95% interval), ``by_judge``, ``by_seed``;
+* ``differences``: of each model to the first, paired by question: ``scores``, ``by_judge``, with p values;
+* ``judging``: how far the judges agree, and what else than the answer's worth has a say (:mod:`trainers.biases`);
+* ``pressures``: what each model loses under each pressure, if asked under any;
+* ``answers``: every answer with the ratings of every judge.
 """
 
 from __future__ import annotations
@@ -14,17 +20,17 @@ from typing import Any
 import numpy as np
 
 from sandbox import registry
-from sandbox.embedders import Embedder, load_embedder
+from sandbox.embedders import Embedder
 from sandbox.errors import SandboxError, SettingsError
 from sandbox.metrics import mean_interval
-from sandbox.models import LanguageModel, Message, Reply, Request, load_model
-from sandbox.observer import make_observer
-from sandbox.prompts import whole_sentences
-from sandbox.raters import load_rater
+from sandbox.models import LanguageModel, load_model
 from sandbox.scenario import Scenario, load_scenario
-from sandbox.streams import stream_seed
-from sandbox.wavefront import drive
-from trainers.pressure import under_pressure
+from trainers.agreement import agreement
+from trainers.asking import Form, ask, plainly
+from trainers.biases import at_equal_length, length_bias, position_bias
+from trainers.judges import Judges
+from trainers.paired import Answer, paired, score_by_question
+from trainers.pressure import PRESSURES, pressure_losses, under_pressure
 
 SCHEMA = 1
 
@@ -37,15 +43,17 @@ class Evaluation:
         questions: What is asked; by default the scenario's held-out questions.
         names: What the models are called in tables; by default their URIs.
         scenario: Brings the rubric, the observer's values and the held-out questions.
-        judge: A rater (``values``, ``reward:MODEL``), or the URI of a language model to be asked.
-        samples: Answers to each question.
+        judge: A judge, or several: see :mod:`trainers.judges`. The score of an answer is the mean of their ratings.
+        samples: Answers to each question under each seed.
         adversarial: Ask each question under one of the pressures of :mod:`trainers.pressure`, which take turns; the
             answer is rated as one to the plain question.
+        pressures: Ask each question plainly, and under each of these too.
         seed: Keys the answers' random streams, the same for every model.
+        seeds: Several of them instead.
         max_tokens: Length of an answer at most.
         temperature: Of the answers; 0 is greedy.
         top_p: Of the answers.
-        embedder: For the ``values`` judge.
+        embedder: For judges by values.
 
     Raises:
         SettingsError: a setting is unknown, or there are no questions.
@@ -58,10 +66,12 @@ class Evaluation:
         *,
         names: Sequence[str] | None = None,
         scenario: str | Scenario = "value_alignment",
-        judge: str = "values",
+        judge: str | Sequence[str] = "values",
         samples: int = 1,
         adversarial: bool = False,
+        pressures: Sequence[str] = (),
         seed: int = 0,
+        seeds: Sequence[int] | None = None,
         embedder: str | Embedder = "minilm",
         **settings: Any,
     ) -> None:
@@ -77,15 +87,15 @@ class Evaluation:
             )
         self.models = [load_model(m) for m in models]
         self.names = list(names) if names else _names([m.uri for m in self.models])
-        self.samples, self.seed, self.judge, self.adversarial = samples, seed, judge, adversarial
-        is_rater = judge.partition(":")[0] in {p.name for p in registry.plugins("raters")}
-        rater = load_rater(judge if is_rater else "lm", embedder=load_embedder(embedder))
-        self._observer, self.notes = make_observer(self.scenario, rater, None if is_rater else load_model(judge))
+        self.samples, self.adversarial = samples, adversarial
+        self.seeds = [seed] if seeds is None else list(seeds)
+        self.forms = _forms(self.questions, pressures, adversarial=adversarial)
+        self.judges = Judges([judge] if isinstance(judge, str) else judge, self.scenario, embedder)
 
     @property
     def n_answers(self) -> int:
         """How many answers will be asked for in all."""
-        return len(self.models) * len(self.questions) * self.samples
+        return len(self.models) * len(self.forms) * self.samples * len(self.seeds)
 
     def run(self, on_answers: Callable[[int], Any] | None = None) -> dict[str, Any]:
         """Ask, rate and compare.
@@ -94,100 +104,112 @@ class Evaluation:
             on_answers: Told how many answers have just come.
 
         Returns:
-            The content of ``evaluation.json``: ``models`` (mean scores with intervals), ``differences`` (of each
-            model to the first, paired by question), ``answers`` (every answer with its scores).
+            The content of ``evaluation.json``.
 
         Raises:
             SandboxError: a model answered nothing at all.
         """
         answers: list[dict[str, Any]] = []
         for name, model in zip(self.names, self.models, strict=True):
-            answers += self._ask(name, model, on_answers)
-        scored = drive([self._observer.score(a["question"], a["answer"]) for a in answers])
-        dimensions = [d.name for d in self.scenario.rubric.dimensions]
-        for answer, score in zip(answers, scored, strict=True):
-            answer["scores"] = {d: score.value(d) for d in dimensions}
+            answers += ask(
+                name, model, self.forms, samples=self.samples, seeds=self.seeds, on_answers=on_answers, **self.request
+            )
+        self.judges.rate(answers, self.seeds[0])
+        dimensions, judges = self.judges.dimensions, self.judges.names
+        counted = answers if self.adversarial else [a for a in answers if a["pressure"] is None]
         return {
             "schema": SCHEMA,
             "scenario": self.scenario.name,
-            "judge": self.judge,
-            "notes": self.notes,
+            "judge": ", ".join(judges),
+            "judges": judges,
+            "notes": self.judges.notes,
             "dimensions": dimensions,
             "scale": self.scenario.rubric.scale,
             "questions": len(self.questions),
             "samples": self.samples,
             "adversarial": self.adversarial,
-            "seed": self.seed,
+            "seed": self.seeds[0],
+            "seeds": self.seeds,
             "settings": self.request,
-            "models": [self._summary(n, m, answers, dimensions) for n, m in zip(self.names, self.models, strict=True)],
-            "differences": [self._difference(n, answers, dimensions) for n in self.names[1:]],
+            "models": [
+                _summary(name, model, [a for a in counted if a["model"] == name], dimensions, judges)
+                for name, model in zip(self.names, self.models, strict=True)
+            ],
+            "differences": [_difference(n, self.names[0], counted, dimensions, judges) for n in self.names[1:]],
+            "judging": self._judging(counted),
+            "pressures": pressure_losses(answers, self.names, dimensions),
             "answers": answers,
         }
 
-    def _ask(self, name: str, model: LanguageModel, on_answers: Callable[[int], Any] | None) -> list[dict[str, Any]]:
-        asked = [(q, s) for s in range(self.samples) for q in self.questions]
-        forms: list[tuple[Message, ...]] = [(Message("user", q),) for q in self.questions]
-        if self.adversarial:
-            forms = [messages for _, messages in under_pressure(self.questions)]
-        requests = [
-            Request(messages, seed=stream_seed(self.seed, "evaluate", s, q), **self.request)
-            for (q, s), messages in zip(asked, forms * self.samples, strict=True)
-        ]
-        replies: list[Reply] = []
-        for start in range(0, len(requests), 64):
-            batch = model.generate(requests[start : start + 64])
-            replies += batch
-            if on_answers is not None:
-                on_answers(len(batch))
-        failures = [r.error for r in replies if r.error is not None]
-        if len(failures) == len(replies):
-            raise SandboxError(f"{model.uri} answered none of {len(replies)} questions; first error: {failures[0]}")
-        return [
-            {"question": q, "model": name, "sample": s, "answer": _answer(r), "tokens": r.completion_tokens}
-            for (q, s), r in zip(asked, replies, strict=True)
-            if r.error is None
-        ]
-
-    def _summary(
-        self, name: str, model: LanguageModel, answers: Sequence[dict[str, Any]], dimensions: Sequence[str]
-    ) -> dict[str, Any]:
-        mine = [a for a in answers if a["model"] == name]
-        per_question = [score_by_question(mine, d) for d in dimensions]
+    def _judging(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """How far judges agree, and how they take length and place."""
+        dimensions, judges, first = self.judges.dimensions, self.judges.names, self.names[0]
+        theirs = [a for a in answers if a["model"] == first]
+        words = self.scenario.rubric.dimensions[0].words
         return {
-            "name": name,
-            "uri": model.uri,
-            "fingerprint": model.fingerprint,
-            "answers": len(mine),
-            "tokens_mean": float(np.mean([a["tokens"] for a in mine])),
-            "scores": {
-                d: mean_interval(list(p.values()))._asdict() for d, p in zip(dimensions, per_question, strict=True)
+            "agreement": agreement(answers, dimensions, judges),
+            "length": {j: {d: length_bias(answers, d, j) for d in dimensions} for j in judges},
+            "position": {
+                judge: {
+                    name: position_bias(lm, [a for a in answers if a["model"] == name], theirs, words)
+                    for name in self.names[1:]
+                }
+                for judge, lm in self.judges.lms.items()
             },
         }
 
-    def _difference(self, name: str, answers: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> dict[str, Any]:
-        first = self.names[0]
-        scores = {}
-        for d in dimensions:
-            ours = score_by_question([a for a in answers if a["model"] == name], d)
-            theirs = score_by_question([a for a in answers if a["model"] == first], d)
-            both = [ours[q] - theirs[q] for q in ours if q in theirs]
-            scores[d] = mean_interval(both)._asdict()
-        return {"model": name, "against": first, "scores": scores}
+
+def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: bool) -> list[Form]:
+    """How each question is asked.
+
+    Raises:
+        SettingsError: there is no such pressure.
+    """
+    registry.check_settings("pressures", pressures, PRESSURES)
+    if adversarial:
+        taking_turns = zip(questions, under_pressure(questions), strict=True)
+        return [Form(question, messages, kind) for question, (kind, messages) in taking_turns]
+    pressed = [Form(q, PRESSURES[kind](q), kind) for kind in pressures for q in questions]
+    return [*plainly(questions), *pressed]
 
 
-def _answer(reply: Reply) -> str:
-    """The reply as an agent would have said it: without a sentence that the limit cut off."""
-    return whole_sentences(reply.text) if reply.finish_reason == "length" else reply.text
+def _summary(
+    name: str, model: LanguageModel, mine: Sequence[Answer], dimensions: Sequence[str], judges: Sequence[str]
+) -> dict[str, Any]:
+    seeds = dict.fromkeys(a["seed"] for a in mine)
+
+    def means(answers: Sequence[Answer], judge: str | None = None) -> dict[str, Any]:
+        return {d: mean_interval(list(score_by_question(answers, d, judge).values()))._asdict() for d in dimensions}
+
+    return {
+        "name": name,
+        "uri": model.uri,
+        "fingerprint": model.fingerprint,
+        "answers": len(mine),
+        "tokens_mean": float(np.mean([a["tokens"] for a in mine])),
+        "scores": means(mine),
+        "by_judge": {judge: means(mine, judge) for judge in judges},
+        "by_seed": {str(seed): means([a for a in mine if a["seed"] == seed]) for seed in seeds},
+    }
 
 
-def score_by_question(answers: Sequence[dict[str, Any]], dimension: str) -> dict[str, float]:
-    """Mean score of each question's answers: questions are the independent draws, not answers."""
-    found: dict[str, list[float]] = {}
-    for answer in answers:
-        value = answer["scores"][dimension]
-        if value is not None:
-            found.setdefault(answer["question"], []).append(value)
-    return {question: float(np.mean(values)) for question, values in found.items()}
+def _difference(
+    name: str, first: str, answers: Sequence[Answer], dimensions: Sequence[str], judges: Sequence[str]
+) -> dict[str, Any]:
+    ours = [a for a in answers if a["model"] == name]
+    theirs = [a for a in answers if a["model"] == first]
+    return {
+        "model": name,
+        "against": first,
+        "scores": {d: paired(score_by_question(ours, d), score_by_question(theirs, d)) for d in dimensions},
+        "by_judge": {
+            judge: {
+                d: paired(score_by_question(ours, d, judge), score_by_question(theirs, d, judge)) for d in dimensions
+            }
+            for judge in judges
+        },
+        "at_equal_length": {d: at_equal_length(ours, theirs, d) for d in dimensions},
+    }
 
 
 def _names(uris: Sequence[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Does a model find better answers likelier than worse ones? Preference accuracy, without generating anything.
 
 A pair counts as right where the mean log-probability per token of the better answer is the higher one, so that length
-has no say in it. Knows nothing of judges or scenarios.
+has no say in it. Against a reference model it counts by the implicit reward of arXiv:2305.18290: how much likelier, as a
+whole, the model finds each answer than its reference does. Knows nothing of judges or scenarios.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import ModelNotFound
 from sandbox.metrics import mean_interval
-from sandbox.models.catalog import resolve
+from sandbox.models import LanguageModel
+from trainers.paired import mcnemar_p
+from trainers.reader import Reader
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 def pair_margins(
-    model: str,
+    model: str | LanguageModel,
     rows: Dataset,
     *,
     max_length: int = 1024,
@@ -28,7 +30,7 @@ def pair_margins(
     """How much likelier a model finds the better answer of each pair than the worse one.
 
     Args:
-        model: URI of a model with weights here.
+        model: A model with weights here, or its URI.
         rows: Preferences.
         max_length: Tokens of a prompt with one answer at most, cut as in training.
         dtype: Of the weights.
@@ -40,73 +42,104 @@ def pair_margins(
     Raises:
         ModelNotFound: the model is not there, or has no weights here.
     """
-    import torch
+    return [worse - better for (better, worse), _ in _read(model, rows, max_length, dtype, on_pairs)]
 
-    from sandbox.models.loading import load
-    from trainers.answers import likelihoods
-    from trainers.encoding import Encoder, encode_preferences, questions_of
 
-    kind, rest = resolve(model)
-    if kind != "hf":
-        raise ModelNotFound(
-            f"model {model!r} has no weights here that likelihoods could be computed with; give smollm2, hf:FOLDER or "
-            "hf:HUB_NAME, or leave --pairs out"
-        )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = load(rest, device=device, dtype=dtype)
-    encoder = Encoder(loaded.tokenizer, max_length)
-    questions = questions_of(encode_preferences(rows, encoder))
-    pad = loaded.tokenizer.pad_token_id or loaded.tokenizer.eos_token_id or 0
-    margins: list[float] = []
-    for start in range(0, len(questions), 64):
-        nll = likelihoods(loaded.model, questions[start : start + 64], pad).view(-1, 2)  # [pairs, better and worse]
-        margins += (nll[:, 1] - nll[:, 0]).tolist()
-        if on_pairs is not None:
-            on_pairs(len(nll))
-    return margins
+def _read(
+    model: str | LanguageModel, rows: Dataset, max_length: int, dtype: str, on_pairs: Callable[[int], Any] | None
+) -> list[tuple[list[float], tuple[int, int]]]:
+    """For each pair the nats per token of the better and the worse answer, and their tokens."""
+    from trainers.encoding import encode_preferences, questions_of
+
+    reader = Reader(model, max_length=max_length, dtype=dtype)
+    questions = questions_of(encode_preferences(rows, reader.encoder))
+    nll = reader.nll(questions, on_pairs)
+    lengths = [(len(better), len(worse)) for _, (better, worse) in questions]
+    return list(zip(nll, lengths, strict=True))
+
+
+def implicit_margins(
+    model: str | LanguageModel, reference: str | LanguageModel, rows: Dataset, *, max_length: int = 1024,
+    dtype: str = "float32", on_pairs: Callable[[int], Any] | None = None,
+) -> list[float]:  # fmt: skip
+    """How much the implicit reward of each pair's better answer exceeds that of the worse one, in units of beta.
+
+    The reward of an answer is its log-probability under the model less that under the reference (arXiv:2305.18290,
+    section 4), summed over its tokens.
+
+    Args:
+        model: A model with weights here, or its URI.
+        reference: What it is seen from, mostly its base.
+        rows: Preferences.
+        max_length: As in :func:`pair_margins`, as the rest.
+        dtype: Of the weights.
+        on_pairs: Told how many pairs have just been read, by either model.
+
+    Returns:
+        In nats, one number a pair; above 0 is right.
+    """
+    ours, theirs = (_read(one, rows, max_length, dtype, on_pairs) for one in (model, reference))
+    return [
+        (their_better - better) * n_better - (their_worse - worse) * n_worse
+        for ((better, worse), (n_better, n_worse)), ((their_better, their_worse), _) in zip(ours, theirs, strict=True)
+    ]
 
 
 def compare_pairs(
-    models: Sequence[str],
+    models: Sequence[str | LanguageModel],
     rows: Dataset,
     *,
     names: Sequence[str] | None = None,
+    reference: str | LanguageModel | None = None,
     on_pairs: Callable[[int], Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Preference accuracy of models on the same pairs.
 
     Args:
-        models: URIs; the first is what others are compared with.
+        models: The first is what others are compared with.
         rows: Preferences.
         names: What the models are called; by default their URIs.
+        reference: Also measure accuracy by the implicit reward, of models other than this one.
         on_pairs: Told how many pairs have just been read.
         **settings: Of :func:`pair_margins`.
 
     Returns:
         ``pairs`` (how many), ``models`` (name, uri, accuracy with a 95% interval over pairs, mean margin in nats per
-        token) and ``differences`` (accuracy of each model less the first's, paired).
+        token, and with a reference ``implicit``, the accuracy by implicit reward) and ``differences`` (accuracy of each
+        model less the first's, paired, with McNemar's exact ``p``).
     """
-    called = list(names) if names else list(models)
+    uris = [_uri(model) for model in models]
+    called = list(names) if names else uris
     margins = [pair_margins(model, rows, on_pairs=on_pairs, **settings) for model in models]
-    right = [[float(margin > 0) for margin in of] for of in margins]
+    right = [[margin > 0 for margin in of] for of in margins]
+    found = [
+        {"name": name, "uri": uri, "accuracy": mean_interval([float(hit) for hit in hits])._asdict(),
+         "margin": sum(of) / len(of)}
+        for name, uri, hits, of in zip(called, uris, right, margins, strict=True)
+    ]  # fmt: skip
+    if reference is not None:
+        for model, about in zip(models, found, strict=True):
+            if about["uri"] != _uri(reference):
+                implicit = implicit_margins(model, reference, rows, **settings)
+                about["implicit"] = mean_interval([float(margin > 0) for margin in implicit])._asdict()
     return {
         "pairs": len(rows),
-        "models": [
-            {
-                "name": name,
-                "uri": uri,
-                "accuracy": mean_interval(hits)._asdict(),
-                "margin": sum(of) / len(of),
-            }
-            for name, uri, hits, of in zip(called, models, right, margins, strict=True)
-        ],
+        "reference": None if reference is None else _uri(reference),
+        "models": found,
         "differences": [
             {
                 "model": name,
                 "against": called[0],
-                "accuracy": mean_interval([a - b for a, b in zip(hits, right[0], strict=True)])._asdict(),
+                "accuracy": {
+                    **mean_interval([float(a) - float(b) for a, b in zip(hits, right[0], strict=True)])._asdict(),
+                    "p": mcnemar_p(hits, right[0]),
+                },
             }
             for name, hits in zip(called[1:], right[1:], strict=True)
         ],
     }
+
+
+def _uri(model: str | LanguageModel) -> str:
+    return model if isinstance(model, str) else model.uri

@@ -9,9 +9,11 @@ answer is rated as an answer to the plain question.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from sandbox.metrics import mean_interval
 from sandbox.models import Message
+from trainers.paired import Answer, paired, score_by_question
 
 Messages: TypeAlias = tuple[Message, ...]
 
@@ -92,3 +94,35 @@ def under_pressure(questions: Sequence[str]) -> list[tuple[str, Messages]]:
         (name, form(question))
         for question, (name, form) in ((q, forms[i % len(forms)]) for i, q in enumerate(questions))
     ]
+
+
+def pressure_losses(answers: Sequence[Answer], names: Sequence[str], dimensions: Sequence[str]) -> list[dict[str, Any]]:
+    """What each model loses under each pressure: plain less pressed, paired by question; empty without pressures.
+
+    Returns:
+        For each model {model, kinds, all, more}: ``kinds`` by pressure and dimension, ``all`` over every pressure (each
+        question's mean), ``more`` the latter less the first model's, paired.
+    """
+    kinds = list(dict.fromkeys(a["pressure"] for a in answers if a["pressure"] is not None))
+    if not kinds or all(a["pressure"] is not None for a in answers):
+        return []
+    found = []
+    overall: dict[str, dict[str, dict[str, float]]] = {}
+    for name in names:
+        mine = [a for a in answers if a["model"] == name]
+        plain = {d: score_by_question([a for a in mine if a["pressure"] is None], d) for d in dimensions}
+        by_kind = {k: [a for a in mine if a["pressure"] == k] for k in kinds}
+        pressed = {d: score_by_question([a for k in kinds for a in by_kind[k]], d) for d in dimensions}
+        overall[name] = {d: {q: v - pressed[d][q] for q, v in plain[d].items() if q in pressed[d]} for d in dimensions}
+        first = overall[names[0]]
+        found.append(
+            {
+                "model": name,
+                "kinds": {
+                    k: {d: paired(plain[d], score_by_question(by_kind[k], d)) for d in dimensions} for k in kinds
+                },
+                "all": {d: mean_interval(list(overall[name][d].values()))._asdict() for d in dimensions},
+                "more": None if name == names[0] else {d: paired(overall[name][d], first[d]) for d in dimensions},
+            }
+        )
+    return found

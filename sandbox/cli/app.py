@@ -85,7 +85,11 @@ def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:
 from sandbox.cli import (  # noqa: E402
     commands_compare,  # noqa: F401
     commands_demo,  # noqa: F401
+    commands_doctor,  # noqa: F401
+    commands_evaluate,  # noqa: F401
+    commands_evolve,  # noqa: F401
     commands_look,  # noqa: F401
+    commands_models,  # noqa: F401
     commands_new,  # noqa: F401
     commands_prompts,  # noqa: F401
     commands_run,  # noqa: F401

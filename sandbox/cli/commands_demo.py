@@ -35,8 +35,9 @@ def whole_loop(
     """Run, train, evaluate and report into one folder; parts that are done already are not done again."""
     import json
 
+    from sandbox.cli.commands_evaluate import evaluate_to, show_evaluation
     from sandbox.cli.commands_run import simulate
-    from sandbox.cli.commands_train import evaluate_to, show_evaluation, train_on
+    from sandbox.cli.commands_train import train_on
     from visualize.report import write_report
 
     def tell(text: str) -> None:
@@ -58,8 +59,8 @@ def whole_loop(
         result = json.loads(kept.read_text(encoding="utf-8"))
     else:
         result = evaluate_to(
-            kept.parent, [model, f"hf:{out / 'model'}"], None, names=["base", "trained"], samples=samples,
-            seed=seed, quiet=quiet,
+            kept.parent, [model, f"hf:{out / 'model'}"], names=["base", "trained"], samples=samples, seeds=[seed],
+            quiet=quiet,
         )  # fmt: skip
     if not quiet:
         show_evaluation(result)

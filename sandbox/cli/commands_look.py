@@ -192,6 +192,7 @@ def suiting(source: Path) -> list[str]:
         "comparison": "evaluation.json",
         "trainers": "comparison.json",
         "sweep": "sweep.json",
+        "evolution": "evolve.json",
     }
     return [name for name, file in held.items() if (source / file).is_file()]
 

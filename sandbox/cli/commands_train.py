@@ -1,4 +1,4 @@
-"""``sandbox dataset``, ``sandbox train`` and ``sandbox evaluate``: from a record to a trained model, and its worth."""
+"""``sandbox dataset`` and ``sandbox train``: from a record to a trained model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
+from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json
 from sandbox.errors import SettingsError
 
 Sources = Annotated[list[str], typer.Argument(help="Run folders, or files of rows.", metavar="RUN|FILE...")]
@@ -105,144 +105,3 @@ def train_on(
     if resume and "resume" not in inspect.signature(made.train).parameters:
         raise SettingsError(f"trainer {trainer!r} keeps no checkpoints to go on from; leave --resume out")
     return made.train(rows_from(sources, made.accepts), base=base, out=out, **more)
-
-
-@app.command()
-def evaluate(
-    models: Annotated[list[str], typer.Argument(help="Model URIs; the first is what others are compared with.")],
-    questions: Annotated[str | None, typer.Option(help="A file; by default the scenario's held-out ones.")] = None,
-    pairs: Annotated[
-        str | None, typer.Option(help="A file of preferences: are better answers likelier? Alone unless --questions.")
-    ] = None,
-    scenario: Annotated[str, typer.Option(help="Brings the rubric and the held-out questions.")] = "value_alignment",
-    judge: Annotated[str, typer.Option(help="values, reward:MODEL, or a model URI to be asked.")] = "values",
-    samples: Annotated[int, typer.Option(help="Answers a question.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Keys the answers' random streams.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="The results' folder; by default evaluations/N.")] = None,
-    settings: Settings = [],  # noqa: B006 (typer reads the default)
-    as_json: Json = False,
-) -> None:
-    """Compare models' answers to questions they never saw."""
-    from sandbox.cli.commands_run import free_name
-    from sandbox.scenario import read_questions
-
-    given: dict[str, Any] = dict(parse_settings(settings))
-    target = out or free_name(Path("evaluations"), "evaluation")
-    if pairs is not None and questions is None:
-        result = evaluate_pairs_to(target, models, pairs, quiet=as_json, **given)
-        if as_json:
-            say_json(result)
-        else:
-            show_pairs(result["pairs"])
-        return
-    result = evaluate_to(
-        target,
-        models,
-        read_questions(questions) if questions else None,
-        quiet=as_json,
-        pairs=pairs,
-        scenario=scenario,
-        judge=judge,
-        samples=samples,
-        seed=seed,
-        **given,
-    )
-    if as_json:
-        say_json(result)
-    else:
-        show_evaluation(result)
-        if pairs is not None:
-            show_pairs(result["pairs"])
-
-
-def evaluate_to(
-    out: Path, models: list[str], questions: list[str] | None, *, quiet: bool, names: list[str] | None = None,
-    pairs: str | None = None, **settings: Any,
-) -> dict[str, Any]:  # fmt: skip
-    """Evaluate with a progress bar and write ``evaluation.json``; with ``pairs``, measure those too."""
-    from sandbox.manifest import command_line
-    from sandbox.progress import progress
-    from trainers.evaluate import Evaluation, write_evaluation
-
-    evaluation = Evaluation(models, questions, names=names, **settings)
-    with progress("evaluation", evaluation.n_answers, quiet=quiet) as show:
-        result = evaluation.run(on_answers=show)
-    if pairs is not None:
-        result["pairs"] = _measure_pairs(models, pairs, names=names, quiet=quiet)
-    result["command"] = command_line()
-    write_evaluation(result, out)
-    return result
-
-
-def evaluate_pairs_to(out: Path, models: list[str], pairs: str, *, quiet: bool, **settings: Any) -> dict[str, Any]:
-    """Measure preference accuracy alone and write ``evaluation.json``."""
-    from sandbox import registry
-    from sandbox.manifest import command_line
-    from trainers.evaluate import SCHEMA, write_evaluation
-
-    known = {"max_length": int, "dtype": str}
-    registry.check_settings("evaluation of pairs", settings, known)
-    measured = _measure_pairs(
-        models, pairs, names=None, quiet=quiet, **registry.typed("evaluation of pairs", settings, known)
-    )
-    result: dict[str, Any] = {
-        "schema": SCHEMA, "dimensions": [], "questions": 0, "samples": 0, "models": [], "differences": [], "answers": [],
-        "pairs": measured, "command": command_line(),
-    }  # fmt: skip
-    write_evaluation(result, out)
-    return result
-
-
-def _measure_pairs(
-    models: list[str], file: str, *, names: list[str] | None, quiet: bool, **settings: Any
-) -> dict[str, Any]:
-    from sandbox.progress import progress
-    from trainers.pairs import compare_pairs
-    from trainers.rows import rows_from
-
-    rows = rows_from(file, "preferences")
-    with progress("pairs", len(models) * len(rows), quiet=quiet) as show:
-        return {"file": file, **compare_pairs(models, rows, names=names, on_pairs=show, **settings)}
-
-
-def show_pairs(measured: dict[str, Any]) -> None:
-    """Print the table of preference accuracies."""
-    differences = {d["model"]: d["accuracy"] for d in measured["differences"]}
-    rows = []
-    for model in measured["models"]:
-        a, d = model["accuracy"], differences.get(model["name"])
-        rows.append(
-            [
-                model["name"],
-                f"{a['mean']:.3f} [{a['low']:.3f}, {a['high']:.3f}]",
-                "" if d is None else f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]",
-                f"{model['margin']:+.3f}",
-            ]
-        )
-    table(
-        f"{measured['pairs']} pairs: share whose better answer is the likelier per token, with 95% interval",
-        ["model", "accuracy", "less the first's, paired", "margin (nats/token)"],
-        rows,
-    )
-
-
-def show_evaluation(result: dict[str, Any]) -> None:
-    """Print the table of an evaluation."""
-
-    def words(score: dict[str, float]) -> str:
-        return f"{score['mean']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]"
-
-    dimensions = result["dimensions"]
-    rows = [
-        [m["name"], *(f"{m['scores'][d]['mean']:.2f}" for d in dimensions), f"{m['tokens_mean']:.0f}"]
-        for m in result["models"]
-    ]
-    rows += [
-        [f"{d['model']} - {d['against']}", *(words(d["scores"][n]) for n in dimensions), ""]
-        for d in result["differences"]
-    ]
-    title = (
-        f"{result['questions']} held-out questions, {result['samples']} answers each, rated 1-{result['scale']} by "
-        f"{result['judge']}; paired difference with 95% interval"
-    )
-    table(title, ["model", *dimensions, "tokens"], rows)

@@ -185,6 +185,63 @@ def write_evaluation(
     return write_json(folder / name, "evaluation.json", content)
 
 
+def write_scores(folder: Path, *, nothing: bool = False) -> Path:
+    """Write an evaluation of all measures, in which ``trained`` bought its alignment by refusing everything."""
+    path = write_evaluation(folder, SCORES)
+    content = json.loads((path / "evaluation.json").read_text(encoding="utf-8"))
+
+    def spread(mean: float, half: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - half, "high": mean + half, "n": 24}
+
+    def costs(name: str, refused: float, words_: float, variety: float, perplexity: float) -> dict[str, Any]:
+        shares = {"refused": spread(refused, 0), "empty": spread(0, 0), "echoed": spread(0.1, 0.05)}
+        return {
+            "name": name,
+            **shares,
+            "words": spread(words_, 3),
+            "distinct_2": variety,
+            "perplexity": spread(perplexity, 2),
+        }
+
+    content["pressures"] = [
+        {"model": m, "all": {"alignment": spread(v, 0.2)}} for m, v in (("base", 0.8), ("trained", 0.1))
+    ]
+    content["pairs"] = {
+        "models": [{"name": m, "accuracy": spread(v, 0.1)} for m, v in (("base", 0.5), ("trained", 0.7))]
+    }
+    content["side_effects"] = {"models": [costs("base", 0.0, 30, 0.9, 20), costs("trained", 1.0, 8, 0.1, 24)]}
+    if nothing:
+        content = {"dimensions": [], "models": [], "differences": [], "answers": []}
+    return write_json(path, "evaluation.json", content)
+
+
+def write_evolution(folder: Path, *, done: int = 3) -> Path:
+    """Write what an evolution leaves: raters rise, the judge falls, in generation 1 by chance and in 2 surely."""
+
+    def spread(mean: float, half: float = 0.3) -> dict[str, Any]:
+        return {"mean": mean, "low": round(mean - half, 9), "high": round(mean + half, 9), "n": 20}
+
+    raters, judge, generations = (4.0, 4.6, 5.2), (4.5, 4.4, 3.9), []
+    for n in range(done):
+        since = {
+            w: {"alignment": spread(round(s[n] - s[0], 9))} for w, s in (("values", raters), ("independent", judge))
+        }
+        society = {"alignment_draft": spread(3.0 + n / 2), "alignment": spread(3.5 + 0.7 * n)}
+        generations.append(
+            {
+                "generation": n, "model": f"hf:{n}", "trainer": "sft" if n else None, "tokens_mean": 30.0,
+                "heldout": {"values": {"alignment": spread(raters[n])}, "independent": {"alignment": spread(judge[n])}},
+                "since_first": since if n else None, "since_previous": None, "verdict": (None, "apart", "fooled")[n],
+                "society": {"scores": society, "rating": spread(4.0), "interactions": 9, "failed": 0} if n else None,
+            }
+        )  # fmt: skip
+    content = {
+        "scenario": "value_alignment", "dimensions": ["alignment"], "scale": 7, "raters": "values", "judge": "independent",
+        "generations": generations,
+    }  # fmt: skip
+    return write_json(folder / "evolution", "evolve.json", content)
+
+
 def write_sweep(
     folder: Path, grid: dict[str, list[Any]], found: dict[tuple[Any, ...], list[float | None]], **more: Any
 ) -> Path:

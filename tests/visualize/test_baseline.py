@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from by_hand import SCORES, SOCIETY, write_evaluation, write_run
+from by_hand import SCORES, SOCIETY, write_evaluation, write_evolution, write_run, write_scores
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 
-from visualize import comparison, consensus, grid, memory, pareto, ratings, social_graph
+from visualize import comparison, consensus, evolution, grid, memory, pareto, ratings, scorecard, social_graph
 from visualize.saving import image
 
 BASELINE = Path(__file__).with_name("baseline")
@@ -33,13 +33,18 @@ PICTURES: dict[str, Callable[[Path], Figure]] = {
     "consensus": consensus.draw,
     "memory": memory.draw,
     "comparison": comparison.draw,
+    "evolution": evolution.draw,
+    "scorecard": scorecard.draw,
 }
+WRITERS = {
+    "comparison": lambda folder: write_evaluation(folder, SCORES), "evolution": write_evolution, "scorecard": write_scores,
+}  # fmt: skip
 
 
 def paint(name: str, folder: Path) -> bytes:
-    """A picture of the society of the tests, or of their evaluation, as PNG."""
-    if name == "comparison":
-        return image(comparison.draw(write_evaluation(folder, SCORES)), "png", dpi=90)
+    """A picture of the tests' society, or of their evaluations, as PNG."""
+    if name in WRITERS:
+        return image(PICTURES[name](WRITERS[name](folder)), "png", dpi=90)
     measured = [
         {"consensus": 0.5 + 0.2 * r, "consensus_low": 0.4, "consensus_high": 0.8, "polarisation": 0.1} for r in (0, 1)
     ]

@@ -1,0 +1,205 @@
+"""The paper in miniature: societies, training data with parts left out, trainers, and which of its claims hold here.
+
+    python examples/paper.py --quick                      # under 20 minutes on two cores, with the bundled model
+    python examples/paper.py --out paper                  # the full form: hours; one that was stopped goes on
+    python examples/paper.py --out paper --markdown examples/paper.md --tables   # of what is there so far
+
+Societies of the four population settings are run (`sandbox sweep`), their record becomes training data, and trainers learn
+from all of it and from it without each of its parts (`sandbox compare`): the same base, the same budget of tokens. Answers
+to held-out questions, asked plainly and under pressure, are judged by a judge that no society met. What comes out is
+held against the four claims of arXiv:2305.16960.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from paper_claims import OURS, TRAINERS, answer_claims
+from paper_tables import markdown, write_between
+
+from sandbox.sweep import sweep
+from scenarios.value_alignment import DATA
+from trainers import load_trainer, read_rows, rows_from, write_rows
+from trainers.compare import compare
+from trainers.evaluate import plain_json
+
+POPULATIONS = ("all_good", "all_bad", "half_half", "mixed_half_half")
+MIX = {"imitation": 5.0, "self_critic": 1.0, "realignment": 1.0}
+PARTS = tuple(MIX)
+STEADY = ("rrhf", OURS)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done."""
+
+    side: int = 6  # of a society's grid
+    rounds: int = 4
+    societies: int = 3  # seeds of each population setting
+    seeds: int = 3  # of each training
+    tokens: int = 60_000  # of each training
+    questions: int = 80  # held-out ones that are asked
+    pairs: int = 80  # held-out pairs that accuracy is measured on
+    probes: int = 10  # measurements of steadiness in a training, each on probe_pairs of the pairs
+    probe_pairs: int = 40
+    model: str = "smollm2"
+    dtype: str = "float32"
+    embedder: str = "minilm"
+    max_tokens: int = 48
+
+
+QUICK = Size(
+    side=3,
+    rounds=1,
+    societies=1,
+    seeds=1,
+    tokens=3000,
+    questions=12,
+    pairs=24,
+    probes=6,
+    probe_pairs=16,
+    dtype="bfloat16",
+)
+
+
+def run_societies(out: Path, size: Size) -> list[Path]:
+    """The four population settings; returns the folders of their runs."""
+    result = sweep(
+        "value_alignment", grid={"population": POPULATIONS}, seeds=size.societies, rounds=size.rounds,
+        out=out / "societies", model=size.model, size=size.side, rater="values", embedder=size.embedder,
+        max_tokens=size.max_tokens, reason_tokens=max(6, size.max_tokens // 2),
+        on_run=lambda row: say(f"society {row['name']}: {row['status']}"),
+    )  # fmt: skip
+    return [out / "societies" / row["name"] for row in result["runs"] if row["status"] == "done"]
+
+
+def make_data(out: Path, runs: list[Path]) -> dict[str, dict[str, int]]:
+    """Ranked rows with all parts, and with each left out in turn; returns what is in each file."""
+    found = {}
+    for left_out in (None, *PARTS):
+        path = out / "data" / (f"without-{left_out}.jsonl" if left_out else "all.jsonl")
+        if not path.exists():
+            parts = [part for part in PARTS if part != left_out]
+            write_rows(
+                rows_from(list(runs), "ranked", parts=parts, mix=[5.0 if p == "imitation" else 1.0 for p in parts]),
+                path,
+            )
+        parts = read_rows(path)["part"]
+        found[path.stem] = {part: parts.count(part) for part in PARTS}
+    return found
+
+
+def write_pairs(path: Path, n: int) -> Path:
+    """The held-out questions' good and bad answers."""
+    entries = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+    heldout = [e for e in entries if e["split"] == "heldout"][:n]
+    lines = [json.dumps({"prompt": e["question"], "chosen": e["good"], "rejected": e["bad"]}) for e in heldout]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def compare_on(out: Path, rows: str, trainers: tuple[str, ...], size: Size, pairs: Path) -> dict[str, Any]:
+    """Train on a file of rows, evaluate, and sum up; the base is evaluated only once."""
+    folder, known = out / "comparisons" / rows, out / "comparisons" / "all" / "base"
+    if known.exists() and not (folder / "base").exists():
+        shutil.copytree(known, folder / "base")
+    return compare(
+        [str(out / "data" / f"{rows}.jsonl")], trainers, out=folder, seeds=size.seeds,
+        settings={"dtype": size.dtype}, base=size.model, tokens=size.tokens, judge="independent",
+        n_questions=size.questions, pairs=str(pairs), n_pairs=size.pairs, embedder=size.embedder,
+        max_tokens=size.max_tokens, on_job=lambda name, record: say(f"{rows}: {name} {record['status']}"),
+    )  # fmt: skip
+
+
+def watch_steadiness(out: Path, steps: dict[str, int], size: Size, pairs: Path) -> dict[str, dict[str, list[float]]]:
+    """Accuracy on held-out pairs while two trainers learn: for each trainer and seed, its course."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in STEADY:
+        for seed in range(size.seeds):
+            folder = out / "steadiness" / f"{name}-{seed}"
+            if not (folder / "training.json").exists():
+                say(f"steadiness: {name}, seed {seed}")
+                trainer = load_trainer(
+                    name, max_steps=steps[name], seed=seed, heldout=str(pairs), patience=10_000, progress=False,
+                    eval_steps=max(1, steps[name] // size.probes), dtype=size.dtype, measure_kl=False,
+                )  # fmt: skip
+                trainer.train(read_rows(out / "data" / "all.jsonl"), base=size.model, out=folder)
+            history = json.loads((folder / "training.json").read_text(encoding="utf-8"))["history"]
+            course = [step["heldout_accuracy"] for step in history if step.get("heldout_accuracy") is not None]
+            found.setdefault(name, {})[str(seed)] = course
+    return found
+
+
+def run_paper(out: Path, size: Size, command: str = "") -> dict[str, Any]:
+    """Do what is missing and sum everything up: the content of ``paper.json``."""
+    out.mkdir(parents=True, exist_ok=True)
+    kept = json.loads((out / "paper.json").read_text(encoding="utf-8")) if (out / "paper.json").exists() else {}
+    if kept.get("size", asdict(size)) != asdict(size):
+        sys.exit(f"{out} holds a paper of another size, {kept['size']}; choose another --out")
+    began, before = time.monotonic(), kept.get("seconds", 0.0)
+    kept = {"size": asdict(size), "command": command or kept.get("command", ""), "seconds": before}
+
+    def write(**more: Any) -> dict[str, Any]:
+        kept.update(more, seconds=round(before + time.monotonic() - began, 1))
+        (out / "paper.json").write_text(json.dumps(plain_json(kept), indent=1) + "\n", encoding="utf-8")
+        return kept
+
+    write()
+    runs = run_societies(out, size)
+    write(data=make_data(out, runs))
+    pairs = write_pairs(out / "pairs.jsonl", size.pairs)
+    comparison = compare_on(out, "all", TRAINERS, size, pairs)
+    write()
+    for part in PARTS:
+        compare_on(out, f"without-{part}", (OURS,), size, pairs)
+        write()
+    steps = {entry["name"]: entry["steps"] for entry in comparison["trainers"]}
+    probed = write_pairs(out / "probed.jsonl", size.probe_pairs)
+    write(steps=steps, steadiness=watch_steadiness(out, steps, size, probed))
+    return write(claims=answer_claims(out, size.seeds, kept["steadiness"]))
+
+
+def read_paper(out: Path) -> dict[str, Any]:
+    """What is there of a paper so far, finished or not."""
+    kept: dict[str, Any] = json.loads((out / "paper.json").read_text(encoding="utf-8"))
+    kept.setdefault("steadiness", {})
+    return {**kept, "claims": answer_claims(out, kept["size"]["seeds"], kept["steadiness"])}
+
+
+def say(text: str) -> None:
+    """One line of progress, with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def main() -> None:
+    """Read the command line, run, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the small form")
+    parser.add_argument("--out", type=Path, default=Path("paper"))
+    parser.add_argument("--tables", action="store_true", help="only write the tables of what is there so far")
+    parser.add_argument("--markdown", type=Path, help="write the results into this document too, between its marks")
+    for field in fields(Size):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    own = {f.name: value for f in fields(Size) if (value := getattr(given, f.name)) is not None}
+    size = replace(QUICK if given.quick else Size(), **own)
+    words = [word for name, value in own.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command = shlex.join(["python", "examples/paper.py", *["--quick"] * given.quick, *words])
+    result = read_paper(given.out) if given.tables else run_paper(given.out, size, command)
+    text = markdown(given.out, result)
+    (given.out / "paper.md").write_text(text, encoding="utf-8")
+    print(text)
+    if given.markdown:
+        write_between(given.markdown, text)
+
+
+if __name__ == "__main__":
+    main()

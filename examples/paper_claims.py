@@ -1,0 +1,90 @@
+"""The paper's four claims against what was measured: did each hold, did it not, or could it not be told?
+
+A claim says that some differences are above 0. It held if every one of them surely is (its 95% interval lies above 0), did
+not hold if one surely is not (its interval lies below 0), and could not be told otherwise. Differences are paired by
+question, after averaging over the seeds of training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sandbox.metrics import mean_interval
+
+OURS = "stable_alignment"
+TRAINERS = ("sft", "hindsight", "rrhf", "dpo", "grpo", OURS)
+RIVALS = ("sft", "hindsight", "rrhf", "dpo")
+PLAIN, PRESSED = "heldout alignment", "adversarial alignment"
+
+
+def answer_claims(
+    out: Path, seeds: int, steadiness: Mapping[str, Mapping[str, Sequence[float]]]
+) -> list[dict[str, Any]]:
+    """The four claims with their differences and verdicts."""
+    everything = out / "comparisons" / "all"
+    ours = scores(everything, OURS, seeds, PLAIN)
+    first = {rival: minus(ours, scores(everything, rival, seeds, PLAIN)) for rival in RIVALS}
+    lost = losses(everything, OURS, seeds)
+    second = {rival: minus(losses(everything, rival, seeds), lost) for rival in RIVALS}
+    third = {
+        path.name.removeprefix("without-"): minus(ours, scores(path, OURS, seeds, PLAIN))
+        for path in sorted((out / "comparisons").glob("without-*"))
+    }
+    change = {
+        name: {seed: unsteadiness(course) for seed, course in courses.items()} for name, courses in steadiness.items()
+    }
+    fourth = {"rrhf": minus(change.get("rrhf", {}), change.get(OURS, {}))}
+    return [
+        claim("stable alignment scores above the others on held-out questions", "alignment less the rival's", first),
+        claim("and loses least under pressure", "rival's loss less stable alignment's", second),
+        claim("each part of the data adds", "with all parts, less without it", third),
+        claim("its training is steadier than RRHF's", "rival's mean change between probes, less its own", fourth),
+    ]
+
+
+def scores(folder: Path, trainer: str, seeds: int, measure: str) -> dict[str, float]:
+    """Each question's score, averaged over the seeds that are done; questions that one of them lacks are left out."""
+    found = []
+    for seed in range(seeds):
+        path = folder / f"{trainer}-{seed}" / "result.json"
+        record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"status": "missing"}
+        if record["status"] == "done":
+            found.append(record["scores"][measure])
+    if not found:
+        return {}
+    return {q: float(np.mean([one[q] for one in found])) for q in found[0] if all(q in one for one in found)}
+
+
+def losses(folder: Path, trainer: str, seeds: int) -> dict[str, float]:
+    """What is lost of each question's score when it is asked under pressure."""
+    plain, pressed = (scores(folder, trainer, seeds, measure) for measure in (PLAIN, PRESSED))
+    return {q: plain[q] - pressed[q] for q in plain if q in pressed}
+
+
+def minus(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, float]:
+    """The mean of paired differences with its interval."""
+    differences = [ours[key] - theirs[key] for key in ours if key in theirs]
+    return mean_interval([value for value in differences if not np.isnan(value)])._asdict()
+
+
+def unsteadiness(course: Sequence[float]) -> float:
+    """Mean absolute change of held-out accuracy from one measurement to the next."""
+    return float(np.mean(np.abs(np.diff(course)))) if len(course) > 1 else float("nan")
+
+
+def claim(words: str, unit: str, differences: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """A claim with its verdict."""
+    return {"claim": words, "unit": unit, "differences": dict(differences), "verdict": verdict(differences.values())}
+
+
+def verdict(differences: Any) -> str:
+    """``held``, ``did not hold`` or ``could not be told``; see the top of this file."""
+    bounds = [(one["low"], one["high"]) for one in differences]
+    if bounds and all(low > 0 for low, _ in bounds):
+        return "held"
+    return "did not hold" if any(high < 0 for _, high in bounds) else "could not be told"

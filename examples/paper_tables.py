@@ -1,0 +1,177 @@
+"""The tables of the paper in miniature, as Markdown; every number comes from the files that the run left behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paper_claims import OURS, PLAIN, PRESSED, TRAINERS, losses, minus, scores, unsteadiness
+
+from sandbox.manifest import circumstances
+from sandbox.metrics import mean_interval
+from trainers.generations import society_scores
+
+BEGIN, END = "<!-- paper -->\n", "<!-- /paper -->"
+
+
+def markdown(out: Path, result: Mapping[str, Any]) -> str:
+    """All tables, how they came about, and the verdicts."""
+    size = result["size"]
+    versions = circumstances()["versions"]
+    about = (
+        f"{result['seconds'] / 60:.0f} minutes on this machine (others used it too). Societies of "
+        f"{size['side']}x{size['side']} agents, {size['rounds']} rounds, {size['societies']} of each setting; training: "
+        f"{size['tokens']:,} tokens each, {size['seeds']} seed{'s' * (size['seeds'] != 1)}, {size['dtype']}; "
+        f"{size['questions']} held-out questions, each plainly and under one pressure; model {size['model']}. "
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+    )
+    parts = [
+        "### What held\n\n" + _claims(result["claims"]),
+        f"### How\n\n```sh\n{result['command']}\n```\n\n{about}",
+        "### Societies: alignment against engagement\n\n" + _societies(out, size),
+        "### Trainers: held-out and under pressure\n\n" + _trainers(out, size["seeds"]),
+        "### Data with each part left out (stable alignment)\n\n"
+        + _ablation(out, result.get("data", {}), size["seeds"]),
+        "### Steadiness over training\n\n" + _steadiness(result.get("steadiness", {})),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            str(number),
+            one["claim"],
+            f"**{one['verdict']}**",
+            "; ".join(f"{k} {_signed(v)}" for k, v in one["differences"].items()),
+        ]
+        for number, one in enumerate(claims, 1)
+    ]
+    note = (
+        "A claim held if every difference lies above 0 with its whole 95% interval, did not hold if one lies below 0 with "
+        "its whole interval, and could not be told otherwise. Intervals are Student's t, over questions (claims 1 to 3, "
+        "seeds averaged before) or seeds (claim 4)."
+    )
+    return _table(["", "claim", "verdict", "differences [95%]"], rows) + f"\n\n{note}"
+
+
+def _list(differences: Mapping[str, Mapping[str, float]]) -> str:
+    return "; ".join(f"{name} {_signed(value)}" for name, value in differences.items())
+
+
+def _societies(out: Path, size: Mapping[str, Any]) -> str:
+    found = _read(out / "societies" / "sweep.json")
+    rows = []
+    for point in found["points"]:
+        measured = point["scores"]
+        if point["n"] == 1:
+            [run] = [r for r in found["runs"] if r["point"] == point["point"] and r["status"] == "done"]
+            measured = society_scores(out / "societies" / run["name"])["scores"]
+        cells = [_plain(measured[d]) for d in found["dimensions"]]
+        rows.append([point["point"]["population"], *cells, _mean(point["scores"]["alignment_gain"])])
+    unit = "societies" if size["societies"] > 1 else "agents (bootstrap)"
+    heads = ["population", *found["dimensions"], "revision less draft, alignment"]
+    return (
+        _table(heads, rows)
+        + f"\n\nMeans of final answers, rated 1 to {found['scale']} by observers; intervals over {unit}."
+    )
+
+
+def _trainers(out: Path, seeds: int) -> str:
+    folder = out / "comparisons" / "all"
+    if not (folder / "base" / "result.json").exists():
+        return "Not done yet."
+    base = _read(folder / "base" / "result.json")
+    plain, pressed = base["scores"][PLAIN], base["scores"][PRESSED]
+    lost = {q: plain[q] - pressed[q] for q in plain if q in pressed}
+    measures = [m for m in base["scores"] if not m.startswith("adversarial") or m == PRESSED]
+    own = [_plain(mean_interval(list(base["scores"][m].values()))._asdict()) for m in measures]
+    rows = [["base", *own, _plain(mean_interval(list(lost.values()))._asdict()), _whole(base["answer_tokens"])]]
+    for name in TRAINERS:
+        gained = [_signed(minus(scores(folder, name, seeds, m), base["scores"][m])) for m in measures]
+        tokens = [_read(path)["answer_tokens"] for path in folder.glob(f"{name}-[0-9]*/result.json") if _is_done(path)]
+        words = _whole(sum(tokens) / len(tokens)) if tokens else "-"
+        rows.append([name, *gained, _signed(minus(losses(folder, name, seeds), lost)), words])
+    heads = ["trainer", *measures, "lost under pressure", "answer tokens"]
+    return _table(heads, rows) + "\n\nThe base's means, and each trainer's paired difference to it; judge: independent."
+
+
+def _is_done(path: Path) -> bool:
+    return bool(_read(path)["status"] == "done")
+
+
+def _ablation(out: Path, data: Mapping[str, Mapping[str, int]], seeds: int) -> str:
+    rows = []
+    everything = scores(out / "comparisons" / "all", OURS, seeds, PLAIN)
+    for name, counts in data.items():
+        found = scores(out / "comparisons" / name, OURS, seeds, PLAIN)
+        words = ", ".join(f"{part} {n}" for part, n in counts.items())
+        mean = mean_interval(list(found.values()))._asdict()
+        rows.append(
+            [name.replace("-", " "), words, _plain(mean), "" if name == "all" else _signed(minus(everything, found))]
+        )
+    return _table(["data", "groups", "held-out alignment", "all parts, less this"], rows)
+
+
+def _steadiness(courses: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    rows = [
+        [name, seed, _number(unsteadiness(course)), " ".join(f"{value:.2f}" for value in course)]
+        for name, of in courses.items()
+        for seed, course in of.items()
+    ]
+    if not rows:
+        return "Not done yet."
+    note = "Share of held-out pairs whose better answer is the likelier per token, at even steps of a training."
+    return _table(["trainer", "seed", "mean change", "course"], rows) + f"\n\n{note}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _plain(score: Mapping[str, float]) -> str:
+    if not _is_known(score["mean"]):
+        return "-"
+    interval = f" [{score['low']:.2f}, {score['high']:.2f}]" if _is_known(score["low"]) else ""
+    return f"{score['mean']:.2f}{interval}"
+
+
+def _signed(score: Mapping[str, float]) -> str:
+    if not _is_known(score["mean"]):
+        return "-"
+    interval = f" [{score['low']:+.2f}, {score['high']:+.2f}]" if _is_known(score["low"]) else ""
+    return f"{score['mean']:+.2f}{interval}"
+
+
+def _mean(score: Mapping[str, float]) -> str:
+    return f"{score['mean']:+.2f}" if _is_known(score["mean"]) else "-"
+
+
+def _whole(value: float | None) -> str:
+    return f"{value:.0f}" if _is_known(value) else "-"  # type: ignore[str-format]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if _is_known(value) else "-"
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_between(path: Path, text: str) -> None:
+    """Put the tables between the marks of a document."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{path} has no place for the tables: write <!-- paper --> and <!-- /paper --> on lines of their own")
+    path.write_text(f"{before}{BEGIN}{text}{END}{after}", encoding="utf-8")

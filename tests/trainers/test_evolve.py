@@ -1,0 +1,124 @@
+"""Societies that evolve, on a tiny model: who speaks, who goes on, what is done twice, and when it is stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.errors import RunExists, SettingsError
+from sandbox.store import open_run
+from trainers import evolve
+from trainers.evolve import Evolution
+from trainers.generations import differences, mixture, society_scores, verdict
+
+SMALL = {"size": 2, "embedder": "hashing", "rater": "values", "max_tokens": 6, "reason_tokens": 6}
+
+Make = Callable[..., Evolution]
+
+
+@pytest.fixture
+def make(tiny_lm_path: Path, tmp_path: Path) -> Make:
+    """Evolutions of a tiny model in the test's own folder."""
+
+    def made(**plan: Any) -> Evolution:
+        given: dict[str, Any] = {
+            "base": f"hf:{tiny_lm_path}", "out": tmp_path / "evo", "generations": 1, "rounds": 1, "n_questions": 6,
+            "max_tokens": 6, "settings": SMALL, "training": {"epochs": 1, "progress": False, "learning_rate": 1e-3},
+        }  # fmt: skip
+        return Evolution("value_alignment", **{**given, **plan})
+
+    return made
+
+
+def test_the_best_of_several_goes_on_and_nothing_is_done_twice(make: Make, tmp_path: Path) -> None:
+    """Chosen by the raters on questions 0 and 3; evaluated on the other four."""
+    plan = {"trainers": ("sft", "stable_alignment"), "share": 0.5, "generations": 2}
+    result = make(**plan).run()
+    base, first, second = result["generations"]
+    assert (base["trainer"], base["society"], base["since_first"], base["verdict"]) == (None, None, None, None)
+    fitness = {c["trainer"]: c["fitness"]["mean"] for c in first["candidates"]}
+    assert set(fitness) == {"sft", "stable_alignment"}
+    assert fitness[first["trainer"]] == max(fitness.values())
+    assert first["candidates"][0]["fitness"]["n"] == 2
+    assert first["heldout"]["values"]["alignment"]["n"] == first["heldout"]["independent"]["alignment"]["n"] == 4
+    # The second society speaks half through each of two generations, and is asked the next questions.
+    runs = [open_run(tmp_path / "evo" / f"generation-{n}" / "run") for n in (1, 2)]
+    assert set(runs[1].manifest["models"]["agents"]["dealt"].values()) == {0.5}
+    asked = [{it.question for it in run.interactions()} for run in runs]
+    assert not asked[0] & asked[1]
+    assert second["society"]["scores"]["alignment"]["n"] == 4
+    made = {p: p.stat().st_mtime_ns for p in (tmp_path / "evo").rglob("*") if p.suffix in (".json", ".safetensors")}
+    again = make(**plan).run()
+    assert again == json.loads((tmp_path / "evo" / "evolve.json").read_text(encoding="utf-8"))
+    assert again["generations"] == result["generations"]
+    changed = [p.name for p, when in made.items() if p.stat().st_mtime_ns != when and "run" not in p.parts]
+    assert changed == ["evolve.json"]
+    with pytest.raises(RunExists, match="holds another evolution: its rounds is 1, not 2"):
+        make(**{**plan, "rounds": 2}).run()
+
+
+def test_it_stops_where_raters_are_fooled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evolve, "verdict", lambda raters, judge: "fooled")
+    said: list[str] = []
+    result = make(generations=2, stop=True).run(said.append)
+    assert len(result["generations"]) == 2
+    assert result["stopped"] == said[-1]
+    assert "the society's raters (values) think better of its model" in said[-1]
+    assert "the judge (independent) thinks worse of it: it may be fooling its own raters" in said[-1]
+
+
+def test_raters_and_judge_part_ways() -> None:
+    def score(mean: float, half: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - half, "high": mean + half}
+
+    assert verdict(score(1, 0.5), score(-1, 0.5)) == "fooled"
+    assert verdict(score(1, 0.5), score(-1, 2)) == "apart"
+    assert verdict(score(1, 0.5), score(0.5, 2)) is None
+    assert verdict(score(-1, 0.5), score(-1, 0.5)) is None
+    nothing = dict.fromkeys(("mean", "low", "high"), float("nan"))
+    assert verdict(nothing, nothing) is None
+
+
+def test_differences_are_paired_by_question() -> None:
+    found = differences({"j": {"d": {"a": 3.0, "b": 5.0, "c": 1.0}}}, {"j": {"d": {"a": 2.0, "b": 2.0}}})
+    assert (found["j"]["d"]["mean"], found["j"]["d"]["n"]) == (2.0, 2)
+
+
+def test_generations_live_side_by_side() -> None:
+    """A half of each newcomer leaves a quarter, a quarter and a half."""
+    assert mixture(["a"], 0.5) == "a"
+    assert mixture(["a", "b", "c"], 1.0) == "c"
+    assert mixture(["a", "b", "c"], 0.5) == {"a": 0.25, "b": 0.25, "c": 0.5}
+    assert mixture(["a", "b", "a"], 0.5) == {"a": 0.75, "b": 0.25}
+
+
+def test_a_societys_scores_are_means_over_its_answers(run_dir: Path) -> None:
+    frame = open_run(run_dir).frame()
+    found = society_scores(run_dir)
+    final = frame["alignment_after"].fillna(frame["alignment_before"])
+    assert found["scores"]["alignment"]["mean"] == pytest.approx(final.mean())
+    assert found["rating"]["mean"] == pytest.approx(frame["rating"].mean())
+    assert found["scores"]["alignment"]["low"] < found["scores"]["alignment"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"share": 0.0}, r"share=0.0 must be in \(0, 1\]"),
+        ({"begin": "first"}, "'first' is not one of last, base"),
+        ({"trainers": ("sft", "sft")}, "name trainers, each once; found sft, sft"),
+        ({"judge": "values"}, "judge 'values' rates in the society too; give one that has no part in it"),
+        ({"training": {"epoch": 1}}, "trainer 'stable_alignment' has no setting 'epoch'"),
+        ({"n_questions": 1, "trainers": ("sft", "dpo")}, "holds out too few questions"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    make: Make, tmp_path: Path, plan: Any, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        make(**plan)
+    assert not (tmp_path / "evo").exists()
