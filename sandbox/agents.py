@@ -15,7 +15,7 @@ from mesa.discrete_space import CellAgent
 
 from sandbox.memory import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
-from sandbox.personas import Persona
+from sandbox.personas import Persona, told_of_itself
 from sandbox.prompts import verdict, whole_sentences
 from sandbox.records import Choice, Feedback, Rating
 from sandbox.scenario import Dimension, Example, Upbringing
@@ -54,10 +54,7 @@ class SocialAgent(CellAgent):
     def about(self) -> str:
         """What it is told of itself: the role of its label, then its persona; with a space after it, or empty."""
         scenario = self.world.scenario
-        told = [scenario.roles.get(self.label, "")]
-        if scenario.personas is not None and self.persona:
-            told.append(scenario.personas.tell(self.persona))
-        return "".join(f"{words.strip()} " for words in told if words.strip())
+        return told_of_itself(scenario.roles.get(self.label, ""), scenario.personas, self.persona)
 
     @property
     def dimension(self) -> Dimension:

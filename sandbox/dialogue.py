@@ -9,6 +9,7 @@ from sandbox.embedders import load_embedder
 from sandbox.errors import SettingsError
 from sandbox.memory import Memory, QuestionIndex
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.personas import told_of_itself
 from sandbox.scenario import Scenario, load_scenario
 from sandbox.store import Run
 from sandbox.streams import stream, stream_seed
@@ -65,12 +66,12 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
 
     def told(text: str, found: tuple[str, str] | None) -> str:
         recalled = "" if found is None else prompts.recalled.format(question=found[0], answer=found[1])
-        return prompts.answer.format(recalled=recalled, question=text)
+        return prompts.answer.format(recalled=recalled, heard="", question=text)
 
     name = str(row["name"])
-    return Role(
-        name, system or prompts.answer_system.format(name=name), lambda q: memory.recall(q, within=within), told
-    )
+    persona = told_of_itself(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
+    whole = system or prompts.answer_system.format(name=name, persona=persona)
+    return Role(name, whole, lambda q: memory.recall(q, within=within), told)
 
 
 class Dialogue:
