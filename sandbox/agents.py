@@ -15,10 +15,10 @@ from mesa.discrete_space import CellAgent
 
 from sandbox.memory import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
-from sandbox.personas import Persona
+from sandbox.personas import Persona, told_of_itself
 from sandbox.prompts import verdict, whole_sentences
 from sandbox.records import Choice, Feedback, Rating
-from sandbox.scenario import Dimension, Example, Scenario, Upbringing
+from sandbox.scenario import Dimension, Example, Upbringing
 from sandbox.streams import stream, stream_seed
 from sandbox.wavefront import Call, CallFailed, Conversation, Rate
 
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 Heard: TypeAlias = Sequence[tuple[str, str]]
-
-
-def told_of_itself(scenario: Scenario, label: str, persona: Persona) -> str:
-    """The role of an agent's label, then its persona; with a space after it, or empty."""
-    told = [scenario.roles.get(label, "")]
-    if scenario.personas is not None and persona:
-        told.append(scenario.personas.tell(persona))
-    return "".join(f"{words.strip()} " for words in told if words.strip())
 
 
 class SocialAgent(CellAgent):
@@ -60,8 +52,9 @@ class SocialAgent(CellAgent):
 
     @property
     def about(self) -> str:
-        """What it is told of itself; see :func:`told_of_itself`."""
-        return told_of_itself(self.world.scenario, self.label, self.persona)
+        """What it is told of itself: the role of its label, then its persona; with a space after it, or empty."""
+        scenario = self.world.scenario
+        return told_of_itself(scenario.roles.get(self.label, ""), scenario.personas, self.persona)
 
     @property
     def dimension(self) -> Dimension:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.agents import told_of_itself
 from sandbox.embedders import load_embedder
 from sandbox.errors import SettingsError
 from sandbox.memory import Memory, QuestionIndex
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.personas import told_of_itself
 from sandbox.scenario import Scenario, load_scenario
 from sandbox.store import Run
 from sandbox.streams import stream, stream_seed
@@ -69,9 +69,9 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
         return prompts.answer.format(recalled=recalled, heard="", question=text)
 
     name = str(row["name"])
-    itself = told_of_itself(about, str(row["label"]), run.personas()[agent])
-    words = system or prompts.answer_system.format(name=name, persona=itself)
-    return Role(name, words, lambda q: memory.recall(q, within=within), told)
+    persona = told_of_itself(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
+    whole = system or prompts.answer_system.format(name=name, persona=persona)
+    return Role(name, whole, lambda q: memory.recall(q, within=within), told)
 
 
 class Dialogue:

@@ -76,6 +76,12 @@ class Personas:
         return [self.rows[i % len(self.rows)] for i in range(n)]
 
 
+def told_of_itself(role: str, personas: Personas | None, row: Persona) -> str:
+    """What an agent is told of itself: the role of its label, then its persona; with a space after it, or empty."""
+    told = [role, personas.tell(row) if personas is not None and row else ""]
+    return "".join(f"{words.strip()} " for words in told if words.strip())
+
+
 def read_personas(source: str | Path, template: str, *, name: str = "name") -> Personas:
     """Read personas from a .csv, .jsonl or .json file, or a dataset of the Hugging Face hub.
 

@@ -150,11 +150,15 @@ class Run:
         row = self._db.execute("SELECT reply FROM calls WHERE key=? ORDER BY model LIMIT 1", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self, *, extra: bool = False) -> pd.DataFrame:
         """One row an interaction: its texts, its mean rating, and each score before and after.
 
-        Columns: round, agent, label, question, draft, revision, rating (mean of the neighbours who gave one),
-        n_ratings, error, and for each dimension D of the rubric D_before and D_after. Missing ratings are NaN.
+        Args:
+            extra: Add what the protocol kept of its own, as columns ``extra.KEY`` and ``extra.KEY.KEY`` for what is nested.
+
+        Returns:
+            Columns round, agent, label, question, draft, revision, rating (mean of the neighbours who gave one), n_ratings,
+            error, and for each dimension D of the rubric D_before and D_after. Missing ratings are NaN.
         """
         import pandas as pd
 
@@ -180,7 +184,11 @@ class Run:
         columns = [
             "round", "agent", "label", "question", "draft", "revision", "rating", "n_ratings", "error", *numbers[1:]
         ]  # fmt: skip
-        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+        frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+        if not extra:
+            return frame
+        own = pd.json_normalize([dict(it.extra) for it in self.interactions()]).add_prefix("extra.")
+        return pd.concat([frame, own], axis=1)
 
     def feedback(self) -> pd.DataFrame:
         """One row a review: round, agent (the author), reviewer, rating (NaN when unreadable), reason."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ def test_prompts_are_overridden_one_by_one_and_shown_filled_in(people: Path) -> 
     assert "You are Ada, a member of a small community. You vote for the left. You are 34" in answer.messages[0][1]
     [observed] = shown[("observe",)].messages
     assert observed[1].startswith("How good is ")
-    assert observed[1].endswith("as to how kind it is? Up to 10.")
+    assert re.search(r"as to how (kind|true|brief) it is\? Up to 10\.$", observed[1])
     assert shown[("observe",)].choices == tuple(map(str, range(1, 11)))
     assert {"rate", "revise"} <= {name for names in shown for name in names}
     right = record_prompts(made, label="right")[0]

@@ -50,7 +50,17 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
     )  # fmt: skip
     summary = json.loads(said.stdout)
     assert (summary["run"], summary["interactions"], summary["failed"], summary["rounds"]) == ("run", 8, 0, 2)
-    assert set(summary) == {"run", "interactions", "failed", "rounds", "calls", "alignment", "engagement", "stopped"}
+    assert set(summary) == {
+        "run",
+        "interactions",
+        "failed",
+        "rounds",
+        "calls",
+        "alignment",
+        "engagement",
+        "stopped",
+        "ended",
+    }
     assert 1 <= summary["alignment"] <= 7
 
     kind = {"dpo": "preferences", "stable_alignment": "ranked"}[trainer]

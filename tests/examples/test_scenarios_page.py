@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +18,7 @@ SOME = ("code_of_conduct", "commons", "norm_emergence")
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location(
-        "scenarios_page", Path(__file__).parents[2] / "examples" / "scenarios.py"
+        "scenarios_page", Path(__file__).parents[2] / "examples" / "library.py"
     )
     assert spec is not None
     assert spec.loader is not None
@@ -47,6 +49,15 @@ def test_every_scenario_has_its_words_its_table_and_its_picture(
     assert "| `talk=true` | 1 | stock | " in text
     assert "| `talk=false` | 1 | stock | " in text
     assert "Without language (`scenarios/naming_game.py`, 50 runs on the same grid) consensus takes" in text
+
+
+def test_it_runs_as_a_script() -> None:
+    """A script's own folder comes first on the path: it must not hide a room of that name."""
+    script = Path(__file__).parents[2] / "examples" / "library.py"
+    said = subprocess.run(
+        [sys.executable, str(script), "--help"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "--finished" in said.stdout
 
 
 def test_a_mean_over_seeds_in_words(script: ModuleType) -> None:

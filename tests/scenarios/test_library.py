@@ -166,6 +166,9 @@ def test_a_jury_is_measured_before_and_after(tmp_path: Path) -> None:
     assert m["shift"] == pytest.approx(-abs(strict - 0.5))
     assert len({it.question for it in open_run(tmp_path / "run").interactions()}) == 1
     assert jury.shift([], world) is None
+    frame = open_run(tmp_path / "run").frame(extra=True)
+    assert set(frame["extra.vote.guilty"]) == {0.5}
+    assert frame.groupby("label")["extra.private.guilty"].mean().to_dict() == {"lenient": 0, "strict": 1}
     people = open_run(tmp_path / "run").agents()
     assert list(people.columns[-3:]) == ["age", "job", "outlook"]
     assert people["age"].dtype.kind in "if"
