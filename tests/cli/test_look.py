@@ -138,8 +138,8 @@ def test_a_sweeps_folder_can_be_drawn(tmp_path: Path) -> None:
 
 def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     assert refused("plot", run_dir, "grit") == (
-        "UnknownPlugin: no plot named 'grit'. Did you mean 'grid'? Installed: comparison, consensus, grid, memory, "
-        "pareto, ratings, social_graph, sweep, trainers, training"
+        "UnknownPlugin: no plot named 'grit'. Did you mean 'grid'? Installed: comparison, consensus, evolution, grid, "
+        "memory, pareto, ratings, scorecard, social_graph, sweep, trainers, training"
     )
     assert refused("plot", run_dir, "--format", "gif") == ("SettingsError: --format 'gif' is not one of png, svg, pdf.")
     assert refused("plot", run_dir, "ratings", "--set", "by=gain") == (
