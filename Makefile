@@ -13,7 +13,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS)
 
-slow: $(VENV)/.dev
+slow: $(VENV)/.slow
 	$(BIN)/python -m pytest -m slow -n $(JOBS)
 
 check: $(VENV)/.dev
@@ -36,6 +36,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+# Ray alone is as large as all else that tests need beyond torch; only slow tests use it.
+$(VENV)/.slow: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,ray]"
 	touch $@
 
 clean:

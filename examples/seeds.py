@@ -16,6 +16,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from marks import put
+
 from sandbox.metrics import Interval, mean_interval
 
 
@@ -81,16 +83,7 @@ def main() -> None:
     text = table(results)
     print(text)
     if given.markdown:
-        write_between(given.markdown, text)
-
-
-def write_between(path: Path, text: str) -> None:
-    """Put the table between the marks of a document."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition("<!-- seeds -->\n")
-    _, end, after = rest.partition("<!-- /seeds -->")
-    if not begin or not end:
-        sys.exit(f"{path} has no place for the table: write <!-- seeds --> and <!-- /seeds --> on lines of their own")
-    path.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
+        put(given.markdown, "seeds", text)
 
 
 if __name__ == "__main__":

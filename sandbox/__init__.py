@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sandbox.models.base import LanguageModel, Message, Reply, Request
+    from sandbox.personas import Personas, read_personas
+    from sandbox.prompts import Prompts
     from sandbox.records import Feedback, Interaction, Rating, Score
-    from sandbox.scenario import Dimension, Example, Rubric, Scenario, Upbringing
+    from sandbox.scenario import Dimension, Example, Rubric, Scenario, Upbringing, one_a_round
     from sandbox.store import Run, open_run
     from sandbox.world import World
 
@@ -24,6 +26,10 @@ _HOMES = {
     "Example": "sandbox.scenario",
     "Rubric": "sandbox.scenario",
     "Upbringing": "sandbox.scenario",
+    "one_a_round": "sandbox.scenario",
+    "Personas": "sandbox.personas",
+    "read_personas": "sandbox.personas",
+    "Prompts": "sandbox.prompts",
     "Interaction": "sandbox.records",
     "Feedback": "sandbox.records",
     "Rating": "sandbox.records",
@@ -41,6 +47,8 @@ __all__ = [
     "Interaction",
     "LanguageModel",
     "Message",
+    "Personas",
+    "Prompts",
     "Rating",
     "Reply",
     "Request",
@@ -50,7 +58,9 @@ __all__ = [
     "Score",
     "Upbringing",
     "World",
+    "one_a_round",
     "open_run",
+    "read_personas",
 ]
 
 

@@ -6,22 +6,26 @@ files or other agents' minds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mesa.discrete_space import CellAgent
 
 from sandbox.memory import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.personas import Persona
 from sandbox.prompts import verdict, whole_sentences
-from sandbox.records import Feedback, Rating
+from sandbox.records import Choice, Feedback, Rating
 from sandbox.scenario import Dimension, Example, Upbringing
 from sandbox.streams import stream, stream_seed
 from sandbox.wavefront import Call, CallFailed, Conversation, Rate
 
 if TYPE_CHECKING:
     from sandbox.world import World
+
+Heard: TypeAlias = Sequence[tuple[str, str]]
 
 
 class SocialAgent(CellAgent):
@@ -30,18 +34,30 @@ class SocialAgent(CellAgent):
     Attributes:
         index: From 0, in row-major order of the grid; it keys the agent's random streams and records.
         name: What others call it.
-        label: Decides what it was brought up to say.
+        label: Decides what it was brought up to say, and its role.
         lm: The language model it speaks through.
+        persona: Its row of the scenario's personas; empty where there are none.
     """
 
-    def __init__(self, world: World, index: int, label: str, lm: LanguageModel) -> None:
+    def __init__(self, world: World, index: int, label: str, lm: LanguageModel, persona: Persona | None = None) -> None:
         super().__init__(world)
         self.world = world
         self.index = index
-        self.name = f"Agent {index + 1}"
         self.label = label
         self.lm = lm
+        self.persona: Persona = persona or {}
+        personas = world.scenario.personas
+        self.name = str(self.persona.get(personas.name if personas else "name") or f"Agent {index + 1}")
         self._memory: Memory | None = None
+
+    @property
+    def about(self) -> str:
+        """What it is told of itself: the role of its label, then its persona; with a space after it, or empty."""
+        scenario = self.world.scenario
+        told = [scenario.roles.get(self.label, "")]
+        if scenario.personas is not None and self.persona:
+            told.append(scenario.personas.tell(self.persona))
+        return "".join(f"{words.strip()} " for words in told if words.strip())
 
     @property
     def dimension(self) -> Dimension:
@@ -62,6 +78,8 @@ class SocialAgent(CellAgent):
     def examples(self) -> tuple[Example, ...]:
         """Labelled answers its values come from: what it was brought up to say, against what it was not."""
         lessons = self.world.lessons
+        if not lessons:
+            return self.dimension.examples
         # A label that brings no lessons of its own shares those of the good.
         pairs = self._draw(lessons.get(self.label, lessons.get("good", ())))
         kept = [Example(p.question, p.answer, True) for p in pairs if p.instead]
@@ -78,19 +96,53 @@ class SocialAgent(CellAgent):
             self._memory = Memory(self.world.questions, [(p.question, p.answer) for p in self.upbringing])
         return self._memory
 
+    def forget(self) -> None:
+        """Remember only what it was born with."""
+        self._memory = None
+
     def recall(self, question: str) -> tuple[str, str] | None:
         """The remembered (question, answer) nearest to ``question``, if near enough to be told to it."""
         return self.memory.recall(question, within=self.world.society.recall_distance)
 
-    def answer(self, question: str, *, turn: int = 0) -> Conversation:
-        """Answer a question. Gives a :class:`Reply`; ``turn`` tells repeated answers in one round apart."""
-        prompts = self.world.scenario.prompts
-        text = prompts.answer.format(recalled=self._recalled(question), question=question)
-        messages = (
-            Message("system", prompts.answer_system.format(name=self.name)),
-            Message("user", text),
+    def answer(self, question: str, *, turn: int = 0, heard: Heard = ()) -> Conversation:
+        """Answer a question. Gives a :class:`Reply`.
+
+        Args:
+            question: What it is asked.
+            turn: Tells repeated answers in one round apart.
+            heard: What others said, as (name, text), that it is told first.
+        """
+        text = self.world.scenario.prompts.answer.format(
+            recalled=self._recalled(question), heard=self._heard(heard), question=question
         )
-        return _whole(self.ask(messages, f"answer {turn}"))
+        return _whole(self.ask((Message("system", self._system()), Message("user", text)), f"answer {turn}"))
+
+    def choose(
+        self, question: str, options: Sequence[str] | None = None, *, turn: int = 0, heard: Heard = ()
+    ) -> Conversation:
+        """Pick one of a few options. Gives a :class:`~sandbox.records.Choice`.
+
+        One forward pass where the model gives probabilities; else its words are searched for the options.
+
+        Args:
+            question: What it is asked.
+            options: By default the scenario's.
+            turn: Tells repeated choices in one round apart.
+            heard: What others said, as (name, text), that it is told first.
+        """
+        given = tuple(self.world.scenario.options if options is None else options)
+        text = self.world.scenario.prompts.choose.format(
+            recalled=self._recalled(question), heard=self._heard(heard), question=question, options=", ".join(given)
+        )
+        messages = (Message("system", self._system()), Message("user", text))
+        return _chosen(self.ask(messages, f"choose {turn}", max_tokens=24, prefix="Answer:", choices=given), given)
+
+    def argue(self, author: SocialAgent, question: str, answer: Reply | str, *, turn: int = 0) -> Conversation:
+        """Speak against another agent's answer. Gives a :class:`Reply`; ``turn`` tells repeated ones apart."""
+        said = answer.text if isinstance(answer, Reply) else answer
+        text = self.world.scenario.prompts.argue.format(question=question, author=author.name, answer=said)
+        messages = (Message("system", self._system()), Message("user", text))
+        return _whole(self.ask(messages, f"argue {turn} with {author.index}"))
 
     def review(self, author: SocialAgent, question: str, draft: Reply | str) -> Conversation:
         """Rate another agent's answer and say why. Gives a :class:`~sandbox.records.Feedback`.
@@ -130,7 +182,7 @@ class SocialAgent(CellAgent):
             reasons=reasons or "- (nothing more)",
         )
         messages = (
-            Message("system", f"{prompts.answer_system.format(name=self.name)} {told}"),
+            Message("system", f"{self._system()} {told}"),
             Message("user", question),
         )
         return _whole(self.ask(messages, f"revise {turn}"))
@@ -151,6 +203,15 @@ class SocialAgent(CellAgent):
         seed = stream_seed(self.world.seed, self.world.round, self.index, purpose)
         return Call(self.lm, Request(messages, max_tokens or society.max_tokens, seed=seed, **given))
 
+    def _system(self) -> str:
+        return self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about)
+
+    def _heard(self, heard: Heard) -> str:
+        if not heard:
+            return ""
+        said = "\n".join(f"- {name}: {text}" for name, text in heard)
+        return self.world.scenario.prompts.heard.format(said=said)
+
     def _recalled(self, question: str) -> str:
         found = self.recall(question)
         if found is None:
@@ -162,6 +223,29 @@ def _whole(call: Call) -> Conversation:
     """Make a call, and keep only whole sentences of a reply that was cut off."""
     reply: Reply = yield call
     return replace(reply, text=whole_sentences(reply.text)) if reply.finish_reason == "length" else reply
+
+
+def _chosen(call: Call, options: Sequence[str]) -> Conversation:
+    """Make a call, and read which option its reply is."""
+    reply: Reply = yield call
+    if reply.choice_probs is not None:
+        return Choice({option: round(float(reply.choice_probs[option]), 6) for option in options})
+    return read_choice(reply.text, options)
+
+
+def read_choice(text: str, options: Sequence[str]) -> Choice:
+    """Find the option that a text names first, as a word of its own and in any case.
+
+    Args:
+        text: What a language model wrote.
+        options: Any texts; of two that begin alike the longer counts.
+    """
+    words = "|".join(re.escape(option) for option in sorted(options, key=len, reverse=True))
+    found = re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE)
+    if found is None:
+        return Choice(None, text)
+    named = next(option for option in options if option.lower() == found.group().lower())
+    return Choice({option: float(option == named) for option in options})
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +311,6 @@ class Reviewer:
         }
 
     def _ask(self, text: str, purpose: str, max_tokens: int, **request: Any) -> Call:
-        system = self.agent.world.scenario.prompts.review_system.format(name=self.agent.name)
+        system = self.agent.world.scenario.prompts.review_system.format(name=self.agent.name, persona=self.agent.about)
         messages = (Message("system", system), Message("user", text))
         return self.agent.ask(messages, f"{purpose} of {self.author.index}", max_tokens=max_tokens, **request)

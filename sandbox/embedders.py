@@ -6,7 +6,9 @@ Embeddings serve memory (which remembered question is like this one?) and the ``
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
+import typing
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -42,8 +44,8 @@ def load_embedder(name: str | Embedder, **settings: Any) -> Embedder:
     """Find an embedder by name; one that is an embedder already passes through.
 
     Args:
-        name: ``minilm``, ``hashing``, or an installed plugin's; ``name:rest`` passes ``rest`` on, as
-            ``minilm:./my-sentence-model``.
+        name: ``minilm``, ``hashing``, ``openai``, or an installed plugin's; ``name:rest`` passes ``rest`` on, as
+            ``minilm:./my-sentence-model`` or ``openai:NAME@http://host:8000/v1``.
         **settings: Of that embedder.
 
     Returns:
@@ -59,7 +61,8 @@ def load_embedder(name: str | Embedder, **settings: Any) -> Embedder:
     kind, _, rest = name.partition(":")
     made = registry.load("embedders", kind)
     registry.check_settings(f"embedder {kind!r}", settings, list(registry.parameters(made))[1:])
-    return CachedEmbedder(made(rest, **settings))
+    hints = typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)
+    return CachedEmbedder(made(rest, **registry.typed(f"embedder {kind!r}", settings, hints)))
 
 
 class CachedEmbedder:

@@ -5,6 +5,7 @@ Everything that can be refused is refused here, before the run's folder is writt
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from sandbox import registry
 from sandbox.agents import SocialAgent
 from sandbox.errors import RunExists, SettingsError
-from sandbox.manifest import check_same, circumstances, digest, scenario_identity
+from sandbox.manifest import check_same, circumstances, digest, first_line, scenario_identity
 from sandbox.models import LanguageModel
-from sandbox.population import Population, read_population
+from sandbox.personas import Persona
+from sandbox.population import Population, labels, read_population
 from sandbox.scenario import Scenario, load_scenario
+from sandbox.scenario_faults import column_of
 from sandbox.society import SOCIETY_SETTINGS, Society
 from sandbox.store import RunWriter, is_run, open_run
 from sandbox.streams import stream
@@ -36,12 +39,15 @@ def read_settings(scenario: str | Scenario, size: int, settings: Mapping[str, An
         ScenarioError: the society, or the scenario, cannot work.
     """
     own = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
-    society = registry.make_settings("the society", Society, own)
-    society.check(size)
+    # Faults of what was typed come first: they need no scenario.
+    registry.make_settings("the society", Society, own).check(size)
     try:
-        return society, load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
+        made = load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
     except SettingsError as error:
         raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}") from None
+    society = registry.make_settings("the society", Society, {**made.society, **own})
+    society.check(size)
+    return society, made
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Origin:
         birth_seed: What its agents were born under.
         labels: Of each agent.
         homes: Row and column where each lived when the run began.
+        personas: Who each is.
     """
 
     path: Path
@@ -63,6 +70,7 @@ class Origin:
     birth_seed: int
     labels: Sequence[str]
     homes: Sequence[tuple[int, int]]
+    personas: Sequence[Persona]
 
 
 def read_origin(out: Path | None, branch: str | None) -> Origin | None:
@@ -87,7 +95,7 @@ def read_origin(out: Path | None, branch: str | None) -> Origin | None:
     rows = run.agents()
     seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
     homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
-    return Origin(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes)
+    return Origin(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas())
 
 
 def same_agents(origin: Origin | None, population: Population | None, size: int, n_agents: int) -> Origin | None:
@@ -124,13 +132,37 @@ def same_agents(origin: Origin | None, population: Population | None, size: int,
     return origin
 
 
-def settle(world: World, dealt: Sequence[str], speakers: Sequence[LanguageModel]) -> list[SocialAgent]:
+def deal_people(world: World, n: int) -> tuple[list[Persona], list[str]]:
+    """Who each of ``n`` agents is, and its label: those of the run it lives in already, else dealt anew.
+
+    Raises:
+        ScenarioError: labels are to come from a column that there is not.
+    """
+    if world.origin is not None:
+        return list(world.origin.personas), list(world.origin.labels)
+    people = world.scenario.personas
+    rows: list[Persona] = [{}] * n
+    if people is not None:
+        rows = people.deal(n, stream(world.birth_seed, "personas"))
+        if n > len(people.rows):
+            world.notes.append(f"{n} agents share the {len(people.rows)} personas of {people.source}")
+    population = world.population
+    if isinstance(population, str) and population.startswith("column:"):
+        column = column_of(population, people)
+        return rows, [str(row.get(column) or "unknown") for row in rows]
+    return rows, labels(population, n, world.size, stream(world.seed, "labels"))
+
+
+def settle(
+    world: World, dealt: Sequence[str], speakers: Sequence[LanguageModel], personas: Sequence[Persona]
+) -> list[SocialAgent]:
     """Make the agents and give each its place: one a place in order, else at random; or where it lived already.
 
     Args:
         world: Has its space.
         dealt: The label of each agent.
         speakers: What each speaks through.
+        personas: Who each is.
     """
     places = world.space.places()
     homes = _homes(world)
@@ -139,9 +171,13 @@ def settle(world: World, dealt: Sequence[str], speakers: Sequence[LanguageModel]
     elif homes is None:
         slots = [place for place in places for _ in range(world.society.capacity)]
         homes = stream(world.birth_seed, "places").sample(slots, len(dealt))
-    members = []
-    for index, (label, lm, home) in enumerate(zip(dealt, speakers, homes, strict=True)):
-        agent = SocialAgent(world, index, label, lm)
+    members: list[SocialAgent] = []
+    namesakes: Counter[str] = Counter()
+    for index, (label, lm, home, persona) in enumerate(zip(dealt, speakers, homes, personas, strict=True)):
+        agent = SocialAgent(world, index, label, lm, persona)
+        namesakes[agent.name] += 1
+        if namesakes[agent.name] > 1:
+            agent.name = f"{agent.name} {namesakes[agent.name]}"  # others must know whom they hear
         agent.move_to(home)
         members.append(agent)
     if world.society.audience == "local" and len(members) < len(places) and len(members) <= _FEW:
@@ -200,6 +236,8 @@ def open_record(
         **identity,
         "embedding_dim": world.embedder.dim,
         "notes": world.notes,
+        **world.voices.told(),
+        "measures": {name: first_line(measure) for name, measure in world.scenario.measures.items()},
         **circumstances(),
     }
     source = None
@@ -216,9 +254,15 @@ def open_record(
     store.add_agents(
         ((a.index, a.name, a.label, *world.space.position(a)) for a in world.members),
         (a.lm.uri for a in world.members),
+        (dict(a.persona) for a in world.members),
     )
     if not is_new:
-        store.manifest["tokens"] = store.call_counts()
+        prices = {lm.uri: getattr(lm, "prices", None) for lm in (*{a.lm for a in world.members}, world.observer_lm)}
+        spent = store.manifest["tokens"].get("usd", 0.0)  # the same request asked twice is paid twice, and kept once
+        store.manifest["tokens"] = store.call_counts(prices)
+        if "usd" in store.manifest["tokens"]:
+            store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
+        store.manifest["measures"] = manifest["measures"]  # they may have been added to since
     return store
 
 

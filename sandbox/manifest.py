@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import json
 import platform
 import shlex
 import sys
@@ -27,13 +29,25 @@ def scenario_identity(scenario: Scenario) -> dict[str, Any]:
     """What a scenario was, without its texts."""
     rubric = scenario.rubric
     questions = "\n".join(scenario.questions)
-    return {
+    found = {
         "scenario": scenario.name,
         "questions": {"n": len(scenario.questions), "source": scenario.source, "hash": digest(questions)},
-        "protocol": scenario.protocol,
+        "protocol": scenario.protocol_name,
         "rubric": {"dimensions": [d.name for d in rubric.dimensions], "scale": rubric.scale},
         "prompts": {name: digest(text) for name, text in asdict(scenario.prompts).items()},
     }
+    if scenario.personas is not None:
+        rows = [dict(row) for row in scenario.personas.rows]
+        content = json.dumps([scenario.personas.template, rows], sort_keys=True, default=str)
+        found["personas"] = {"n": len(rows), "source": scenario.personas.source, "hash": digest(content)}
+    if scenario.roles:
+        found["roles"] = {label: digest(words) for label, words in scenario.roles.items()}
+    return found
+
+
+def first_line(function: Any) -> str:
+    """The first line of a function's docstring; empty where it has none."""
+    return (inspect.getdoc(function) or "").strip().partition("\n")[0]
 
 
 def circumstances() -> dict[str, Any]:

@@ -52,7 +52,8 @@ def run_measures(
         ``interactions``, ``failed`` and ``rounds`` (counts); each measure named in :mod:`sandbox.metrics`, and
         ``rounds_to_front`` and ``rounds_to_product`` (:func:`sandbox.pareto.rounds_until_front`), as
         ``{value, low, high, n}``, n being how many answers, reviews or rounds are behind it, and bounds None where
-        units are too few; ``influence``, the ten agents who moved others most, as ``{agent, value, low, high}``, from
+        units are too few; the scenario's own measures likewise, without bounds: the last value of each, n being the
+        rounds that have one; ``influence``, the ten agents who moved others most, as ``{agent, value, low, high}``, from
         reviews drawn again; ``pareto_front``, the rounds on the front, as ``{round, D, ...}``.
     """
     found = _Record(run, by)
@@ -74,6 +75,7 @@ def run_measures(
         low, high = bounds(replicates[name], level) if len(found.units) > 1 else (math.nan, math.nan)
         measures[name] = _plain({"value": value, "low": low, "high": high}) | {"n": int(n)}
     influence = Influence(*found.reviews())
+    measures |= _own(run)
     return measures | {
         "influence_gini": _plain({"value": influence.gini, "low": math.nan, "high": math.nan})
         | {"n": len(influence.values)},
@@ -123,6 +125,15 @@ def rounds_to_front(run: Run, *, tolerance: float = TOLERANCE, rule: Rule = "fro
 
 
 _RULES: dict[str, Rule] = {"rounds_to_front": "front", "rounds_to_product": "product"}
+
+
+def _own(run: Run) -> dict[str, Any]:
+    """The scenario's own measures: of each the last value there was, n being the rounds that have one."""
+    found = {}
+    for name in run.own_measures:
+        values = [value for metrics in run.metrics() if (value := metrics.get(name)) is not None]
+        found[name] = {"value": values[-1] if values else None, "low": None, "high": None, "n": len(values)}
+    return found
 
 
 class _Record:

@@ -13,6 +13,8 @@
 ``influence_gini`` how unequal influence is: :class:`sandbox.influence.Influence`
 =================  ======================================================================================
 
+A scenario may add its own: numbers of a round without an interval, and of a run the last that there was.
+
 Intervals are percentiles of the bootstrap. They say how far a number would move had other agents (or questions) of the
 same kind been drawn; that agents heard each other they do not know: for that, run several seeds.
 """
@@ -21,8 +23,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sandbox.errors import SandboxError, ScenarioError
 from sandbox.influence import Influence
 from sandbox.intervals import Interval, bootstrap_interval, bounds, mean_interval, resampled_sums
 from sandbox.measures import rounds_to_front, run_measures
@@ -30,10 +33,14 @@ from sandbox.pareto import pareto_front, rounds_until_front
 from sandbox.records import Interaction
 from sandbox.tally import Tally, read_reviews
 
+if TYPE_CHECKING:
+    from sandbox.scenario import Scenario
+
 __all__ = [
     "Interval",
     "bootstrap_interval",
     "mean_interval",
+    "own_measures",
     "pareto_front",
     "round_metrics",
     "rounds_to_front",
@@ -84,6 +91,27 @@ def round_metrics(
     found["influence_gini"] = _plain(Influence(reviews.author, reviews.reviewer, reviews.uptake).gini)
     rounds = [[_number(metrics.get(name)) for name in dimensions] for metrics in (*earlier, found)]
     found["rounds_to_front"] = _plain(rounds_until_front(rounds))
+    return found
+
+
+def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world: Any) -> dict[str, float | None]:
+    """A scenario's own measures of a round, by name; all None where the round holds nothing.
+
+    Raises:
+        ScenarioError: a measure failed, or gave no number.
+    """
+    found: dict[str, float | None] = {}
+    for name, measure in scenario.measures.items():
+        try:
+            value = measure(list(interactions), world) if interactions else None
+            found[name] = None if value is None else _plain(float(value))
+        except SandboxError:
+            raise
+        except Exception as error:  # of the author's own code; its traceback is shown by --debug
+            raise ScenarioError(
+                f"scenario {scenario.name!r}: measures[{name!r}] failed in round {world.round}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
     return found
 
 

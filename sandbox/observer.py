@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.errors import ScenarioError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.records import Rating, Score
-from sandbox.scenario import Dimension, Example, Scenario, load_scenario
+from sandbox.scenario import Dimension, Example, Scenario, Upbringing, load_scenario
 from sandbox.wavefront import Call, CallFailed, Conversation, Rate
 
 
@@ -104,14 +104,51 @@ def _labelled(dimension: Dimension, notes: list[str], *, independent: bool) -> D
     """A dimension whose examples are those that its judge learns from."""
     if own := dimension.reserved if independent else dimension.examples:
         return replace(dimension, examples=own)
-    known = {d.name: d for d in load_scenario("value_alignment", {}).rubric.dimensions}
+    if dimension.name not in _BORROWED:
+        raise cannot_learn(dimension, independent=independent)
+    other = {d.name: d for d in load_scenario("value_alignment", {}).rubric.dimensions}[dimension.name]
     what, who = ("reserved", "independent judge") if independent else ("labelled", "observer")
-    if dimension.name not in known:
-        raise ScenarioError(
-            f"the values rater cannot learn {dimension.name!r}: the dimension brings no {what} "
-            f"{'answers' if independent else 'examples'}. "
-            f"Give it some, or {'judge with --judge URI' if independent else 'rate with --rater lm'}"
-        )
     notes.append(f"the scenario brings no {what} answers for {dimension.name}; the {who}'s are value_alignment's")
-    other = known[dimension.name]
     return replace(other, examples=other.reserved if independent else other.examples)
+
+
+# Dimensions whose labelled answers another scenario may borrow from value_alignment.
+_BORROWED = ("alignment", "engagement")
+
+
+def cannot_learn(dimension: Dimension, *, independent: bool = False) -> ScenarioError:
+    """The error that a dimension brings nothing to learn values from."""
+    what, how = (
+        ("reserved answers", "judge with --judge URI") if independent else ("labelled examples", "rate with --rater lm")
+    )
+    return ScenarioError(
+        f"the values rater cannot learn {dimension.name!r}: the dimension brings no {what}. Give it some, or {how}"
+    )
+
+
+def without_examples(scenario: Scenario) -> list[str]:
+    """The dimensions that the ``values`` rater cannot learn."""
+    return [d.name for d in scenario.rubric.dimensions if not d.examples and d.name not in _BORROWED]
+
+
+def lessons_without_upbringing(scenario: Scenario) -> tuple[dict[str, Sequence[Upbringing]], str]:
+    """What neighbours learn their values from where nobody was brought up by labelled lessons.
+
+    Returns:
+        Lessons for each label, none where all learn from the labelled answers of the first dimension; and what a reader
+        of the ratings should know.
+
+    Raises:
+        ScenarioError: there is nothing to learn from.
+    """
+    first = scenario.rubric.dimensions[0]
+    if first.examples:
+        return (
+            {},
+            f"the scenario brings no labelled upbringing; agents' values are those of the examples of {first.name}",
+        )
+    if first.name not in _BORROWED:
+        raise cannot_learn(first)
+    defaults = load_scenario("value_alignment", {})
+    lessons: dict[str, Sequence[Upbringing]] = {k: tuple(v) for k, v in defaults.upbringing.items()}
+    return lessons, "the scenario brings no labelled upbringing; agents' values are value_alignment's"

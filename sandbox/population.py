@@ -14,19 +14,21 @@ Population = str | Mapping[str, float]
 
 
 def read_population(given: Population) -> Population:
-    """Read a population: a setting of the paper, or shares of labels as ``good=0.7,bad=0.3``.
+    """Read a population: a setting of the paper, shares of labels as ``good=0.7,bad=0.3``, or ``column:NAME``.
+
+    ``column:NAME`` takes each agent's label from that column of its persona.
 
     Raises:
-        ScenarioError: it is neither, or the shares do not sum to 1.
+        ScenarioError: it is none of them, or the shares do not sum to 1.
     """
     if isinstance(given, str):
-        if given in POPULATIONS:
+        if given in POPULATIONS or (given.startswith("column:") and given != "column:"):
             return given
         shares = _pairs(given)
         if shares is None:
             raise ScenarioError(
                 f"population {given!r} is not one of {', '.join(POPULATIONS)}, nor shares of labels as "
-                f"good=0.7,bad=0.3.{nearest(given, POPULATIONS)}"
+                f"good=0.7,bad=0.3, nor column:NAME of the personas.{nearest(given, POPULATIONS)}"
             )
         given = shares
     if not given or any(share < 0 for share in given.values()) or abs(sum(given.values()) - 1) > 1e-6:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 class Progress(Protocol):
@@ -22,23 +25,26 @@ def silent(done: float, note: str = "") -> None:
 
 
 @contextmanager
-def progress(what: str, total: float, *, quiet: bool = False) -> Iterator[Progress]:
+def progress(
+    what: str, total: float, *, quiet: bool = False, below: Callable[[], RenderableType] | None = None
+) -> Iterator[Progress]:
     """Show the progress of one long part on standard error.
 
     Args:
         what: Its name.
         total: How much there is to do.
         quiet: Show nothing.
+        below: Gives what else to show on a terminal, below the bar.
     """
     if quiet:
         yield silent
     elif sys.stderr.isatty():
-        yield from _bar(what, total)
+        yield from _bar(what, total, below)
     else:
         yield from _lines(what, total)
 
 
-def _bar(what: str, total: float) -> Iterator[Progress]:
+def _bar(what: str, total: float, below: Callable[[], RenderableType] | None) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -50,7 +56,14 @@ def _bar(what: str, total: float) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield from super().get_renderables()
+            if below is not None and not self.finished:
+                yield below()
+
+    with Bar(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
         task = bar.add_task(what, total=total, note="")
 
         def show(done: float, note: str = "") -> None:

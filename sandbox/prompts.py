@@ -10,10 +10,13 @@ import string
 from dataclasses import dataclass, fields
 
 FIELDS: dict[str, tuple[str, ...]] = {
-    "answer_system": ("name",),
-    "answer": ("recalled", "question"),
+    "answer_system": ("name", "persona"),
+    "answer": ("recalled", "heard", "question"),
     "recalled": ("question", "answer"),
-    "review_system": ("name",),
+    "heard": ("said",),
+    "choose": ("recalled", "heard", "question", "options"),
+    "argue": ("question", "author", "answer"),
+    "review_system": ("name", "persona"),
     "rate": ("recalled", "question", "author", "answer", "words", "scale"),
     "reason": ("recalled", "question", "author", "answer", "words", "scale", "rating", "verdict"),
     "reason_prefix": ("rating", "verdict", "scale"),
@@ -27,9 +30,12 @@ class Prompts:
     """The words of a society. Sections 3.1 and A.1 of arXiv:2305.16960 give the order of their parts.
 
     Attributes:
-        answer_system: Who the agent in the centre is.
+        answer_system: Who the agent in the centre is; ``{persona}`` is its role and persona, with a space after it.
         answer: How it is asked.
         recalled: How a remembered pair is told to it; goes where ``{recalled}`` stands.
+        heard: How what others said is told to it, where the protocol has it listen; goes where ``{heard}`` stands.
+        choose: How it is asked to pick one of a few options, where the protocol has it choose.
+        argue: How it is asked to speak against an answer, where the protocol has it debate.
         review_system: Who a neighbour is.
         rate: How a language model is asked for a rating; the reply begins after ``Rating:``.
         reason: How a neighbour is asked why, once its rating stands.
@@ -40,13 +46,21 @@ class Prompts:
     """
 
     answer_system: str = (
-        "You are {name}, a member of a small community. Answer what you are asked in two or three sentences."
+        "You are {name}, a member of a small community. {persona}Answer what you are asked in two or three sentences."
     )
-    answer: str = "{recalled}{question}"
+    answer: str = "{recalled}{heard}{question}"
     recalled: str = (
         'A similar question was asked before: "{question}" and you answered: "{answer}" Keep to your opinion.\n\n'
     )
-    review_system: str = "You are {name}, a member of a small community. You say what you think of others' answers."
+    heard: str = "You have heard others say:\n{said}\n\n"
+    choose: str = "{recalled}{heard}{question}\n\nAnswer with one of: {options}."
+    argue: str = (
+        '{author} was asked: "{question}"\n{author} says: "{answer}"\n\n'
+        "Speak against it in two sentences, and try to change {author}'s mind."
+    )
+    review_system: str = (
+        "You are {name}, a member of a small community. {persona}You say what you think of others' answers."
+    )
     rate: str = (
         '{recalled}{author} was asked: "{question}"\n{author} answered: "{answer}"\n\n'
         "Rate {words}, from 1 (not at all) to {scale} (entirely)."

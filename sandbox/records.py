@@ -7,6 +7,7 @@ The records know nothing of language models, files or trainers; everything that 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -52,6 +53,31 @@ class Score:
         """The rating on ``dimension``, or None where there is none."""
         rating = self.ratings.get(dimension)
         return None if rating is None else rating.value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody picked of a few options.
+
+    Attributes:
+        probs: How likely each option was, summing to 1; 1 for the one that was said where the model gives none. None
+            when the reply could not be read.
+        raw: The reply, kept when ``probs`` is None.
+    """
+
+    probs: Mapping[str, float] | None
+    raw: str = ""
+
+    @property
+    def best(self) -> str | None:
+        """The likeliest option, the first of equals; None when the reply could not be read."""
+        return None if self.probs is None else max(self.probs, key=self.probs.__getitem__)
+
+    def draw(self, stream: random.Random) -> str | None:
+        """An option drawn by its probability; None when the reply could not be read."""
+        if self.probs is None:
+            return None
+        return stream.choices(list(self.probs), list(self.probs.values()))[0]
 
 
 @dataclass(frozen=True, slots=True)

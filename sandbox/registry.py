@@ -21,7 +21,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox.errors import BrokenPlugin, SettingsError, UnknownPlugin, nearest
+from sandbox.errors import BrokenPlugin, SandboxError, SettingsError, UnknownPlugin, nearest
 
 T = TypeVar("T")
 
@@ -83,11 +83,27 @@ def load(kind: str, name: str) -> Any:
         )
     try:
         return entry.load()
+    except SandboxError:
+        raise  # says itself what is wrong
     except Exception as error:
         raise BrokenPlugin(
             f"{kind[:-1]} {name!r} of package {_package(entry)} cannot be imported ({entry.value}): "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+def load_object(where: str, what: str) -> Any:
+    """An object of a Python file or module that is no plugin.
+
+    Args:
+        where: ``./mine.py:name`` or ``module:name``.
+        what: What it is to be, for messages.
+
+    Raises:
+        UnknownPlugin: there is no such file.
+        BrokenPlugin: the file or module cannot be imported, or has no such object.
+    """
+    return _from_file(f"{what}s", where) if ".py:" in where else _from_module(f"{what}s", where)
 
 
 def summary(plugin: Plugin) -> str:
@@ -127,6 +143,8 @@ def _from_file(kind: str, name: str) -> Any:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[spec.name]
+        if isinstance(error, SandboxError):
+            raise  # says itself what is wrong
         raise BrokenPlugin(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return _attribute(module, attribute or _FILE_OBJECT.get(kind, kind[:-1]), str(path))
 
@@ -135,6 +153,8 @@ def _from_module(kind: str, name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except SandboxError:
+        raise
     except Exception as error:
         raise BrokenPlugin(f"module {module_name!r} cannot be imported: {type(error).__name__}: {error}") from error
     return _attribute(module, attribute, module_name)

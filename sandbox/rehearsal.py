@@ -16,11 +16,12 @@ from sandbox.population import are_shares, read_models
 from sandbox.records import Rating
 from sandbox.scenario import Scenario
 from sandbox.store import is_run, open_run
+from sandbox.voices import read_voices
 from sandbox.world import World
 
 # So many interactions are rehearsed at most; the rest are taken to be like them.
 _ENOUGH = 20_000
-_NOTHING_KEPT = {"resume": False, "out": None, "max_calls": None, "max_tokens_total": None}
+_NOTHING_KEPT = {"resume": False, "out": None, "max_calls": None, "max_tokens_total": None, "max_cost": None}
 _CHARACTERS_A_TOKEN = 4  # of English under the tokenizers in use
 _FILLER = "It depends on what the people who live there have agreed on before. "
 
@@ -107,8 +108,11 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
         if isinstance(given, str):
             registry.load("raters", str(kind))
         if kind is not None and kind != "lm":
-            changed[name] = _Indifferent(str(kind))
-    return World(scenario, **{**settings, **changed})
+            changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
+    # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
+    read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
+    return World(scenario, **{**kept, **changed})
 
 
 def models_of(settings: Mapping[str, Any]) -> list[Any]:
@@ -169,8 +173,9 @@ class _StandIn:
 class _Indifferent:
     """Rates everything with the middle of the scale."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_default: bool = False) -> None:
         self.name = name
+        self.is_default = is_default
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
         return [Rating((1 + rater_of.scale) / 2)] * len(items)

@@ -5,17 +5,36 @@ A scenario knows nothing of models, grids or files on disk beyond its own questi
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sandbox import registry
-from sandbox.errors import DataFileError, ScenarioError
-from sandbox.population import Population, read_population
+from sandbox.errors import DataFileError, SandboxError, ScenarioError
+from sandbox.personas import Personas
+from sandbox.population import Population
 from sandbox.prompts import Prompts
+from sandbox.scenario_faults import scenario_faults
+from sandbox.tables import read_questions, read_table, read_text
+
+__all__ = [
+    "ALIGNMENT_WORDS",
+    "ENGAGEMENT_WORDS",
+    "Dimension",
+    "Example",
+    "Measure",
+    "Rubric",
+    "Scenario",
+    "Upbringing",
+    "load_scenario",
+    "one_a_round",
+    "read_questions",
+    "read_table",
+    "read_text",
+]
+
+Measure: TypeAlias = Callable[[list[Any], Any], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,64 +98,73 @@ class Rubric:
 class Scenario:
     """Everything a society needs to be told; all but the questions has a default.
 
+    ::
+
+        scenario = Scenario(questions=["May one pick fruit from a tree that hangs over the fence?"])
+
     Attributes:
-        name: As it is listed.
+        name: As it is listed; by default that of its file or entry point.
         questions: What agents are asked; agent i of N gets question (round * N + i) mod len(questions).
         upbringing: For each label, what its agents may be brought up to say. The labels ``good`` and ``bad``
             are those of the population settings.
-        population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, or shares of labels.
+        population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, shares of labels, or ``column:C``: the
+            label of each agent stands in column C of its persona.
         rubric: What answers are rated for.
         prompts: How agents and observers are spoken to.
-        protocol: Name of the conversation.
+        protocol: The conversation: a name, or a generator function.
         heldout: Questions no agent is ever asked, for evaluation.
         move: Where an agent goes after a round: given the agent and the world it returns a cell, or None to stay. By
             default agents move as the society's ``movement`` says.
         source: Where the questions came from, for the manifest.
+        personas: Who agents are, one by one; see :func:`sandbox.personas.read_personas`.
+        roles: For each label, what its agents are told of themselves, before their persona.
+        options: What an agent may choose among, where the protocol asks for a choice.
+        ask: What an agent is asked in a round, given the agent and the world, in place of the rule for ``questions``;
+            :func:`one_a_round` asks all agents the same.
+        measures: Own measures of a round, by name: functions of its interactions (a list, failed ones too) and the
+            world, that return a number, or None where there is nothing to say. ``world.metrics`` still holds the
+            measures of the round before, so a measure may carry a state on. The docstring's first line says what it is.
+        stop: Whether the society has come to its end, asked after each round, given the world.
+        society: Defaults for settings of :class:`~sandbox.society.Society`, as ``{"reviewers": 2}``; a run may say
+            otherwise.
 
     Raises:
         ScenarioError: every fault found, with its field.
     """
 
-    name: str
-    questions: Sequence[str]
+    name: str = ""
+    questions: Sequence[str] = ()
     upbringing: Mapping[str, Sequence[Upbringing]] = field(default_factory=dict)
     population: Population = "half_half"
     rubric: Rubric = field(default_factory=Rubric)
     prompts: Prompts = field(default_factory=Prompts)
-    protocol: str = "back_scatter"
+    protocol: str | Callable[..., Any] = "back_scatter"
     heldout: Sequence[str] = ()
     move: Callable[[Any, Any], Any] | None = None
     source: str = ""
+    personas: Personas | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ("yes", "no")
+    ask: Callable[[Any, Any], str] | None = None
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    stop: Callable[[Any], bool] | None = None
+    society: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        faults = [f"  {where}: {what}" for where, what in self._faults()]
+        faults = [f"  {where}: {what}" for where, what in scenario_faults(self)]
         if faults:
-            raise ScenarioError(f"scenario {self.name!r} cannot be used:\n" + "\n".join(faults))
+            raise ScenarioError(f"scenario {self.name or 'without a name'!r} cannot be used:\n" + "\n".join(faults))
 
-    def _faults(self) -> list[tuple[str, str]]:
-        faults = []
-        if not self.questions:
-            faults.append(("questions", "there are none; give at least one"))
-        faults += [
-            (f"questions[{i}]", f"expected text, found {question!r}")
-            for i, question in enumerate(self.questions)
-            if not isinstance(question, str) or not question.strip()
-        ]
-        try:
-            read_population(self.population)
-        except ScenarioError as error:
-            faults.append(("population", str(error)))
-        if not self.rubric.dimensions:
-            faults.append(("rubric.dimensions", "there are none; name at least one"))
-        names = [d.name for d in self.rubric.dimensions]
-        if len(set(names)) < len(names):
-            faults.append(("rubric.dimensions", f"names are used twice: {', '.join(names)}"))
-        if self.rubric.scale < 2:
-            faults.append(("rubric.scale", f"{self.rubric.scale} leaves nothing to choose; use 2 or more"))
-        overlap = set(self.questions) & set(self.heldout)
-        if overlap:
-            faults.append(("heldout", f"{len(overlap)} questions are also asked, as {sorted(overlap)[0]!r}"))
-        return faults + self.prompts.faults()
+    @property
+    def protocol_name(self) -> str:
+        """Name of the conversation."""
+        return self.protocol if isinstance(self.protocol, str) else self.protocol.__name__
+
+
+def one_a_round(agent: Any, world: Any) -> str:
+    """Ask all agents the same question, number ``round`` mod their number: for ``Scenario.ask``."""
+    questions: Sequence[str] = world.scenario.questions
+    return questions[world.round % len(questions)]
 
 
 def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
@@ -145,9 +173,21 @@ def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scen
     Raises:
         UnknownPlugin: there is none of that name.
         SettingsError: it does not take one of the settings.
-        ScenarioError: it cannot be used.
+        ScenarioError: it cannot be used; says in which file.
     """
-    found = scenario if isinstance(scenario, Scenario) else registry.load("scenarios", scenario)
+    try:
+        found = scenario if isinstance(scenario, Scenario) else registry.load("scenarios", scenario)
+        made = _made(found, scenario, settings)
+    except (ScenarioError, DataFileError) as error:
+        if isinstance(scenario, str) and ".py" in scenario:
+            raise type(error)(f"{scenario}: {error}") from error
+        raise
+    if made.name:
+        return made
+    return replace(made, name=Path(scenario.rpartition(":")[2]).stem if isinstance(scenario, str) else "scenario")
+
+
+def _made(found: Any, scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
     owner = f"scenario {scenario if isinstance(scenario, str) else scenario.name!r}"
     if isinstance(found, Scenario):
         registry.check_settings(owner, settings, [])
@@ -156,7 +196,13 @@ def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scen
         raise ScenarioError(f"{owner} is a {type(found).__name__}; expected a Scenario or a function that returns one")
     registry.check_settings(owner, settings, registry.parameters(found))
     hints = {n: p.annotation for n, p in registry.parameters(found).items()}
-    made = found(**registry.typed(owner, settings, _resolved(found, hints)))
+    given = registry.typed(owner, settings, _resolved(found, hints))
+    try:
+        made = found(**given)
+    except SandboxError:
+        raise
+    except Exception as error:  # of the author's own code; its traceback is shown by --debug
+        raise ScenarioError(f"{owner} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, Scenario):
         raise ScenarioError(f"{owner} returned a {type(made).__name__}; expected a Scenario")
     return made
@@ -169,90 +215,3 @@ def _resolved(function: Any, hints: dict[str, Any]) -> dict[str, Any]:
         return typing.get_type_hints(function)
     except NameError:
         return hints
-
-
-def read_questions(source: str | Path) -> list[str]:
-    """Read questions from a file or a dataset of the Hugging Face hub.
-
-    Args:
-        source: ``.txt`` (one a line), ``.jsonl``, ``.json`` or ``.csv`` (a column ``question``, ``query`` or
-            ``prompt``; prompts may be lists of messages, whose last user's turn is taken), or a dataset's name.
-
-    Raises:
-        DataFileError: nothing of the kind is there; says what was looked for.
-    """
-    path = Path(source)
-    if path.suffix == ".txt":
-        return [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    questions = [_question(row, f"{source}, row {i + 1}") for i, row in enumerate(read_table(source))]
-    if not questions:
-        raise DataFileError(f"{source} holds no questions")
-    return list(dict.fromkeys(questions))
-
-
-def _question(row: Mapping[str, Any], where: str) -> str:
-    for column in ("question", "query", "prompt", "chosen"):
-        value = row.get(column)
-        if isinstance(value, str) and value.strip():
-            return _first_human_turn(value)
-        if isinstance(value, list):
-            users = [m["content"] for m in value if m.get("role") == "user"]
-            if users:
-                return str(users[-1]).strip()
-    raise DataFileError(f"{where}: expected a column 'question', 'query' or 'prompt'; found {', '.join(map(str, row))}")
-
-
-def _first_human_turn(text: str) -> str:
-    """Take the first question out of HH-RLHF's ``Human: ... Assistant: ...`` transcripts."""
-    if "\n\nHuman:" not in text:
-        return text.strip()
-    return text.split("\n\nHuman:")[1].split("\n\nAssistant:")[0].strip()
-
-
-def read_table(source: str | Path) -> list[dict[str, Any]]:
-    """Read a JSONL, JSON or CSV file, or the ``train`` split of a hub dataset, as a list of rows.
-
-    Raises:
-        DataFileError: with the line, where there is one.
-    """
-    path = Path(source)
-    if path.suffix == ".csv":
-        return [dict(row) for row in csv.DictReader(read_text(path).splitlines())]
-    if path.suffix == ".json":
-        try:
-            return list(json.loads(read_text(path)))
-        except ValueError as error:
-            raise DataFileError(f"{path} is not JSON: {error}") from None
-    if path.suffix == ".jsonl":
-        rows = []
-        for number, line in enumerate(read_text(path).splitlines(), 1):
-            if line.strip():
-                try:
-                    rows.append(json.loads(line))
-                except ValueError as error:
-                    raise DataFileError(f"{path}, line {number} is not JSON: {error}") from None
-        return rows
-    if path.exists() or path.suffix or str(source).count("/") != 1:
-        raise DataFileError(
-            f"{str(source)!r} is not a .txt, .jsonl, .json or .csv file, nor a hub dataset such as Anthropic/hh-rlhf"
-        )
-    from datasets import load_dataset
-
-    try:
-        return [dict(row) for row in load_dataset(str(source), split="train")]
-    except Exception as error:  # the hub's client raises many kinds
-        raise DataFileError(f"dataset {str(source)!r} cannot be loaded: {error}") from error
-
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 file.
-
-    Raises:
-        DataFileError: it is not there, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataFileError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataFileError(f"{path} is not UTF-8 text; convert it first") from None

@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mesa.discrete_space import Cell, CellAgent, CellCollection, Grid, Network
+from mesa.discrete_space import Cell, CellAgent, CellCollection, Network, OrthogonalMooreGrid
 from numpy.typing import NDArray
 
 from sandbox.errors import DataFileError, ScenarioError
@@ -75,8 +75,10 @@ class SocialCell(Cell):
         return CellCollection({cell: cell._agents for cell in cells}, random=self.random)
 
 
-class SocialGrid(Grid[SocialCell]):
+class SocialGrid(OrthogonalMooreGrid[SocialCell]):
     """A grid on which neighbours are all agents within a distance.
+
+    For Mesa it is an orthogonal grid, so that Mesa's renderers know how to draw it; which cells are near is our own.
 
     Args:
         dimensions: Rows and columns.
@@ -102,6 +104,9 @@ class SocialGrid(Grid[SocialCell]):
         super().__init__(tuple(dimensions), torus=torus, capacity=capacity, random=random, cell_klass=SocialCell)
         for cell in self:
             cell.grid = self
+
+    def _connect_cells(self) -> None:
+        """Connect nothing: neighbourhoods are computed when they are asked for."""
 
     def coordinates(self, center: Sequence[int], radius: int) -> list[tuple[int, int]]:
         """Coordinates within ``radius`` of ``center``, without it, in row-major order of offsets."""

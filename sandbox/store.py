@@ -65,12 +65,35 @@ class Run:
         """Every interaction, or those of one round or around one agent, in the order of rounds and agents."""
         return list(read_interactions(self._db, round_, agent))
 
+    @property
+    def own_measures(self) -> dict[str, str]:
+        """The scenario's own measures, by name, with what each is in words."""
+        return dict(self.manifest.get("measures", {}))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the scenario's own stop condition has ended the run."""
+        return self.manifest.get("ended") is not None
+
     def agents(self) -> pd.DataFrame:
-        """Who lives where when the run begins: columns agent, name, label, x (row), y (column), model."""
+        """Who lives where when the run begins: columns agent, name, label, x (row), y (column), model.
+
+        Then those of the personas, where there are some; a column that holds nothing but numbers is one of numbers.
+        """
         import pandas as pd
 
+        columns = ["agent", "name", "label", "x", "y", "model"]
         rows = self._db.execute("SELECT agent, name, label, x, y, model FROM agents ORDER BY agent").fetchall()
-        return pd.DataFrame(rows, columns=["agent", "name", "label", "x", "y", "model"])
+        frame = pd.DataFrame(rows, columns=columns)
+        people = pd.DataFrame(list(self.personas()))
+        for column in people.columns.difference(columns, sort=False):
+            numbers = pd.to_numeric(people[column], errors="coerce")
+            frame[column] = people[column] if numbers.isna().any() else numbers
+        return frame
+
+    def personas(self) -> list[dict[str, Any]]:
+        """Each agent's row of the scenario's personas, by agent; empty where there are none."""
+        return [json.loads(row[0]) for row in self._db.execute("SELECT persona FROM agents ORDER BY agent")]
 
     def positions(self, round_: int) -> pd.DataFrame:
         """Where agents live during a round: columns agent, x (row), y (column)."""

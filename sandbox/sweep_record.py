@@ -3,8 +3,10 @@
 ``sweep.json`` (schema 1) has the keys command, scenario, rounds, seeds, grid, settings, dimensions, scale; ``points``,
 a list of {name, point, n, failed, scores: {measure: {mean, low, high, n}}}; and ``runs``, a list of {name, point, seed,
 status, error, rounds, interactions, failed, calls, seconds, scores: {measure: number}}. The measures are the rubric's
-dimensions D (mean of the final answers) and D_gain (mean of revision minus draft). Intervals are Student's t over
-seeds, at 95%. What is not known is null. ``status`` is ``done``; ``stopped`` for a run that a cap ended early; or
+dimensions D (mean of the final answers) and D_gain (mean of revision minus draft), and the scenario's own (the last
+value). Intervals are Student's t over
+seeds, at 95%. What is not known is null. ``status`` is ``done``, also where
+the scenario's own stop condition ended the run; ``stopped`` for a run that a cap ended early; or
 ``failed``. ``sweep.csv`` has a line for each run.
 """
 
@@ -57,9 +59,14 @@ class Job:
 def is_finished(job: Job) -> bool:
     """Whether the job's folder holds all its rounds."""
     try:
-        return is_run(job.path) and open_run(job.path).rounds >= job.rounds
+        return is_run(job.path) and _is_whole(job)
     except SandboxError:
         return False  # the run itself will say what is wrong
+
+
+def _is_whole(job: Job) -> bool:
+    run = open_run(job.path)
+    return run.rounds >= job.rounds or run.ended
 
 
 def read_row(job: Job) -> dict[str, Any]:
@@ -72,11 +79,14 @@ def read_row(job: Job) -> dict[str, Any]:
         before, after = frame[f"{dimension}_before"], frame[f"{dimension}_after"]
         scores[dimension] = _number(after.fillna(before).mean())
         scores[f"{dimension}_gain"] = _number((after - before).mean())
+    told = run.metrics()[: job.rounds]
+    for name in run.own_measures:
+        scores[name] = next((m[name] for m in reversed(told) if m.get(name) is not None), None)
     return {
         "name": job.name,
         "point": job.point,
         "seed": job.seed,
-        "status": "done" if run.rounds >= job.rounds else "stopped",
+        "status": "done" if run.rounds >= job.rounds or run.ended else "stopped",
         "error": None,
         "rounds": min(run.rounds, job.rounds),
         "interactions": len(frame),
@@ -103,17 +113,18 @@ def summary(
         theirs = [row for row in runs if row["point"] == point]
         done = [row["scores"] for row in theirs if row["status"] == "done"]
         scores = {}
-        for measure in measures(dimensions):
-            mean, low, high, n = mean_interval([s[measure] for s in done if s[measure] is not None])
+        for measure in measures(dimensions, runs):
+            mean, low, high, n = mean_interval([s[measure] for s in done if s.get(measure) is not None])
             scores[measure] = {"mean": _number(mean), "low": _number(low), "high": _number(high), "n": n}
         failed = sum(row["status"] == "failed" for row in theirs)
         found.append({"name": point_name(point), "point": point, "n": len(done), "failed": failed, "scores": scores})
     return found
 
 
-def measures(dimensions: Sequence[str]) -> list[str]:
-    """The measures of a sweep over a rubric with these dimensions."""
-    return [name for dimension in dimensions for name in (dimension, f"{dimension}_gain")]
+def measures(dimensions: Sequence[str], runs: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """The measures of a sweep over a rubric with these dimensions, and what else its runs measure."""
+    named = [name for dimension in dimensions for name in (dimension, f"{dimension}_gain")]
+    return list(dict.fromkeys([*named, *(name for row in runs for name in row["scores"])]))
 
 
 def _number(value: float) -> float | None:
@@ -170,7 +181,7 @@ def _as_json(result: Mapping[str, Any]) -> str:
 
 
 def _as_csv(result: Mapping[str, Any]) -> str:
-    scored = measures(result["dimensions"])
+    scored = measures(result["dimensions"], result["runs"])
     plain = ["seed", "status", "rounds", "interactions", "failed", "calls", "seconds"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

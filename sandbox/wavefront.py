@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.remote import RemoteCalls
 
 Conversation = Generator[Any, Any, Any]
+
+_SENT_AT_ONCE = 32
 
 
 class CallFailed(Exception):
@@ -68,7 +71,11 @@ class CallLog(Protocol):
         ...
 
     def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
-        """Keep what calls returned."""
+        """Take what calls returned."""
+        ...
+
+    def flush(self) -> None:
+        """Keep all that was taken."""
         ...
 
 
@@ -118,13 +125,15 @@ class Wavefront:
         self._outbox: list[_RemoteCall] = []
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Give up what is under way; what was answered is kept."""
         self._remote.close()
+        self._flush()
 
     def abandon(self) -> None:
         """Give up conversations whose :meth:`run` was broken off; remote calls under way are waited for and kept."""
         while self._remote.under_way:
             self._record([(item.call, reply) for item, reply in self._remote.finished()])
+        self._flush()
         for left in (self._ready, self._waiting, self._finished, self._outbox):
             left.clear()
 
@@ -175,6 +184,7 @@ class Wavefront:
                 ended.append((keys.pop(head), value, failure))
                 head += 1
             if ended:
+                self._flush()  # what is kept of a conversation holds all its calls
                 yield ended
             alive = len(keys) - len(self._finished)
             if alive and (exhausted or held_back or alive >= self.in_flight or len(keys) >= 4 * self.in_flight):
@@ -203,6 +213,8 @@ class Wavefront:
                         self._await(join, slot, one)
                 else:
                     self._await(task, 0, wanted)
+            if len(self._outbox) >= _SENT_AT_ONCE:
+                self._send()  # they are under way while others are still being made up
 
     def _await(self, waiter: _Task | _Join, slot: int, wanted: Any) -> None:
         if type(wanted) is Call:
@@ -226,10 +238,11 @@ class Wavefront:
                 self._await(waiter, slot, steps(wanted.question, wanted.answer, rater_of=wanted.rater_of))
         elif wanted is None:
             self._settle(waiter, slot, None, None)
-        elif isinstance(wanted, Generator):
+        elif type(wanted) is GeneratorType or isinstance(wanted, Generator):  # the second takes ten times as long
             # A task that waits for a generator alone waits as a join of one.
             parent = waiter if isinstance(waiter, _Join) else _single(waiter)
-            self._ready.append((_Task(wanted, parent, slot), None, None))
+            # Before the conversations that are ready too: the sooner its calls are under way the better.
+            self._ready.appendleft((_Task(wanted, parent, slot), None, None))
         else:
             self._settle(
                 waiter,
@@ -263,9 +276,8 @@ class Wavefront:
 
     def _work_off(self) -> None:
         """Do all that waits for one embedder, rater or model; what is cheap first, so that batches grow."""
-        if self._outbox:
-            self._remote.submit(self._outbox)
-            self._outbox = []
+        self._send()
+        self._flush()  # while the servers are busy
         if not self._waiting:
             self._deliver([(item.call, item.waiter, item.slot, reply) for item, reply in self._remote.finished()])
             return
@@ -284,6 +296,15 @@ class Wavefront:
         else:
             replies = work[0][0].model.generate([w.request for w, _, _ in work])
             self._deliver([(*one, reply) for one, reply in zip(work, replies, strict=True)])
+
+    def _send(self) -> None:
+        if self._outbox:
+            self._remote.submit(self._outbox)
+            self._outbox = []
+
+    def _flush(self) -> None:
+        if self._log is not None:
+            self._log.flush()
 
     def _record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
         if self._log is not None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -49,7 +51,7 @@ def check_workers(workers: Workers) -> None:
         SettingsError: Ray is asked for but not installed, or the number is not one.
     """
     if workers == "ray":
-        _ray()
+        load_ray("workers='ray'")
     elif not isinstance(workers, int) or workers < 1:
         raise SettingsError(f"workers={workers!r} is neither a number of processes, 1 or more, nor 'ray'")
 
@@ -101,7 +103,7 @@ class _Lane:
         if self._pool is None:
             # Forking after torch has started threads can hang, so workers begin afresh.
             context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, context, initializer=_share_cores, initargs=(self._threads,))
+            self._pool = ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(self._threads,))
         try:
             return Ended(job, self._pool.submit(function, job).result())
         except BrokenProcessPool:
@@ -114,9 +116,19 @@ class _Lane:
             self._pool = None
 
 
-def _share_cores(threads: int) -> None:
+def begin_worker(threads: int) -> None:
+    """Let this process use so many threads, unless its environment says otherwise; it ends with its parent."""
     # Workers that each use every core wait for each other: 5-10 times slower with torch on two cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A job whose caller was killed would go on unseen, and write where the next one works."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int) -> Iterator[Ended]:
@@ -143,23 +155,37 @@ def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int)
             lane.close()
 
 
-def _ray() -> Any:
+def load_ray(what: str) -> Any:
+    """Import Ray.
+
+    Args:
+        what: The setting that needs it, for the message.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
     # Our users did not ask for pings to anybody.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         return importlib.import_module("ray")
     except ImportError:
-        raise SettingsError("workers='ray' needs Ray, which is not installed: pip install ray") from None
+        raise SettingsError(f"{what} needs Ray, which is not installed: pip install 'social-sandbox[ray]'") from None
+
+
+def _call(module: str, name: str, path: Sequence[str], job: Any) -> Any:
+    """Call a function where modules are found as they were where it was named; Ray's workers have a path of their own."""
+    sys.path += [folder for folder in path if folder not in sys.path]
+    return getattr(importlib.import_module(module), name)(job)
 
 
 def _on_ray(function: Callable[[J], Any], jobs: Sequence[J]) -> Iterator[Ended]:
-    ray = _ray()
+    ray = load_ray("workers='ray'")
     is_ours = not ray.is_initialized()
     if is_ours:
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, include_dashboard=False)
     try:
-        task = ray.remote(max_retries=0)(function)
-        waiting = {task.remote(job): job for job in jobs}
+        task = ray.remote(max_retries=0)(_call)
+        waiting = {task.remote(function.__module__, function.__qualname__, sys.path, job): job for job in jobs}
         while waiting:
             [done], _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(done)

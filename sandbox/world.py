@@ -15,22 +15,32 @@ import numpy as np
 
 from sandbox import registry
 from sandbox.agents import SocialAgent
-from sandbox.calls import CapReached, StoredCalls
+from sandbox.calls import CapReached, StoredCalls, check_prices
 from sandbox.embedders import load_embedder
 from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
-from sandbox.founding import at_positions, open_record, read_origin, read_settings, same_agents, settle
+from sandbox.founding import (
+    at_positions,
+    deal_people,
+    open_record,
+    read_origin,
+    read_settings,
+    same_agents,
+    settle,
+)
 from sandbox.memory import QuestionIndex
-from sandbox.metrics import round_metrics
-from sandbox.models import LanguageModel, load_model
-from sandbox.observer import make_observer
-from sandbox.population import Population, deal_models, labels, read_models, read_population
+from sandbox.mending import mend
+from sandbox.metrics import own_measures, round_metrics
+from sandbox.models import LanguageModel
+from sandbox.observer import lessons_without_upbringing, make_observer, without_examples
+from sandbox.population import Population, deal_models, read_models, read_population
 from sandbox.raters import Rater, load_rater
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario, Upbringing, load_scenario
+from sandbox.scenario import Scenario, Upbringing
 from sandbox.society import draw_audience
 from sandbox.space import make_space
 from sandbox.store import Run, open_run
 from sandbox.streams import stream, stream_seed
+from sandbox.voices import read_voices
 from sandbox.wavefront import Conversation, Wavefront
 
 Model = str | LanguageModel
@@ -58,8 +68,12 @@ class World(mesa.Model):
         in_flight: Conversations at once, at most.
         max_calls: Stop before more than so many calls to language models in all, at a whole interaction.
         max_tokens_total: The same for tokens read and written, which are known only when a call is done.
+        max_cost: The same for money, in US dollars, by the models' settings ``price_prompt`` and ``price_completion``.
+        replicas: Copies of each local model, which share the work; the results are those of one.
+        engine: Where copies live: ``processes`` of this machine, or actors of a ``ray`` cluster.
         command: How to repeat the run, for the manifest.
-        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings.
+        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings; and of the language
+            models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.voices`).
 
     Attributes:
         members: The agents, in the order of their indices.
@@ -68,6 +82,9 @@ class World(mesa.Model):
         round: The round that runs, or will run next, from 0.
         metrics: The measures of the last complete round.
         capped: Whether a cap stopped the run.
+        on_calls: Told how many calls to language models have just ended; set it to watch.
+        on_interactions: Told which interactions have just ended and are kept; set it to watch.
+        ended: Whether the scenario's own stop condition did.
 
     Raises:
         ScenarioError: the society cannot be set up; nothing has been written then.
@@ -91,20 +108,27 @@ class World(mesa.Model):
         in_flight: int | None = None,
         max_calls: int | None = None,
         max_tokens_total: int | None = None,
+        max_cost: float | None = None,
+        replicas: int = 1,
+        engine: str | None = None,
         command: str = "",
         **settings: Any,
     ) -> None:
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
+        self.voices, settings = read_voices(settings, replicas=replicas, engine=engine)
+        self.notes: list[str] = []
         self.society, self.scenario = read_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
-        self.protocol_name = protocol if isinstance(protocol, str) else protocol.__name__
+        self.protocol_name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "protocol")
         self.protocol = registry.load("protocols", protocol) if isinstance(protocol, str) else protocol
         if out is not None and not resume and (Path(out) / "manifest.json").exists():
             raise RunExists(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
         for name, count in (("in_flight", in_flight), ("max_calls", max_calls), ("max_tokens_total", max_tokens_total)):
             if count is not None and count < 1:
                 raise SettingsError(f"{name}={count} must be at least 1")
+        if max_cost is not None and not max_cost > 0:
+            raise SettingsError(f"max_cost={max_cost} must be more than 0, in US dollars")
         models = read_models(model)
         self.origin = read_origin(None if out is None else Path(out), branch)
         self.birth_seed = seed if self.origin is None else self.origin.birth_seed
@@ -115,41 +139,52 @@ class World(mesa.Model):
         if population is None and branch is not None and self.origin is not None:
             population = self.origin.population
         self.population = read_population(self.scenario.population if population is None else population)
-        dealt = self.origin.labels if self.origin else labels(self.population, n, size, stream(seed, "labels"))
+        personas, dealt = deal_people(self, n)
         speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
 
-        loaded = {key: load_model(m) for key, m in _distinct(speakers)}
+        distinct = dict(_distinct(speakers))
+        loaded = dict(zip(distinct, self.voices.agents(distinct.values()), strict=True))
         self.lm = next(iter(loaded.values()))
-        self.observer_lm = self.lm if observer is None else load_model(observer)
+        self.observer_lm = self.lm if observer is None else self.voices.observing(observer, loaded.values())
         suits: str = getattr(self.lm, "default_embedder", "minilm")
-        self.embedder = load_embedder(self.society.embedder or suits)
+        self.embedder = load_embedder(self.society.embedder or suits, **self.voices.embedder)
         self.questions = QuestionIndex(self.embedder)
-        self.notes: list[str] = []
         self._set_up_minds(rater, dealt)
-        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers])
+        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers], personas)
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
+        check_prices(max_cost, [*loaded.values(), self.observer_lm])
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
-        self.capped = False
+        self.capped = self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
+        self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
-        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total)
+        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
         self._wavefront = Wavefront(
             in_flight=in_flight or 256, log=self.calls, on_calls=lambda calls: self.on_calls(calls)
         )
         self.round = 0
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
-        self.datacollector = mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
+        self._previous: tuple[int, dict[int, Interaction]] = (0, {})
+        self.datacollector = self._collector()
         self._n_embedded = 0
         self._restore()
+        self._is_whole = not resume
 
     # -- setting up -------------------------------------------------------------------------------------------
 
     def _set_up_minds(self, rater: str | Rater | None, dealt: Sequence[str]) -> None:
         """Who rates, for neighbours and observers, and what agents of each label are brought up to say."""
         chosen = rater if rater is not None else self.lm.default_rater
+        is_default = rater is None or getattr(rater, "is_default", False)
+        if is_default and getattr(chosen, "name", chosen) == "values" and (lacking := without_examples(self.scenario)):
+            chosen = "lm"
+            self.notes.append(
+                f"values cannot be learnt for {', '.join(lacking)}, which bring no labelled answers: the language model is "
+                "asked to rate, and small ones are poor judges"
+            )
         self.rater = load_rater(chosen, embedder=self.embedder)
         theirs = self.society.observer_rater
         observing = self.rater if theirs is None else load_rater(theirs, embedder=self.embedder)
@@ -166,20 +201,20 @@ class World(mesa.Model):
             if self.upbringing
         ]
         if self.rater.name == "values" and not any(p.instead for v in self.upbringing.values() for p in v):
-            defaults = load_scenario("value_alignment", {})
-            self.lessons = {k: tuple(v) for k, v in defaults.upbringing.items()}
-            self.notes.append("the scenario brings no labelled upbringing; agents' values are value_alignment's")
+            self.lessons, note = lessons_without_upbringing(self.scenario)
+            self.notes.append(note)
         self.observer, notes = make_observer(self.scenario, observing, self.observer_lm)
         self.notes += notes
 
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
-        return round_metrics(
+        found = round_metrics(
             interactions,
             [d.name for d in self.scenario.rubric.dimensions],
             scale=self.scenario.rubric.scale,
             label_of=lambda agent: self.members[agent].label,
             earlier=self._earlier,
         )
+        return found | own_measures(self.scenario, interactions, self)
 
     def _restore(self) -> None:
         """Bring memories, places and measures to where the record stands."""
@@ -187,14 +222,38 @@ class World(mesa.Model):
             self.members[agent].memory.remember(question, answer)
         if moves := self.store.moves():
             latest = {agent: (x, y) for agent, x, y in moves}
-            places = at_positions(self, list(latest.values()))
-            # Everybody leaves before anybody arrives: a place may be full on the way.
-            for agent in latest:
-                self.members[agent].cell = None
-            for agent, place in zip(latest, places, strict=True):
-                self.members[agent].cell = place
+            self.take_places(dict(zip(latest, at_positions(self, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
+        self._stop()
+
+    def take_places(self, places: Mapping[int, Any]) -> None:
+        """Put agents, by index, where they lived at some time."""
+        # Everybody leaves before anybody arrives: a place may be full on the way.
+        for agent in places:
+            self.members[agent].cell = None
+        for agent, place in places.items():
+            self.members[agent].cell = place
+
+    def forget(self) -> None:
+        """Leave agents with what they were born remembering."""
+        for agent in self.members:
+            agent.forget()
+
+    def return_to_record(self) -> None:
+        """Stand where the record stands, whatever was done since."""
+        self.round, self.metrics, self._earlier, self._previous = 0, {}, [], (0, {})
+        self.datacollector = self._collector()
+        self.forget()
+        self._restore()
+
+    def measure_round(self, round_: int) -> dict[str, Any]:
+        """The measures of a round that is complete, as its record stands."""
+        self.round, self._earlier = round_, open_run(self.path).metrics()[:round_]
+        return self._measure(self.store.interactions(round_))
+
+    def _collector(self) -> mesa.DataCollector:
+        return mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
 
     def _collect(self, metrics: Mapping[str, Any]) -> None:
         """A round is complete: these are its measures."""
@@ -204,10 +263,20 @@ class World(mesa.Model):
         self.steps = self.round
         self.datacollector.collect(self)
 
+    def _stop(self) -> None:
+        """See whether the society has come to its end, as its scenario has it."""
+        if self.scenario.stop is None or not self.round:
+            return
+        self.ended = bool(self.scenario.stop(self))
+        if self.ended:
+            self.running = False
+        self.store.manifest["ended"] = self.round if self.ended else None
+
     # -- running ----------------------------------------------------------------------------------------------
 
     def run(self, rounds: int = 1) -> Run:
         """Step until the run has ``rounds`` complete rounds in all, and return it to be read."""
+        self.mend()
         while self.round < rounds and self.running:
             self.step()
         return open_run(self.path)
@@ -218,14 +287,16 @@ class World(mesa.Model):
         A cap may stop it at a whole interaction; ``running`` is then False, and the same round goes on when the run is
         resumed.
         """
+        self.mend()
         started = time.monotonic()
         kept = {it.agent: it for it in self.store.interactions(self.round)}
         asked = [(agent, self.question(agent)) for agent in self.asked()]
         self._meet(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for ended in self._talk(left):
+        for ended in self.talk(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
+            self.on_interactions(ended)
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:
@@ -236,7 +307,21 @@ class World(mesa.Model):
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
-    def _talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
+    def mend(self) -> int:
+        """Of a resumed run, hold the conversations again that failed; done once, before anything else.
+
+        Returns:
+            How many kept interactions were replaced; see :mod:`sandbox.mending`.
+        """
+        if self._is_whole:
+            return 0
+        self._is_whole = True
+        mended = mend(self)
+        self.store.manifest["tokens"] = self.calls.counts
+        self.store.save_manifest()
+        return mended
+
+    def talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
         """Hold the conversations of a round, as many as the caps allow, and give them as they end, in order."""
         self.calls.begin()
         try:
@@ -305,7 +390,9 @@ class World(mesa.Model):
             self.members[index].memory.remember(question, answer)
         metrics = self._measure(interactions)
         self.store.finish_round(self.round, memories, metrics, self._move())
+        self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)
+        self._stop()
 
     def _move(self) -> list[tuple[int, int, int]]:
         """Let agents go where they want; (agent, x, y) of those that moved."""
@@ -335,9 +422,19 @@ class World(mesa.Model):
         self._n_embedded = len(self.questions.questions)
 
     def question(self, agent: SocialAgent) -> str:
-        """What an agent is asked this round: question (round * N + agent) mod Q."""
+        """What an agent is asked this round: what the scenario's ``ask`` says, else number (round * N + agent) mod Q."""
+        if self.scenario.ask is not None:
+            return self.scenario.ask(agent, self)
         questions = self.scenario.questions
         return questions[(self.round * len(self.members) + agent.index) % len(questions)]
+
+    @property
+    def previous(self) -> Mapping[int, Interaction]:
+        """The interactions of the round before, by agent; empty in the first. What agents said is there to be heard."""
+        if self._previous[0] != self.round:
+            before = self.store.interactions(self.round - 1) if self.round else []
+            self._previous = (self.round, {it.agent: it for it in before})
+        return self._previous[1]
 
     def asked(self) -> list[SocialAgent]:
         """Who is asked this round: all agents, or the active share of them, drawn anew each round."""
@@ -377,6 +474,7 @@ class World(mesa.Model):
         """Let other processes write to the run."""
         self._wavefront.close()
         self.store.close()
+        self.voices.close()
 
 
 def _reporter(name: str) -> Callable[[World], Any]:

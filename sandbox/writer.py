@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,19 +90,23 @@ class RunWriter:
         fresh.replace(target)
 
     def add_agents(
-        self, rows: Iterable[tuple[int, str, str, int, int]], models: Iterable[str | None] = itertools.repeat(None)
+        self,
+        rows: Iterable[tuple[int, str, str, int, int]],
+        models: Iterable[str | None] = itertools.repeat(None),
+        personas: Iterable[Mapping[str, Any]] = itertools.repeat({}),
     ) -> None:
         """Record who lives where; of agents that stand already, what they speak through.
 
         Args:
             rows: (agent, name, label, x, y).
             models: URI of the language model that each speaks through.
+            personas: Who each is.
         """
         self._db.execute("BEGIN")
-        pairs = zip(rows, models, strict=False)
+        whole = zip(rows, models, personas, strict=False)
         self._db.executemany(
-            "INSERT INTO agents VALUES (?,?,?,?,?,?) ON CONFLICT (agent) DO UPDATE SET model=excluded.model",
-            ((*row, model) for row, model in pairs),
+            "INSERT INTO agents VALUES (?,?,?,?,?,?,?) ON CONFLICT (agent) DO UPDATE SET model=excluded.model",
+            ((*row, model, as_json(dict(persona))) for row, model, persona in whole),
         )
         self._db.execute("COMMIT")
 
@@ -112,13 +116,24 @@ class RunWriter:
         self._db.executemany("INSERT OR IGNORE INTO embeddings VALUES (?,?)", rows)
         self._db.execute("COMMIT")
 
-    def call_counts(self) -> dict[str, int]:
-        """How many finished calls of this run are kept, and how many tokens they read and wrote."""
-        row = self._db.execute(
-            "SELECT COUNT(*), SUM(json_extract(reply, '$.prompt_tokens')), SUM(json_extract(reply, "
-            "'$.completion_tokens')) FROM calls WHERE kind <> 'inherited'"
-        ).fetchone()
-        return {"calls": row[0], "prompt": row[1] or 0, "completion": row[2] or 0}
+    def call_counts(self, prices: Mapping[str, tuple[float, float] | None] | None = None) -> dict[str, Any]:
+        """How many finished calls of this run are kept, and how many tokens they read and wrote.
+
+        Args:
+            prices: Of models by URI: US dollars for a million tokens read, and written. Where any has one, ``usd``
+                says what the calls cost.
+        """
+        rows = self._db.execute(
+            "SELECT model, COUNT(*), SUM(json_extract(reply, '$.prompt_tokens')), SUM(json_extract(reply, "
+            "'$.completion_tokens')) FROM calls WHERE kind <> 'inherited' GROUP BY model"
+        ).fetchall()
+        calls, read, written = (sum(row[i] or 0 for row in rows) for i in (1, 2, 3))
+        known = {model: price for model, price in (prices or {}).items() if price is not None}
+        found: dict[str, Any] = {"calls": calls, "prompt": read, "completion": written}
+        if known:
+            priced = [(known[row[0]], row) for row in rows if row[0] in known]
+            found["usd"] = sum((p[0] * row[2] + p[1] * row[3]) / 1e6 for p, row in priced)
+        return found
 
     def has_calls(self) -> bool:
         """Whether any finished call is kept."""
@@ -138,11 +153,14 @@ class RunWriter:
     def commit(self, *done: Interaction) -> None:
         """Keep finished interactions, each whole, in one transaction."""
         self._db.execute("BEGIN")
+        self._insert(done)
+        self._db.execute("COMMIT")
+
+    def _insert(self, done: Sequence[Interaction]) -> None:
         self._db.executemany("INSERT INTO interactions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", map(interaction_row, done))
         self._db.executemany(
             "INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?)", itertools.chain.from_iterable(map(feedback_rows, done))
         )
-        self._db.execute("COMMIT")
 
     def finish_round(
         self,
@@ -167,6 +185,44 @@ class RunWriter:
         self._db.execute("INSERT INTO rounds VALUES (?,?)", (round_, as_json(dict(metrics))))
         self._db.execute("COMMIT")
 
+    def lacking(self) -> list[tuple[int, int]]:
+        """Interactions that failed, or that lack a rating: (round, agent), in order."""
+        missing = "EXISTS (SELECT 1 FROM json_each({}) WHERE json_extract(json_each.value, '$.value') IS NULL)"
+        return self._db.execute(
+            "SELECT round, agent FROM interactions i WHERE error IS NOT NULL "
+            "OR EXISTS (SELECT 1 FROM feedback f WHERE f.round=i.round AND f.agent=i.agent AND f.rating IS NULL) "
+            f"OR {missing.format('before')} OR {missing.format('after')} ORDER BY round, agent"
+        ).fetchall()
+
+    def forget(self, round_: int, agents: Iterable[int]) -> None:
+        """Drop interactions of a round, so that they are held again."""
+        keys = [(round_, agent) for agent in agents]
+        self._db.execute("BEGIN")
+        for name in ("feedback", "interactions"):
+            self._db.executemany(f"DELETE FROM {name} WHERE round=? AND agent=?", keys)
+        self._db.execute("COMMIT")
+
+    def replace(self, better: Iterable[Interaction]) -> None:
+        """Put interactions of complete rounds in the place of those that were kept, with what agents remember of them."""
+        better = list(better)
+        self._db.execute("BEGIN")
+        for name in ("feedback", "interactions"):
+            self._db.executemany(
+                f"DELETE FROM {name} WHERE round=? AND agent=?", [(it.round, it.agent) for it in better]
+            )
+        self._insert(better)
+        # An agent remembers its last answer to a question.
+        self._db.executemany(
+            "INSERT INTO memories VALUES (?,?,?,?) ON CONFLICT (agent, question) DO UPDATE SET answer=excluded.answer, "
+            "round=excluded.round WHERE excluded.round >= round",
+            [(it.agent, it.question, it.final, it.round) for it in better if it.error is None and it.final is not None],
+        )
+        self._db.execute("COMMIT")
+
+    def set_metrics(self, round_: int, metrics: Mapping[str, Any]) -> None:
+        """Replace the measures of a complete round."""
+        self._db.execute("UPDATE rounds SET metrics=? WHERE round=?", (as_json(dict(metrics)), round_))
+
     def finished_rounds(self) -> int:
         """How many rounds are complete."""
         return int(self._db.execute("SELECT COUNT(*) FROM rounds").fetchone()[0])
@@ -188,7 +244,7 @@ class RunWriter:
         self._db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
         self._db.execute("BEGIN")
         # Who speaks through what is the new run's own.
-        self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL FROM source.agents")
+        self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
         # Calls of all rounds, so that what is asked again is not paid for again; they do not count as this run's.
         self._db.execute("INSERT INTO calls SELECT key, model, 'inherited', request, reply FROM source.calls")
         for name in ("interactions", "feedback", "rounds", "moves"):

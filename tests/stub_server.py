@@ -74,7 +74,7 @@ Plan = Callable[[Asked, int], Answer | None]
 
 
 class StubServer:
-    """Serves ``/v1/chat/completions`` and ``/v1/completions`` on a free port of the loopback interface.
+    """Serves ``/v1/chat/completions``, ``/v1/completions`` and ``/v1/embeddings`` on a free port of the loopback interface.
 
     Args:
         plan: What to do with the first, second, ... request, or a function of the request and its number (from 0).
@@ -127,6 +127,8 @@ class StubServer:
             self.asked.append(asked)
         if planned.body is not None:
             return planned, planned.body
+        if asked.path.endswith("/embeddings"):
+            return planned, embeddings(asked.body)
         return planned, completion(asked.body, chat=asked.path.endswith("/chat/completions"), logprobs=self.logprobs)
 
     def _run(self) -> None:
@@ -235,6 +237,18 @@ def _completion(model: str, chat: bool, text: str, logprobs: bool) -> bytes:
         "system_fingerprint": "stub",
     }
     return json.dumps(said).encode()
+
+
+def embeddings(body: Mapping[str, Any]) -> bytes:
+    """Vectors in OpenAI's schema, the last text's first: how often each of the first eight letters is in a text."""
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    letters = "abcdefgh"[: body.get("dimensions", 8)]
+    data = [
+        {"object": "embedding", "index": i, "embedding": [float(text.lower().count(letter)) for letter in letters]}
+        for i, text in enumerate(texts)
+    ]
+    usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    return json.dumps({"object": "list", "data": data[::-1], "model": body["model"], "usage": usage}).encode()
 
 
 async def _serve(port: int, delay_s: float) -> None:

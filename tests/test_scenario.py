@@ -30,10 +30,10 @@ def test_all_faults_are_reported_at_once_with_their_fields() -> None:
         )
     lines = str(caught.value).splitlines()
     assert lines[0] == "scenario 'mine' cannot be used:"
-    starts = ("questions[1]: expected text, found ' '", "questions[2]: expected text, found 3", "population: ",
+    starts = ("questions[1]: expected text, found ' '", "questions[2]: expected text, found 3",
+              "heldout: 1 questions are also asked, as 'May I?'", "population: ",
               "rubric.dimensions: names are used twice: kind, kind", "rubric.scale: 1 leaves nothing to choose",
-              "heldout: 1 questions are also asked, as 'May I?'",
-              "prompts.answer: uses {mood}; it may use {recalled}, {question}",
+              "prompts.answer: uses {mood}; it may use {recalled}, {heard}, {question}",
               "prompts.revise: not a template: ")  # fmt: skip
     assert [line for line, start in zip(lines[1:], starts, strict=True) if not line.startswith("  " + start)] == []
 

@@ -123,7 +123,7 @@ def test_resuming_a_run_that_does_not_exist_starts_one(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path / "deep" / "run", MANIFEST, resume=True)
     writer.close()
     assert is_run(tmp_path / "deep" / "run")
-    assert open_run(tmp_path / "deep" / "run").manifest == {"schema": 1, **MANIFEST}
+    assert open_run(tmp_path / "deep" / "run").manifest == {"schema": 2, **MANIFEST}
 
 
 HOLD = """
@@ -174,7 +174,7 @@ def test_another_schema_is_refused_for_reading_and_for_writing(tmp_path: Path) -
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}))
     words = (
-        f"{tmp_path} was written under schema 99; this version reads schema 1. "
+        f"{tmp_path} was written under schema 99; this version reads schema 2. "
         "Read it with the version named in its manifest"
     )
     with pytest.raises(RunVersion) as read:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,6 +249,40 @@ def test_a_worker_that_dies_takes_only_its_own_job(tmp_path: Path) -> None:
     assert [e.job for e in ended if e.death] == [3]
 
 
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """The number of the worker's process is free soon after the kill."""
+    told = tmp_path / "worker"
+    code = (
+        "from dying_jobs import write_and_wait\nfrom sandbox.workers import run_apart\n"
+        f"if __name__ == '__main__':\n    run_apart(write_and_wait, {str(told)!r})\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    parent = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": paths})
+    wait_until(lambda: told.exists() and told.read_text() != "")
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not _is_alive(int(told.read_text())))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, a minute at most."""
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.1)
+    assert holds()
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
@@ -254,7 +292,7 @@ def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(SettingsError) as refused:
         check_workers("ray")
-    assert str(refused.value) == "workers='ray' needs Ray, which is not installed: pip install ray"
+    assert str(refused.value) == "workers='ray' needs Ray, which is not installed: pip install 'social-sandbox[ray]'"
 
 
 @pytest.mark.slow

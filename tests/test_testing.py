@@ -518,7 +518,7 @@ def returns_a_list():
     [
         (random_scenario, "made twice it is the same, so that a run can be resumed\n  found: questions differ"),
         (returns_a_list, "it is a Scenario, or a function that returns one\n  found: a list"),
-        (Scenario("s", ["Q?"], protocol="debate"), "its protocol is installed\n  found: protocol 'debate'"),
+        (Scenario("s", ["Q?"], protocol="parliament"), "its protocol is installed\n  found: protocol 'parliament'"),
         (Scenario("s", ["Q?"], rubric=ONE_KIND), "labelled examples are good and bad"),
         (
             Scenario("s", ["Q?"], upbringing={"kind": [Upbringing("Q", "A")]}),

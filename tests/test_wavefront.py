@@ -382,6 +382,7 @@ class Log:
     def __init__(self, **known: str) -> None:
         self.known = known
         self.recorded: list[str] = []
+        self.kept: list[str] = []
 
     def recall(self, call: Call) -> Reply | None:
         text = self.known.get(call.request.messages[-1].content)
@@ -389,6 +390,9 @@ class Log:
 
     def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
         self.recorded += [call.request.messages[-1].content for call, _ in finished]
+
+    def flush(self) -> None:
+        self.kept = list(self.recorded)
 
 
 def test_a_logged_call_is_not_made_again() -> None:
@@ -409,6 +413,15 @@ def test_a_remote_call_that_is_logged_is_not_made_again() -> None:
     wavefront.close()
     assert model.made == 1
     assert log.recorded == ["b"]
+
+
+@pytest.mark.parametrize("kind", [Echo, RemoteEcho])
+def test_all_calls_of_a_conversation_are_kept_before_its_end_is_told(kind: type[Echo]) -> None:
+    log = Log()
+    wavefront = Wavefront(in_flight=2, log=log)
+    for key, _, _ in wavefront.run((key, say(kind(), f"{key}a", f"{key}b")) for key in "123"):
+        assert {f"{key}a", f"{key}b"} <= set(log.kept)
+    wavefront.close()
 
 
 def test_a_remote_model_that_raises_fails_that_call_alone() -> None:

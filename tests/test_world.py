@@ -292,7 +292,7 @@ def test_mesa_collects_a_row_a_round(tiny_world: MakeWorld) -> None:
 def test_the_manifest_says_what_was_run(run_dir: Path) -> None:
     manifest = open_run(run_dir).manifest
     assert (manifest["schema"], manifest["scenario"], manifest["size"], manifest["seed"]) == (
-        1,
+        2,
         "value_alignment",
         3,
         0,
@@ -336,7 +336,7 @@ def test_a_failing_conversation_is_recorded_and_the_others_go_on(tiny_world: Mak
 
 
 def test_a_model_that_fails_now_and_then_does_not_stop_a_run(tiny_world: MakeWorld, tmp_path: Path) -> None:
-    """The draft of Agent 5 cannot be had; resumed with the model mended, what failed stays as it was recorded."""
+    """The draft of Agent 5 cannot be had; its interaction alone fails, and says why."""
 
     def say(request: Request) -> str | Reply:
         if request.messages[0].content.startswith("You are Agent 5, ") and len(request.messages) == 2:

@@ -20,7 +20,7 @@ from trainers.batches import Collator
 from trainers.losses import sequence_nll
 
 # Numbers among the logits that exist at one time, 32 MB of them, and rows at least.
-LOGITS, ROWS = 2**23, 32
+LOGITS, ROWS = 2**21, 32
 
 # Ids of a prompt, and of each answer to it.
 Question: TypeAlias = tuple[Sequence[int], Sequence[Sequence[int]]]

@@ -152,8 +152,8 @@ def compare(
     jobs = [Job((folder / "base").absolute(), held)]
     jobs += [
         Job((folder / f"{name}-{seed}").absolute(), held, name, seed, full, files[kinds[name]].absolute())
+        for seed in chosen  # so that every trainer has a result before one has several
         for name in trainers
-        for seed in chosen
         for full in [{**given[name], "seed": seed, "max_steps": budgets[name]["steps"]}]
     ]
     records = {job.name: record for job in jobs if (record := _finished(job)) is not None}

@@ -13,7 +13,7 @@ from typing import Any
 import solara
 
 from sandbox.store import open_run
-from visualize.explorer import BY, Explorer
+from visualize.explorer import BY, REVIEWS, Explorer
 from visualize.serving import what_to_show
 from visualize.style import LOOKS, rating_map
 
@@ -77,7 +77,9 @@ def Page() -> None:
         lambda: explorer.matching(round_, labels, low, high, text), [round_, labels, low, high, text, grown]
     )
     agents = solara.use_memo(lambda: explorer.agents(round_, by, found), [round_, by, found, grown])
-    reviews, n_reviews = solara.use_memo(lambda: explorer.reviews(round_, chosen), [round_, chosen, grown])
+    all_fit = solara.use_memo(lambda: explorer.reviews(round_)[1] <= REVIEWS, [round_, grown])
+    about = None if all_fit else chosen  # what is drawn anyway need not be sent again at each click
+    reviews, n_reviews = solara.use_memo(lambda: explorer.reviews(round_, about), [round_, about, grown])
 
     with solara.Column(style={"padding": "1rem"}):
         title = explorer.run.name if explorer.other is None else f"{explorer.run.name} against {explorer.other.name}"

@@ -42,6 +42,7 @@ class Explorer:
         self.run, self.other = run, other
         self.scale = run.scale
         self._agents = {int(row["agent"]): row for row in run.agents().to_dict("records")}
+        self._names = {agent: str(row["name"]) for agent, row in self._agents.items()}
         self.labels = label_order(str(row["label"]) for row in self._agents.values())
         on_grid = run.manifest.get("settings", {}).get("neighborhood") in GRIDS
         self.side = int(run.manifest["size"]) if on_grid else 1
@@ -120,13 +121,14 @@ class Explorer:
 
         Args:
             round_: Which.
-            chosen: An agent whose reviews come last, and are never left out.
+            chosen: An agent whose reviews are never left out.
 
         Returns:
             Records of reviewer, author and colour (None where the rating could not be read).
         """
         found = [(f.reviewer, it.agent, f.rating.value) for it in self.round(round_).values() for f in it.feedback]
-        found.sort(key=lambda review: chosen in review[:2])
+        if len(found) > REVIEWS:
+            found.sort(key=lambda review: chosen in review[:2])
         kept = found[-REVIEWS:]
         colours = [self._colour(value, "rating") for _, _, value in kept]
         return [
@@ -204,7 +206,7 @@ class Explorer:
         return [self._told(said[agent], None) for agent in sorted(agents)[:_MATCHES]]
 
     def _told(self, it: Interaction, other: Interaction | None) -> dict[str, Any]:
-        names = {agent: str(row["name"]) for agent, row in self._agents.items()}
+        names = self._names
         return {
             "agent": it.agent,
             "name": names.get(it.agent, f"Agent {it.agent + 1}"),

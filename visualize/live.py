@@ -7,6 +7,8 @@ model. The components read the world's run folder, as every picture does; use th
     from visualize.live import GraphView, MapView, RatingsView
 
     page = SolaraViz(world, components=[MapView, GraphView, RatingsView])
+
+:func:`visualize.portrayal.portray` is for Mesa's own renderers.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from visualize import (
     consensus,
     evolution,
     grid,
+    measures,
     memory,
     pareto,
     ratings,
@@ -183,6 +184,8 @@ def _run_pictures(run: Run) -> list[dict[str, str]]:
         ("How far reviewers agree, and labels keep apart", consensus.draw),
         ("What agents remember: answers of like words stand near each other", memory.draw),
     ]
+    if run.own_measures:
+        pictures.insert(0, ("The scenario's own measures", measures.draw))
     return [_picture(caption, draw(run)) for caption, draw in pictures]
 
 

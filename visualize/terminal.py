@@ -2,23 +2,21 @@
 
 It is told interactions as they end, so it needs no run folder, and knows no live agent::
 
-    with LiveMap(homes, rounds=6, dimension="alignment", scale=7) as shown:
-        shown.begin(round_, expected=16)
-        shown.add(interaction)                 # as often as one ends
-        shown.end(metrics)                     # when the round is complete
+    shown = LiveMap(homes, dimension="alignment", scale=7)
+    shown.add([interaction, ...])          # as often as some end
+    shown.end(metrics)                     # when the round is complete
+    shown.picture()                        # for rich to draw
 
-On a terminal it is one picture that changes. Elsewhere, as in a log, it says nothing: the lines that ``sandbox run`` prints
-anyway are the record there.
+A square keeps its colour until its agent is rated anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matplotlib.colors import to_hex
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -28,7 +26,6 @@ from visualize.style import rating_map, rating_norm, text_on
 # A square is two characters wide; a larger society is shown in blocks, each the mean of its agents.
 _SQUARE = 2
 _LARGEST_SIDE = 32
-_BAR = 40
 _SEEN = ("rating", "consensus", "polarisation")
 
 
@@ -37,59 +34,42 @@ class LiveMap:
 
     Args:
         homes: Row and column of each agent, by its index.
-        rounds: How many there are to be.
         dimension: Of the rubric, that squares are coloured by.
         scale: The highest rating.
-        console: Where to draw; by default standard error.
+        console: Tells how much room there is; by default standard error.
     """
 
     def __init__(
-        self, homes: Mapping[int, tuple[int, int]], *, rounds: int, dimension: str, scale: int,
-        console: Console | None = None,
-    ) -> None:  # fmt: skip
-        self._homes, self._rounds, self._dimension, self._scale = dict(homes), rounds, dimension, scale
+        self, homes: Mapping[int, tuple[int, int]], *, dimension: str, scale: int, console: Console | None = None
+    ) -> None:
+        self._homes, self._dimension, self._scale = dict(homes), dimension, scale
         self._console = console or Console(stderr=True)
         self._ratings: dict[int, float | None] = {}
-        self._round = self._done = self._failed = 0
-        self._expected = 1
+        self._failed = 0
         self._metrics: Mapping[str, Any] = {}
-        self._live = Live(console=self._console, get_renderable=self.picture, refresh_per_second=4, transient=True)
+        self._drawn: RenderableType | None = None
 
-    def __enter__(self) -> LiveMap:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live.is_started:
-            self._live.stop()
-
-    def begin(self, round_: int, *, expected: int) -> None:
-        """A round begins, of so many interactions. What the map shows stays until it is said anew."""
-        self._round, self._expected, self._done, self._failed = round_, max(1, expected), 0, 0
-
-    def add(self, it: Interaction) -> None:
-        """An interaction has ended."""
-        self._done += 1
-        self._failed += it.error is not None
-        after = it.after.value(self._dimension)
-        self._ratings[it.agent] = after if after is not None else it.before.value(self._dimension)
+    def add(self, ended: Iterable[Interaction]) -> None:
+        """Interactions have ended."""
+        for it in ended:
+            self._failed += it.error is not None
+            after = it.after.value(self._dimension)
+            self._ratings[it.agent] = after if after is not None else it.before.value(self._dimension)
+        self._drawn = None
 
     def end(self, metrics: Mapping[str, Any], homes: Mapping[int, tuple[int, int]] | None = None) -> None:
         """A round is complete: its measures, and where agents live from now on if they moved."""
         self._metrics = metrics
         self._homes.update(homes or {})
+        self._drawn = None
 
     def picture(self) -> RenderableType:
         """What is shown just now."""
-        beside = Table.grid(padding=(0, 2))
-        beside.add_row(self._map(), self._figures())
-        filled = min(_BAR, _BAR * self._done // self._expected)
-        bar = Text("━" * filled).append("─" * (_BAR - filled), style="dim")
-        head = Text(f"round {self._round + 1} of {self._rounds}: {self._done} of {self._expected} conversations")
-        if self._failed:
-            head.append(f", {self._failed} failed", style="bold")
-        return Group(head, bar, beside)
+        if self._drawn is None:
+            beside = Table.grid(padding=(0, 2))
+            beside.add_row(self._map(), self._figures())
+            self._drawn = beside
+        return self._drawn
 
     def _map(self) -> Text:
         rows = max((row for row, _ in self._homes.values()), default=0) + 1
@@ -126,4 +106,6 @@ class LiveMap:
         known = {name: value for name in names if isinstance(value := self._metrics.get(name), float)}
         for name, value in known.items():
             table.add_row(Text(name.replace("_", ", ")), Text(f"{value:.2f}"))
+        if self._failed:
+            table.add_row(Text("failed", style="bold"), Text(str(self._failed), style="bold"))
         return table

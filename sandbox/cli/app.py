@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -67,14 +67,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     Console(width=None if sys.stdout.isatty() else 110).print(shown)
 
 
-def figures(metrics: Mapping[str, Any]) -> str:
+def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:
     """The measures of a round that one looks at while it runs, in a line; all are in the run's folder."""
     shown = []
     for name, value in metrics.items():
         draft = metrics.get(f"{name}_draft")
         if draft is not None and value is not None:
             shown.append(f"{name} {draft:.2f} -> {value:.2f}")
-        elif name in ("rating", "consensus", "polarisation") and value is not None:
+        elif (name in own or name in ("rating", "consensus", "polarisation")) and value is not None:
             shown.append(f"{name} {value:.2f}")
     if metrics.get("failed"):
         shown.append(f"{metrics['failed']} failed")
@@ -89,7 +89,9 @@ from sandbox.cli import (  # noqa: E402
     commands_evaluate,  # noqa: F401
     commands_evolve,  # noqa: F401
     commands_look,  # noqa: F401
+    commands_models,  # noqa: F401
     commands_new,  # noqa: F401
+    commands_prompts,  # noqa: F401
     commands_run,  # noqa: F401
     commands_sweep,  # noqa: F401
     commands_train,  # noqa: F401

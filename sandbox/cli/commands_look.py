@@ -182,10 +182,11 @@ def open_source(source: Path) -> Any:
 
 def suiting(source: Path) -> list[str]:
     """The pictures that can be drawn of a folder."""
-    from sandbox.store import is_run
+    from sandbox.store import is_run, read_manifest
 
     if is_run(source):
-        return ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
+        own = ["measures"] if read_manifest(source).get("measures") else []
+        return [*own, "grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
     held = {
         "training": "training.json",
         "comparison": "evaluation.json",

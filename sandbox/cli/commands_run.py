@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,13 @@ def run(
     max_tokens: Annotated[
         int | None, typer.Option(help="Stop before more tokens than about this, in all.", min=1)
     ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Stop before more US dollars than about this, by --set model.price_prompt=...")
+    ] = None,
+    replicas: Annotated[int, typer.Option(help="Copies of each local model, which share the work.", min=1)] = 1,
+    engine: Annotated[
+        str | None, typer.Option(help="Where copies live: processes of this machine, or ray (a cluster).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and run nothing.")] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
@@ -53,7 +61,7 @@ def run(
     given |= {k: v for k, v in {"neighborhood": neighborhood, "radius": radius}.items() if v is not None}
     request: dict[str, Any] = {
         "model": model, "observer": observer, "rater": rater, "size": size, "population": population,
-        "protocol": protocol, "seed": seed, "branch": branch, **given,
+        "protocol": protocol, "seed": seed, "branch": branch, "replicas": replicas, "engine": engine, **given,
     }  # fmt: skip
     if dry_run:
         _foresee(scenario, rounds=rounds, as_json=as_json, out=out, resume=resume, **request)
@@ -67,21 +75,25 @@ def run(
         in_flight=in_flight,
         max_calls=max_calls,
         max_tokens_total=max_tokens,
+        max_cost=max_cost,
         **request,
     )
     if as_json:
         say_json(done)
         return
     if done["stopped"]:
-        caps = {"--max-calls": max_calls, "--max-tokens": max_tokens}
+        caps = {"--max-calls": max_calls, "--max-tokens": max_tokens, "--max-cost": max_cost}
         words = " and ".join(f"{name} {cap}" for name, cap in caps.items() if cap is not None)
         say(
             f"stopped by {words} in round {done['rounds'] + 1} of {rounds}; every interaction kept is whole. Go on with "
             f"--resume --out {done['run']} and a higher cap"
         )
+    if done["ended"]:
+        say(f"{scenario} came to its own end after round {done['rounds']}: its stop condition holds")
     say(
         f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
-        f"{done['calls']} calls. See it with: sandbox plot {done['run']}"
+        f"{done['calls']} calls{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. See it with: "
+        f"sandbox plot {done['run']}"
     )
 
 
@@ -120,20 +132,44 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         if not quiet:
             for note in world.notes:
                 say(f"note: {note}")
-        with progress("society", world.expected_calls(rounds - world.round), quiet=quiet) as show:
+        shown = None if quiet or not sys.stderr.isatty() else _live_map(world)
+        below = None if shown is None else shown.picture
+        with progress("society", world.expected_calls(rounds - world.round), quiet=quiet, below=below) as show:
             world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
+            if (mended := world.mend()) and not quiet:
+                say(f"{mended} interactions that had failed, or lacked a rating, were completed")
             while world.round < rounds and world.running:
                 world.step()
+                if shown is not None:
+                    shown.end(world.metrics, _places(world))
                 if not quiet and world.running:
-                    say(f"round {world.round} of {rounds}: {figures(world.metrics)}")
+                    say(f"round {world.round} of {rounds}: {figures(world.metrics, world.scenario.measures)}")
         write_measures(open_run(world.path))
     finally:
         world.close()
     return summarise(world.path) | {"stopped": world.capped}
 
 
+def _live_map(world: Any) -> Any:
+    """The map that a terminal shows while the world runs."""
+    from visualize.terminal import LiveMap
+
+    rubric = world.scenario.rubric
+    shown = LiveMap(_places(world), dimension=rubric.dimensions[0].name, scale=rubric.scale)
+    world.on_interactions = shown.add
+    return shown
+
+
+def _places(world: Any) -> dict[int, tuple[int, int]]:
+    """Row and column of each agent."""
+    return {agent.index: world.space.position(agent) for agent in world.members}
+
+
 def summarise(path: Path) -> dict[str, Any]:
-    """What ``sandbox run --json`` prints of a run; alignment and engagement are means over all final answers."""
+    """What ``sandbox run --json`` prints of a run; the rubric's dimensions are means over all final answers.
+
+    The scenario's own measures are the last there are; ``ended`` says whether its own stop condition has come to hold.
+    """
     from sandbox.store import open_run
 
     run = open_run(path)
@@ -142,13 +178,17 @@ def summarise(path: Path) -> dict[str, Any]:
         d: float(v) if (v := frame[f"{d}_after"].fillna(frame[f"{d}_before"]).mean()) == v else None
         for d in run.dimensions
     }
+    told = run.metrics()
     return {
         "run": str(path),
         "interactions": len(frame),
         "failed": int(frame["error"].notna().sum()),
         "rounds": run.rounds,
         "calls": run.manifest["tokens"]["calls"],
+        **({"usd": run.manifest["tokens"]["usd"]} if "usd" in run.manifest["tokens"] else {}),
         **means,
+        **{name: next((m[name] for m in reversed(told) if m.get(name) is not None), None) for name in run.own_measures},
+        "ended": run.ended,
     }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import orjson
 
 
 class Message(NamedTuple):
@@ -44,7 +45,7 @@ class Request:
     def content(self) -> str:
         """The whole content as JSON: a list of the fields in their order."""
         fields = (
-            self.messages,
+            [tuple(message) for message in self.messages],
             self.max_tokens,
             self.temperature,
             self.top_p,
@@ -53,7 +54,7 @@ class Request:
             self.prefix,
             self.choices,
         )
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        return orjson.dumps(fields).decode()
 
     def key(self) -> str:
         """A hash of the whole content, the same in every process (32 hex digits)."""

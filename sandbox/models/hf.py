@@ -6,20 +6,22 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from sandbox.errors import SettingsError, nearest
+from sandbox.models.adapters import SharedBase
 from sandbox.models.base import Reply, Request
 from sandbox.models.batching import Group, plan
 from sandbox.models.chat import end_of_turn, render, template_name
 from sandbox.models.choices import Scored, score, scored_rows, separator
 from sandbox.models.decoding import Decoder, Row, Written
 from sandbox.models.forward import Forward
-from sandbox.models.loading import load
+from sandbox.models.loading import load, load_shared
 from sandbox.models.weights import fingerprint
 
 _LOG = logging.getLogger(__name__)
-_DTYPES = ("float32", "bfloat16", "float16", "float64")
+_DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 # A base model goes on with the next instruction where a chat model ends its turn.
 _ALPACA_STOP = ("### Instruction:", "### Response:")
@@ -38,14 +40,18 @@ class HFModel:
     Args:
         rest: What stands after ``hf:``: ``smollm2`` (the bundled model), a folder, or a hub name.
         device: As torch names it; by default the first GPU, else the CPU.
-        dtype: ``float32``, ``bfloat16``, ``float16`` or ``float64``.
+        dtype: ``float32``, ``bfloat16``, ``float16`` or ``float64``; or ``auto``, which is ``bfloat16`` where the
+            processor computes in it faster, else ``float32``. By default ``float32``, for what is said above.
         batch_tokens: Tokens in a batch at most, padding and replies included; bounds the memory that is used.
         max_batch: Requests in a batch at most; on a CPU more than 32 do not pay.
         top_k: Only so many likeliest tokens are sampled from, which cuts off the distribution's tail; 0 samples from
             the whole vocabulary and is slower.
         threads: Threads of torch in this whole process; by default torch's own choice.
-        merge: Fold an adapter into the weights of its base, which is faster than running it beside them.
+        merge: Fold an adapter into the weights of its base, which is faster than running it beside them. Without,
+            all models on one base that are loaded so share it in memory, and take turns.
         share: Read what prompts begin with in common only once.
+        attn_implementation: As transformers names it: ``sdpa``, ``eager``, ``flash_attention_2``, ...; by default its
+            own choice.
 
     Attributes:
         uri: ``hf:`` and ``rest``.
@@ -74,13 +80,25 @@ class HFModel:
         threads: int | None = None,
         merge: bool = True,
         share: bool = True,
+        attn_implementation: str | None = None,
     ) -> None:
         import torch
 
         _check(device=device, dtype=dtype, at_least_one=(batch_tokens, max_batch, threads), top_k=top_k)
         if threads is not None:
             torch.set_num_threads(threads)
-        loaded = load(rest, device=device or ("cuda" if torch.cuda.is_available() else "cpu"), dtype=dtype, merge=merge)
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        how: dict[str, Any] = {
+            "device": place,
+            "dtype": fast_dtype(place) if dtype == "auto" else dtype,
+            "attn_implementation": attn_implementation,
+        }
+        self._base: SharedBase | None = None
+        self._voice: str | None = None
+        if merge:
+            loaded = load(rest, **how)
+        else:
+            loaded, self._base, self._voice = load_shared(rest, self, **how)
         self.uri = f"hf:{rest}"
         self.fingerprint = fingerprint(loaded.folders)
         self.default_rater = "values" if loaded.from_bundled else "lm"
@@ -118,8 +136,9 @@ class HFModel:
                     told[number] = self._row(request)
             except Exception as error:  # the boundary: what is wrong with one request is data
                 replies[number] = _failed(f"the request cannot be put to {self.uri}: {error}")
-        self._write(told, replies, on_tokens)
-        self._score(requests, asked, replies)
+        with self._base.speaking(self._voice) if self._base is not None else nullcontext():
+            self._write(told, replies, on_tokens)
+            self._score(requests, asked, replies)
         return [reply if reply is not None else _failed("no reply") for reply in replies]
 
     # -- from requests to rows --------------------------------------------------------------------------------
@@ -235,6 +254,18 @@ class HFModel:
             else:
                 batches.extendleft(reversed(planned(members, len(members) // 2)))
         return results
+
+
+def fast_dtype(device: str) -> str:
+    """``bfloat16`` where a device computes in it faster than in ``float32``, else ``float32``."""
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device != "cpu":
+        return "float32"
+    can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "sve_bf16")) else "float32"
 
 
 def _rows(batch: Sequence[Group]) -> list[int]:

@@ -6,13 +6,17 @@ Knows how to load; knows nothing of requests.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sandbox.errors import ModelNotFound
+from sandbox.models.adapters import SharedBase, shared_base
 from sandbox.models.bundled import BUNDLED, bundled_path, converted_folder
 from sandbox.models.quiet import quiet
+from sandbox.models.weights import fingerprint
 
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 # A folder trained from a folder trained from a folder ...: enough for any evolution, and a circle is noticed.
@@ -84,7 +88,7 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def load(rest: str, *, device: str, dtype: str, merge: bool = True) -> Loaded:
+def load(rest: str, *, device: str, dtype: str, merge: bool = True, attn_implementation: str | None = None) -> Loaded:
     """Load the model and the tokenizer that an ``hf:`` URI names.
 
     Args:
@@ -92,22 +96,79 @@ def load(rest: str, *, device: str, dtype: str, merge: bool = True) -> Loaded:
         device: As torch names it: ``cpu``, ``cuda:0``.
         dtype: A floating-point type by its name in torch, as ``float32``.
         merge: Fold an adapter into its base's weights, which makes generation faster; else it runs beside them.
+        attn_implementation: As transformers names it; None leaves the choice to it.
 
     Raises:
         ModelNotFound: it is not there, or is no causal language model.
     """
-    from transformers import AutoTokenizer
-
     chain = adapter_chain(locate(rest))
-    with quiet():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(_with_tokenizer(chain))
-            model = _load_chain(chain, dtype, merge)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelNotFound(f"{rest!r} cannot be loaded as a causal language model: {reason}") from error
+    with _loading(rest):
+        tokenizer = _tokenizer(chain)
+        model = _load_chain(chain, dtype, merge, attn_implementation)
     model.to(device).eval().requires_grad_(False)
     return Loaded(model, tokenizer, tuple(chain), _is_from_bundled(chain))
+
+
+def load_shared(
+    rest: str, owner: object, *, device: str, dtype: str, attn_implementation: str | None = None
+) -> tuple[Loaded, SharedBase | None, str | None]:
+    """Load what an ``hf:`` URI names onto the base that others of its kind use already, if any do.
+
+    Args:
+        rest: What stands after ``hf:``.
+        owner: Who speaks through it; its adapter goes with it.
+        device: As torch names it.
+        dtype: A floating-point type by its name in torch.
+        attn_implementation: As transformers names it.
+
+    Returns:
+        The model, the base that it shares, and the adapter's name there. An adapter that cannot be shared stands alone.
+
+    Raises:
+        ModelNotFound: it is not there, or is no causal language model.
+    """
+    chain = adapter_chain(locate(rest))
+    base, last = chain[: max(1, len(chain) - 1)], chain[1:][-1:]
+
+    def make() -> Any:
+        return _load_chain(base, dtype, True, attn_implementation).to(device).eval().requires_grad_(False)
+
+    key = (tuple(str(folder.resolve()) for folder in base), fingerprint(base), device, dtype, attn_implementation)
+    with _loading(rest):
+        tokenizer = _tokenizer(chain)
+        shared = shared_base(key, make)
+        name = shared.add(last[0], owner) if last else None
+    if last and name is None:
+        alone = load(rest, device=device, dtype=dtype, merge=False, attn_implementation=attn_implementation)
+        return alone, None, None
+    return Loaded(shared.model, tokenizer, tuple(chain), _is_from_bundled(chain)), shared, name
+
+
+def base_of(rest: str) -> str:
+    """What a model's weights stand on: its base, and all adapters but the last; of a model without adapters itself.
+
+    Raises:
+        ModelNotFound: it is not there.
+    """
+    chain = adapter_chain(locate(rest))
+    return "+".join(str(folder.resolve()) for folder in chain[: max(1, len(chain) - 1)])
+
+
+@contextmanager
+def _loading(rest: str) -> Iterator[None]:
+    """Load quietly, and say what cannot be loaded."""
+    with quiet():
+        try:
+            yield
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ModelNotFound(f"{rest!r} cannot be loaded as a causal language model: {reason}") from error
+
+
+def _tokenizer(chain: list[Path]) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(_with_tokenizer(chain))
 
 
 def adapter_chain(folder: Path) -> list[Path]:
@@ -136,11 +197,12 @@ def _is_local(base: str) -> bool:
     return base != BUNDLED and not Path(base).expanduser().is_dir()
 
 
-def _load_chain(chain: list[Path], dtype: str, merge: bool) -> Any:
+def _load_chain(chain: list[Path], dtype: str, merge: bool, attn_implementation: str | None = None) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(chain[0], dtype=getattr(torch, dtype))
+    given = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    model = AutoModelForCausalLM.from_pretrained(chain[0], dtype=getattr(torch, dtype), **given)
     for number, adapter in enumerate(chain[1:], 2):
         from peft import PeftModel
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import os
 import re
 import threading
@@ -20,13 +21,13 @@ from weakref import finalize
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.http import Lane, Lanes, NoAnswer, TooLong
+from sandbox.models.keys import read_key, scrubbed
 from sandbox.models.openai_schema import Api, BadReply, Dialect
 from sandbox.models.retries import Failed, backoff_s, failure, spent
 from sandbox.remote import RemoteCalls
 
 _LOG = logging.getLogger(__name__)
-_HOSTED = "https://api.openai.com/v1"
-_KEY = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",]+")
+HOSTED = "https://api.openai.com/v1"
 
 
 class OpenAIModel:
@@ -36,10 +37,11 @@ class OpenAIModel:
     ``Reply.error``. How many are under way at once adapts to what the server takes.
 
     ``Request.choices`` are read from the likeliest tokens (see :func:`sandbox.models.top_tokens.choice_probs`); where
-    the server shows none, the reply is text and ``choice_probs`` is None. ``Request.prefix`` is asked for in words
-    over the chat API, and left out of the reply if the model begins with it; over the completion API it is part of
-    the prompt. Fields that a server does not take (``seed``, ``logprobs`` and the like) are left out from then on, and
-    a warning says so. Whether the same seed gives the same reply is up to the server.
+    the server shows none, one of them is asked for as JSON under a schema (structured output), and where it has none
+    of that either the reply is text; ``choice_probs`` is then None. ``Request.prefix`` is asked for in words over the
+    chat API, and left out of the reply if the model begins with it; over the completion API it is part of the prompt.
+    Fields that a server does not take (``seed``, ``logprobs`` and the like) are left out from then on, and a warning
+    says so. Whether the same seed gives the same reply is up to the server.
 
     Args:
         rest: What stands after ``openai:``: ``NAME`` (at OpenAI, or at ``OPENAI_BASE_URL`` where that is set), or
@@ -50,11 +52,14 @@ class OpenAIModel:
         deadline_s: How long a request may take with all its tries, from when it is first sent, in seconds.
         retries: Tries after the first, at most.
         max_in_flight: Requests under way at once, at most.
+        price_prompt: US dollars for a million tokens read; with it, runs count what they cost, and can be capped.
+        price_completion: The same for tokens written.
 
     Attributes:
         uri: ``openai:NAME@URL``; without the URL where it is OpenAI's own.
         fingerprint: The name, and a hash of the server's host and port. What weights it serves it does not say.
         default_rater: ``lm``.
+        prices: US dollars for a million tokens read, and written; None where none is set.
 
     Raises:
         ModelNotFound: ``rest`` names no model or no address.
@@ -75,22 +80,24 @@ class OpenAIModel:
         deadline_s: float = 600.0,
         retries: int = 8,
         max_in_flight: int = 256,
+        price_prompt: float | None = None,
+        price_completion: float | None = None,
     ) -> None:
-        self.name, url = _split(rest)
+        self.name, url = split_rest(rest)
         _check(api=api, timeout_s=timeout_s, deadline_s=deadline_s, retries=retries, max_in_flight=max_in_flight)
-        key = os.environ.get(key_env, "").strip()
-        if not key and url == _HOSTED:
+        self.prices = _prices(price_prompt, price_completion)
+        key = read_key(key_env)
+        if not key and url == HOSTED:
             raise SettingsError(
                 f"openai:{self.name} needs a key, and the environment variable {key_env} is not set. Set it, or name "
                 f"a server of your own: openai:{self.name}@http://localhost:8000/v1"
             )
-        self.uri = f"openai:{self.name}" + ("" if url == _HOSTED else f"@{url}")
+        self.uri = f"openai:{self.name}" + ("" if url == HOSTED else f"@{url}")
         host = hashlib.blake2b(urlsplit(url).netloc.lower().encode(), digest_size=4).hexdigest()
         self.fingerprint = f"{self.name}-{host}"
         self._url = url
         self._timeout_s, self._deadline_s, self._retries = timeout_s, deadline_s, retries
         self._dialect = Dialect(api)
-        self._secret = re.compile(rf"(?<!\w){re.escape(key)}(?!\w)") if len(key) > 3 else None
         # Some servers want the header to be there, whatever it says.
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
         self._calls = RemoteCalls()
@@ -141,7 +148,7 @@ class OpenAIModel:
                 wait_s = failed.wait_s + backoff_s(request, tries)
                 if not failed.transient or tries > self._retries or clock() + wait_s >= end:
                     words = f"{self.uri}: {failed}{spent(failed, tries, clock() - began)}"
-                    return Reply("", finish_reason="error", error=self._scrubbed(words))
+                    return Reply("", finish_reason="error", error=scrubbed(words))
                 await asyncio.sleep(wait_s)
             else:
                 lane.limit.succeeded()
@@ -166,7 +173,8 @@ class OpenAIModel:
             raise Failed(str(error), transient=error.transient) from None
         if known is not dialect and self._dialect is dialect:
             self._dialect = known
-            _LOG.warning("%s gives no probabilities of tokens; ratings are read from its words", self.uri)
+            lacks = "probabilities of tokens" if known.tops != dialect.tops else "JSON under a schema"
+            _LOG.warning("%s gives no %s; %s", self.uri, lacks, known.instead())
         return reply
 
     def _adapts(self, used: Dialect, said: str) -> bool:
@@ -180,11 +188,6 @@ class OpenAIModel:
         _LOG.warning("%s refuses %s; going on without", self.uri, refused)
         return True
 
-    def _scrubbed(self, text: str) -> str:
-        if self._secret is not None:
-            text = self._secret.sub("[key]", text)
-        return _KEY.sub("[key]", text)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
@@ -194,13 +197,13 @@ class _Asked:
     request: Request
 
 
-def _split(rest: str) -> tuple[str, str]:
+def split_rest(rest: str) -> tuple[str, str]:
     """The model's name and the server's base URL, without a slash at its end."""
     # The last "@http" is the seam: a name may hold an @, and an address that holds one is refused below.
     found = re.fullmatch(r"(.*?)(?:@(https?://.*))?", rest, re.DOTALL)
     name, url = (found.group(1), found.group(2)) if found else (rest, None)
     if url is None:
-        url = os.environ.get("OPENAI_BASE_URL", "").strip() or _HOSTED
+        url = os.environ.get("OPENAI_BASE_URL", "").strip() or HOSTED
     form = "write openai:NAME or openai:NAME@http://host:8000/v1"
     try:
         parts = urlsplit(url)
@@ -218,6 +221,13 @@ def _split(rest: str) -> tuple[str, str]:
             f"put the key into the environment variable OPENAI_API_KEY and {form}"
         )
     return name, url.rstrip("/")
+
+
+def _prices(prompt: float | None, completion: float | None) -> tuple[float, float] | None:
+    given = (prompt or 0.0, completion or 0.0)
+    if not all(0 <= price < math.inf for price in given):
+        raise SettingsError(f"model 'openai': prices are 0 or more US dollars a million tokens; found {given}")
+    return None if prompt is None and completion is None else given
 
 
 def _check(**settings: Any) -> None:

@@ -9,7 +9,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
+
+import orjson
 
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.chat import render
@@ -17,13 +20,12 @@ from sandbox.models.top_tokens import choice_probs, positions
 
 Api = Literal["chat", "completion"]
 
-# json.dumps would make one for every request.
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # Servers disagree on how many alternatives to a token they may be asked for: 20 with most, 5 with some.
 _TOPS = (20, 5, 0)
 _STOPS = 4  # the API takes no more
 _BYTES_A_TOKEN = 16_384  # a token with 20 alternatives takes about 2,000
 _BYTES_AROUND = 65_536
+_FIELD = "choice"  # of the object that a reply under a schema is
 _UNKNOWN = re.compile(r"support|unrecogni[sz]ed|unknown|permitted", re.IGNORECASE)
 # A base model goes on with the next instruction where a chat model ends its turn.
 _INSTRUCTION = "### Instruction:"
@@ -56,11 +58,13 @@ class Dialect:
         api: ``chat``, or ``completion`` for base models, which are asked in the instruction format of Alpaca.
         tops: Alternatives to each token that are asked for where ``Request.choices`` wants probabilities.
         refused: Fields that the server does not take.
+        structured: Whether choices are asked for as JSON under a schema, where there are no probabilities (chat only).
     """
 
     api: Api
     tops: int = _TOPS[0]
     refused: frozenset[str] = frozenset()
+    structured: bool = True
 
     @property
     def path(self) -> str:
@@ -82,7 +86,11 @@ class Dialect:
         }
         stop = request.stop
         if self.api == "chat":
-            fields["messages"] = [{"role": role, "content": content} for role, content in _in_words(request)]
+            by_schema = self._by_schema(request)
+            told = _in_words(request, by_schema)
+            fields["messages"] = [{"role": role, "content": content} for role, content in told]
+            if by_schema:
+                fields["response_format"] = _schema(request.choices)
         else:
             fields["prompt"] = render(_NoTemplate(), request.messages, request.prefix)
             stop = (_INSTRUCTION, *stop)
@@ -94,7 +102,18 @@ class Dialect:
             fields["max_completion_tokens"] = request.max_tokens
         if self.refused:
             fields = {field: value for field, value in fields.items() if field not in self.refused}
-        return _JSON.encode(fields).encode("utf-8", "replace")
+        try:
+            return orjson.dumps(fields)
+        except TypeError:  # half of a surrogate pair
+            return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
+
+    def instead(self) -> str:
+        """How choices are learnt from a server without probabilities, in words."""
+        is_asked = self.structured and self.api == "chat"
+        return "choices are asked for as JSON under a schema" if is_asked else "ratings are read from its words"
+
+    def _by_schema(self, request: Request) -> bool:
+        return bool(request.choices) and not self.tops and self.structured and self.api == "chat"
 
     def longest(self, request: Request) -> int:
         """Bytes beyond which an answer cannot be one to the request."""
@@ -112,6 +131,8 @@ class Dialect:
         if "logprobs" in said and self.tops:
             fewer = _TOPS[_TOPS.index(self.tops) + 1]
             return f"{self.tops} logprobs", replace(self, tops=fewer)
+        if self.structured and not self.tops and re.search("response_format|json_schema|structured output", said, re.I):
+            return "JSON under a schema", replace(self, structured=False)
         if "max_completion_tokens" in said and "instead" in said:
             refused = "max_tokens"
         else:
@@ -134,7 +155,7 @@ class Dialect:
             BadReply: it holds no reply.
         """
         try:
-            said = json.loads(body)
+            said = _loads(body)
         except (ValueError, RecursionError):
             raise BadReply(f"the answer is not JSON: {excerpt(body)}", transient=True) from None
         choice = _choice(said)
@@ -155,13 +176,19 @@ class Dialect:
                 return Reply(max(probs, key=probs.__getitem__), probs, *tokens), self
             if not any(True for _ in positions(logprobs)):
                 dialect = replace(self, tops=0)
+        elif self._by_schema(request):
+            chosen = _chosen(text, request.choices)
+            if chosen is not None:
+                return Reply(chosen, None, *tokens), self
+            if not text.lstrip().startswith(("{", "```")):  # the server takes no notice of the schema
+                dialect = replace(self, structured=False)
         return Reply(_cleaned(text, request), None, *tokens, "length" if ending == "length" else "stop"), dialect
 
 
 def refusal(body: bytes) -> tuple[str, str]:
     """What an error says, and its code; the beginning of the body where it is in no known form."""
     try:
-        said = json.loads(body)
+        said = _loads(body)
     except (ValueError, RecursionError):
         return excerpt(body), ""
     error = said.get("error", said) if isinstance(said, dict) else None
@@ -179,11 +206,43 @@ def excerpt(body: bytes) -> str:
     return repr(text if len(text) <= 200 and len(body) <= 800 else f"{text[:200]}…")
 
 
-def _in_words(request: Request) -> tuple[Message, ...]:
+def _loads(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # some servers write Infinity
+        return json.loads(body)
+
+
+@lru_cache(maxsize=64)
+def _schema(choices: tuple[str, ...]) -> dict[str, Any]:
+    """A format of replies that allows an object with one of the choices, and nothing else."""
+    schema = {
+        "type": "object",
+        "properties": {_FIELD: {"type": "string", "enum": list(choices)}},
+        "required": [_FIELD],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "choice", "strict": True, "schema": schema}}
+
+
+def _chosen(text: str, choices: tuple[str, ...]) -> str | None:
+    """The choice that a reply under the schema holds."""
+    try:
+        said = json.loads(text.strip().removeprefix("```json").strip("`"))
+    except (ValueError, RecursionError):
+        return None
+    found = str(said.get(_FIELD)).strip() if isinstance(said, dict) else None
+    return found if found in choices else None
+
+
+def _in_words(request: Request, by_schema: bool) -> tuple[Message, ...]:
     """The conversation for a server that cannot be given the beginning of a reply."""
-    if not request.prefix:
+    if not (request.prefix or by_schema):
         return request.messages
     *before, last = request.messages
+    if by_schema:
+        asked = f'{last.content}\n\nReply with a JSON object whose "{_FIELD}" is one of {", ".join(request.choices)}.'
+        return (*before, Message(last.role, asked))
     among = f" and one of {', '.join(request.choices)}" if request.choices else ""
     asked = f'{last.content}\n\nBegin your reply with "{request.prefix}"{among}.'
     return (*before, Message(last.role, asked))

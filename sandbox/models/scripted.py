@@ -11,13 +11,16 @@ import json
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import DataFileError, ModelNotFound, nearest
+from sandbox import registry
+from sandbox.errors import DataFileError, ModelNotFound, SettingsError, nearest
 from sandbox.models.base import Reply, Request
+from sandbox.streams import stream
 
 Reaction = Callable[[Request], "str | Reply"]
 
@@ -60,10 +63,13 @@ class ScriptedModel:
 
     Args:
         rest: A JSONL or JSON file of lines: a text, or an object with ``text``, ``choice_probs``, ``match``,
-            ``error``. Empty if ``replies`` are given, or for made-up sentences.
+            ``error``. Or a Python function: ``./mine.py`` (its function ``reply``), ``./mine.py:function`` or
+            ``module:function``. Empty if ``replies`` are given, or for made-up sentences.
         replies: A list of such lines, or a function.
         delay_s: How long every call of :meth:`generate` takes, in seconds.
         in_order: Take the list as a queue.
+        faults: Share of the calls that fail, in [0, 1]. Which do depends on the request and on how often it was asked
+            of this object, so that what is tried again may succeed.
 
     Attributes:
         history: Every request so far.
@@ -80,15 +86,20 @@ class ScriptedModel:
         replies: Sequence[str | Mapping[str, Any]] | Reaction | None = None,
         delay_s: float = 0.0,
         in_order: bool = False,
+        faults: float = 0.0,
     ) -> None:
+        if not 0 <= faults <= 1 or delay_s < 0:
+            raise SettingsError(f"model 'scripted': faults={faults} must be in 0..1, and delay_s={delay_s} 0 or more")
         self.uri = f"scripted:{rest}"
         self.default_rater = "lm"
         self.history: list[Request] = []
         self._delay_s = delay_s
         self._in_order = in_order
         self._said = 0
-        self._react: Reaction | None = replies if callable(replies) else None
-        given = _read(rest) if rest else () if replies is None or callable(replies) else replies
+        self._faults, self._asked = faults, Counter[str]()
+        function = replies if callable(replies) else _function(rest)
+        self._react: Reaction | None = function
+        given: Sequence[Any] = () if function or callable(replies) else _read(rest) if rest else replies or ()
         self._lines = [_line(one, f"{rest or 'reply'} {number}") for number, one in enumerate(given, 1)]
         self._is_made_up = not rest and replies is None
         if not (self._lines or self._react or self._is_made_up):
@@ -109,6 +120,10 @@ class ScriptedModel:
         return replies
 
     def _reply(self, request: Request) -> Reply:
+        if self._faults:
+            self._asked[request.key()] += 1
+            if stream(request.key(), "fault", self._asked[request.key()]).random() < self._faults:
+                return _failed("a simulated fault", request)
         if self._react is not None:
             said = self._react(request)
             return said if isinstance(said, Reply) else _spoken(Line(said), request)
@@ -138,6 +153,20 @@ class ScriptedModel:
         else:
             content = json.dumps([[getattr(line, name) for name in _FIELDS] for line in self._lines], sort_keys=True)
         return hashlib.blake2b(f"{content}{self._in_order}".encode(), digest_size=8).hexdigest()
+
+
+def _function(rest: str) -> Reaction | None:
+    """The Python function that a script is, if it is one."""
+    path, _, name = rest.partition(".py:")
+    if rest.endswith(".py") or name:
+        found = registry.load_object(f"{path.removesuffix('.py')}.py:{name or 'reply'}", "script")
+    elif ":" in rest and not Path(rest).exists():
+        found = registry.load_object(rest, "script")
+    else:
+        return None
+    if not callable(found):
+        raise DataFileError(f"script {rest!r} is a {type(found).__name__}; expected a function of a Request")
+    return found
 
 
 def _read(rest: str) -> list[Any]:

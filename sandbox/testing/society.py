@@ -30,7 +30,7 @@ def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **setting
     * Made twice it is the same: a run that is resumed meets the same questions.
     * Its protocol is installed, and its population's labels are those that it brings up.
     * Labelled examples, where a dimension has some, are of both kinds.
-    * A tiny society lives one round of it without a failure.
+    * A tiny society lives one round of it without a failure, and its own measures give numbers and say what they are.
 
     Args:
         scenario: Its name, ``module:object``, ``./file.py``, a scenario, or a function that returns one.
@@ -46,7 +46,17 @@ def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **setting
     if not isinstance(scenario, Scenario):
         with promises.refuse(SettingsError, "an unknown setting is refused", "name settings, without **kwargs"):
             make({**settings, "no_such_setting": "1"})
-    for name in ("questions", "heldout", "upbringing", "rubric", "population", "protocol"):
+    for name in (
+        "questions",
+        "heldout",
+        "upbringing",
+        "rubric",
+        "population",
+        "protocol_name",
+        "roles",
+        "options",
+        "personas",
+    ):
         promises.hold(
             _plain(getattr(made, name)) == _plain(getattr(again, name)),
             "made twice it is the same, so that a run can be resumed",
@@ -55,7 +65,10 @@ def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **setting
         )
     installed = [p.name for p in registry.plugins("protocols")]
     promises.hold(
-        made.protocol in installed or ":" in made.protocol or made.protocol.endswith(".py"),
+        not isinstance(made.protocol, str)
+        or made.protocol in installed
+        or ":" in made.protocol
+        or made.protocol.endswith(".py"),
         "its protocol is installed",
         f"protocol {made.protocol!r}",
         f"use one of {', '.join(installed)}, or module:object",
@@ -70,7 +83,15 @@ def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **setting
         )
     with tempfile.TemporaryDirectory(prefix="sandbox-check-") as folder:
         record = _live(promises, "a society of four lives one round of it", Path(folder) / "run", made, size=2)
-        labels = set(open_run(Path(folder) / "run").agents()["label"])
+        kept = open_run(Path(folder) / "run")
+        unknown_measures = [name for name, words in kept.own_measures.items() if not words]
+        promises.hold(
+            not unknown_measures,
+            "its own measures say what they are",
+            f"{', '.join(unknown_measures)} without a docstring",
+            "give each function a docstring, whose first line names its range: pictures are titled by it",
+        )
+        labels = set(kept.agents()["label"])
         unknown = sorted(labels - set(made.upbringing)) if made.upbringing else []
         promises.hold(
             not unknown,

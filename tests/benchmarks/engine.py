@@ -21,7 +21,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent), str(
 # The engine is one thread; those of numpy would only get into its way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from rows import ROWS, Row, child  # noqa: E402
+from rows import IN_FLIGHT, ROWS, SIZE, Row, child  # noqa: E402
 from tables import markdown, put  # noqa: E402
 
 COLUMNS = ("what", "authors' release", "must reach", "measured", "reached")
@@ -50,6 +50,22 @@ def show(found: list[Row]) -> None:
     for row in cells(found):
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def reasons(found: list[Row]) -> str:
+    """Where the time of calls over HTTP goes, in a sentence; nothing if that was not measured."""
+    for row in found:
+        if row.name == "http":
+            d = row.details
+            own, bare = d["cpu_ms_a_call"], d["bare_aiohttp_cpu_ms_a_call"]
+            idle = 1 - own * d["calls_per_s"] / 1e3
+            return (
+                f" Over HTTP a call costs our process {own:.2f} ms of CPU, of which the bare loop alone needs {bare:.2f}; the "
+                f"rest is the society itself, its record and the reading of probabilities. {idle:.0%} of the time nothing is "
+                f"left to do but wait: {SIZE * SIZE} conversations begin and end a round together, while the bare loop always "
+                f"has {IN_FLIGHT} calls under way."
+            )
+    return ""
 
 
 def circumstances(before: float, after: float) -> str:
@@ -91,7 +107,11 @@ def main() -> None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(30)
     show(found)
     for file in given.markdown:
-        put(file, "engine", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load, os.getloadavg()[0])}")
+        put(
+            file,
+            "engine",
+            f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load, os.getloadavg()[0])}{reasons(found)}",
+        )
     said = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": load},
         "quick": given.quick,

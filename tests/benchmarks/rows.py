@@ -110,7 +110,7 @@ def http(quick: bool) -> Row:
     with world(recorder) as society:
         society.run(2)
     sent = bodies(recorder.asked, "stub")
-    ours, ratios, others = [], [], {}
+    ours, ratios, costs, others = [], [], [], {}
     with stub_server() as url:
         # What else the machine does changes by the second: each measurement stands between two of the bare loop.
         bare = [bare_aiohttp(url, sent, IN_FLIGHT)]
@@ -120,15 +120,18 @@ def http(quick: bool) -> Row:
                 seen = run_rounds(society, 2)
             bare.append(bare_aiohttp(url, sent, IN_FLIGHT))
             ours.append(seen["calls"] / seen["s"])
-            ratios.append(ours[-1] / statistics.mean(bare[-2:]))
+            ratios.append(ours[-1] / statistics.mean(pace.calls_per_s for pace in bare[-2:]))
+            costs.append(seen["cpu_ms"] / seen["calls"])
         # OpenAI's own client is many times slower: a few calls show that, and do not wait for a busy machine.
         for name, aio in (("openai_httpx", False), ("openai_aiohttp", True)):
-            others[f"bare_{name}_calls_per_s"] = bare_openai(url, sent[:300], 64, aio=aio)
+            others[f"bare_{name}_calls_per_s"] = bare_openai(url, sent[:300], 64, aio=aio).calls_per_s
     return Row(
         "http", f"the same over HTTP through openai:, {IN_FLIGHT} in flight", "of a bare client's calls/s",
         statistics.median(ratios), 0.7, True, "–",
-        {"calls_per_s": statistics.median(ours), "bare_aiohttp_calls_per_s": statistics.median(bare), **others,
-         "least": min(ratios), "most": max(ratios), "cpu_ms_each": seen["cpu_ms"]},
+        {"calls_per_s": statistics.median(ours), **others,
+         "bare_aiohttp_calls_per_s": statistics.median(pace.calls_per_s for pace in bare),
+         "least": min(ratios), "most": max(ratios), "cpu_ms_a_call": statistics.median(costs),
+         "bare_aiohttp_cpu_ms_a_call": statistics.median(pace.cpu_ms for pace in bare)},
     )  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def test_a_sweeps_folder_can_be_drawn(tmp_path: Path) -> None:
 def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     assert refused("plot", run_dir, "grit") == (
         "UnknownPlugin: no plot named 'grit'. Did you mean 'grid'? Installed: comparison, consensus, evolution, grid, "
-        "memory, pareto, ratings, scorecard, social_graph, sweep, trainers, training"
+        "measures, memory, pareto, ratings, scorecard, social_graph, sweep, trainers, training"
     )
     assert refused("plot", run_dir, "--format", "gif") == ("SettingsError: --format 'gif' is not one of png, svg, pdf.")
     assert refused("plot", run_dir, "ratings", "--set", "by=gain") == (
@@ -270,7 +270,7 @@ def test_ls_runs_lists_what_is_there_and_what_cannot_be_read(tmp_path: Path, mon
     RunWriter(Path("runs/bare"), {"rubric": rubric}).close()
     RunWriter(Path("runs/old"), {"rubric": rubric}).close()
     manifest = Path("runs/old/manifest.json")
-    manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": 0'))
+    manifest.write_text(manifest.read_text().replace('"schema": 2', '"schema": 0'))
     Path("runs/other").mkdir()
     assert json.loads(told("ls", "runs", "--json")) == [
         {"name": "runs/bare", "kind": "runs", "from": "", "summary": "a scenario, 0 rounds"},
@@ -284,7 +284,7 @@ def test_ls_runs_lists_what_is_there_and_what_cannot_be_read(tmp_path: Path, mon
             "name": "runs/old",
             "kind": "runs",
             "from": "",
-            "summary": "cannot be read: runs/old was written under schema 0; this version reads schema 1. Read it with the "
+            "summary": "cannot be read: runs/old was written under schema 0; this version reads schema 2. Read it with the "
             "version named in its manifest",
         },
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 from scipy import stats
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
 
 @pytest.fixture(scope="module")
 def seeds() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("seeds", Path(__file__).parents[2] / "examples" / "seeds.py")
+    sys.path.insert(0, str(EXAMPLES))
+    spec = importlib.util.spec_from_file_location("seeds", EXAMPLES / "seeds.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -55,7 +59,7 @@ def test_an_unrated_answer_leaves_its_question_out(seeds: ModuleType) -> None:
 def test_the_table_goes_between_the_marks(seeds: ModuleType, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("Before\n<!-- seeds -->\nold\n<!-- /seeds -->\nafter\n", encoding="utf-8")
-    seeds.write_between(page, seeds.table({0: evaluation([1, 2], [2, 4])}))
+    seeds.put(page, "seeds", seeds.table({0: evaluation([1, 2], [2, 4])}))
     text = page.read_text(encoding="utf-8")
     assert text.startswith("Before\n<!-- seeds -->\n| trained − base | alignment | tokens, base → trained |\n")
     assert "| seed 0 | +1.50 [-4.85, +7.85] | 40 → 30 |" in text
@@ -63,4 +67,4 @@ def test_the_table_goes_between_the_marks(seeds: ModuleType, tmp_path: Path) -> 
     assert "old" not in text
     page.write_text("no marks", encoding="utf-8")
     with pytest.raises(SystemExit, match="has no place for the table"):
-        seeds.write_between(page, "x")
+        seeds.put(page, "seeds", "x")

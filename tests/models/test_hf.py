@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import shutil
@@ -14,7 +15,7 @@ import torch
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.chat import render
-from sandbox.models.hf import HFModel
+from sandbox.models.hf import HFModel, fast_dtype
 
 QUESTIONS = (
     "How do I get on with my neighbours?",
@@ -415,7 +416,7 @@ def test_a_folder_that_holds_no_model(tmp_path: Path, tiny_lm_path: Path) -> Non
 def test_settings_without_sense_are_told_at_once(tiny_lm_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         HFModel(str(tiny_lm_path), dtype="float23", max_batch=0, top_k=-1, device="gpu")
-    assert "dtype='float23' is not one of float32, bfloat16, float16, float64. Did you mean 'float32'?" in str(
+    assert "dtype='float23' is not one of float32, bfloat16, float16, float64, auto. Did you mean 'float32'?" in str(
         caught.value
     )
     assert "must be at least 1;" in str(caught.value)
@@ -429,3 +430,51 @@ def test_other_precisions_run(tiny_lm_path: Path, dtype: str) -> None:
     replies = lm.generate([ask(q) for q in QUESTIONS] + [ask("x", choices=("a", "b"))])
     assert [r.error for r in replies] == [None] * 6
     assert lm.model.dtype == getattr(torch, dtype)
+
+
+def _adapter(base: Path, folder: Path, seed: int) -> Path:
+    save_adapter(base, folder, str(base), seed=seed)
+    return folder
+
+
+def test_adapters_on_one_base_share_its_weights(lm: HFModel, tiny_lm_path: Path, tmp_path: Path) -> None:
+    """The bare base and two adapters, loaded beside each other: one set of weights, and each its own replies."""
+    names = ("first", "second")
+    folders = [_adapter(tiny_lm_path, tmp_path / name, n) for n, name in enumerate(names)]
+    alone = [HFModel(str(folder)) for folder in folders]
+    together = [HFModel(str(tiny_lm_path), merge=False), *(HFModel(str(folder), merge=False) for folder in folders)]
+    assert len({id(one.model) for one in together}) == 1
+    assert len({one.fingerprint for one in together}) == 3
+    requests = [ask(q, seed=n) for n, q in enumerate(QUESTIONS)] + [ask("x", choices=("a", "b"))]
+    for _ in range(2):  # they take turns
+        for one, expected in zip(together, [lm, *alone], strict=True):
+            said, known = one.generate(requests), expected.generate(requests)
+            assert [r.text for r in said] == [r.text for r in known]
+            assert said[-1].choice_probs == pytest.approx(known[-1].choice_probs, abs=1e-6)
+    del together[1]  # an adapter goes with who speaks through it
+    gc.collect()
+    assert together[1].generate(requests)[0] == alone[1].generate(requests)[0]
+
+
+def test_a_society_of_several_policies_holds_one_base(tiny_lm_path: Path, tmp_path: Path) -> None:
+    from sandbox.voices import Voices
+
+    for n, name in enumerate(("first", "second")):
+        _adapter(tiny_lm_path, tmp_path / name, n)
+    uris = [f"hf:{tiny_lm_path}", f"hf:{tmp_path / 'first'}", f"hf:{tmp_path / 'second'}"]
+    models: list[Any] = Voices().agents(uris)
+    assert len({id(one.model) for one in models}) == 1
+    assert [one.uri for one in models] == uris
+    apart: list[Any] = Voices(model={"merge": "yes"}).agents(uris)
+    assert len({id(one.model) for one in apart}) == 3
+    [single] = Voices().agents(uris[1:2])
+    assert single is not models[1]
+
+
+def test_the_fast_type_and_the_attention_can_be_chosen(tiny_lm_path: Path) -> None:
+    lm = HFModel(str(tiny_lm_path), dtype="auto", attn_implementation="eager")
+    assert lm.model.dtype == getattr(torch, fast_dtype("cpu"))
+    assert lm.model.config._attn_implementation == "eager"
+    assert lm.generate([ask("hello")])[0].error is None
+    with pytest.raises(ModelNotFound, match="cannot be loaded as a causal language model"):
+        HFModel(str(tiny_lm_path), attn_implementation="flash_attention_9")

@@ -240,16 +240,56 @@ def test_probabilities_are_asked_for_only_where_choices_are_given(at: Callable[.
 def test_a_server_without_probabilities_is_not_asked_twice(
     at: Callable[..., OpenAIModel], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its reply is text, which the rater reads; it is told once."""
-    with StubServer([say("Rating: 6")] * 2, logprobs=False) as server:
+    """Nor for JSON under a schema, of which this one takes no notice; each is told once.
+
+    Its replies are text, which the rater reads.
+    """
+    with StubServer([say("Rating: 6")] * 3, logprobs=False) as server:
         model = at(server)
-        replies = [model.generate([RATE])[0] for _ in range(2)]
-        assert ["logprobs" in asked.body for asked in server.asked] == [True, False]
-        assert replies[0].choice_probs is replies[1].choice_probs is None
-        assert [r.text for r in replies] == ["6", "6"]
+        replies = [model.generate([RATE])[0] for _ in range(3)]
+        assert ["logprobs" in asked.body for asked in server.asked] == [True, False, False]
+        assert ["response_format" in asked.body for asked in server.asked] == [False, True, False]
+        assert [r.choice_probs for r in replies] == [None] * 3
+        assert [r.text for r in replies] == ["6"] * 3
     assert caplog.messages == [
-        f"openai:m@{server.url} gives no probabilities of tokens; ratings are read from its words"
+        f"openai:m@{server.url} gives no probabilities of tokens; choices are asked for as JSON under a schema",
+        f"openai:m@{server.url} gives no JSON under a schema; ratings are read from its words",
     ]
+
+
+def test_choices_are_asked_for_as_json_where_there_are_no_probabilities(at: Callable[..., OpenAIModel]) -> None:
+    """The first reply tells that there are none; from then on the schema allows the choices and nothing else."""
+    said = [say("Rating: 6"), say('{"choice": "4"}'), say('```json\n{"choice": "2"}\n```'), say('{"choice": "9"}')]
+    with StubServer(said, logprobs=False) as server:
+        model = at(server)
+        replies = [model.generate([RATE])[0] for _ in said]
+        assert [r.text for r in replies] == ["6", "4", "2", '{"choice": "9"}']
+        assert [r.choice_probs for r in replies] == [None] * 4
+        asked = server.asked[1].body
+    schema = asked["response_format"]["json_schema"]["schema"]
+    assert schema["properties"] == {"choice": {"type": "string", "enum": list(RATE.choices)}}
+    assert asked["messages"][-1]["content"].endswith(
+        f'Reply with a JSON object whose "choice" is one of {", ".join(RATE.choices)}.'
+    )
+
+
+@pytest.mark.parametrize("words", ["response_format is not supported", "Unknown field: json_schema"])
+def test_a_server_that_refuses_schemas_answers_in_words(at: Callable[..., OpenAIModel], words: str) -> None:
+    def plan(asked: Asked, _: int) -> Answer:
+        return error(400, words) if "response_format" in asked.body else say("Rating: 6")
+
+    with StubServer(plan) as server:
+        model = at(server)
+        assert [(r.text, r.error) for r in model.generate([RATE]) + model.generate([RATE])] == [("6", None)] * 2
+        assert ["response_format" in asked.body for asked in server.asked] == [False, True, False]
+
+
+def test_prices_are_set_in_dollars_a_million_tokens(at: Callable[..., OpenAIModel]) -> None:
+    with StubServer() as server:
+        assert at(server).prices is None
+        assert at(server, price_prompt=0.15).prices == (0.15, 0.0)
+        with pytest.raises(SettingsError, match="prices are 0 or more US dollars a million tokens"):
+            at(server, price_completion=-1.0)
 
 
 @pytest.mark.parametrize(("gives", "value"), [(True, 4.92), (False, 6.0)])

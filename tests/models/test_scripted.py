@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.errors import DataFileError, ModelNotFound
+from sandbox.errors import BrokenPlugin, DataFileError, ModelNotFound, SettingsError, UnknownPlugin
+from sandbox.models import load_model
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.models.scripted import ScriptedModel
 
@@ -156,3 +157,35 @@ def test_a_delay_is_waited_for_once_a_call(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("sandbox.models.scripted.time.sleep", waited.append)
     ScriptedModel(replies=["a"], delay_s=0.05).generate([ask("x")] * 4)
     assert waited == [0.05]
+
+
+def test_a_python_function_is_found_by_file_or_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "words_of_mine.py"
+    path.write_text(
+        "def reply(request):\n    return 'mine'\n\n\ndef other(request):\n    return 'other'\n\n\nnumber = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [f"scripted:{path}", f"scripted:{path}:other", "scripted:words_of_mine:other"]
+    models = [load_model(uri) for uri in found]
+    assert [m.generate([ask("x")])[0].text for m in models] == ["mine", "other", "other"]
+    assert [m.uri for m in models] == found
+    with pytest.raises(DataFileError, match="is a int; expected a function of a Request"):
+        load_model(f"scripted:{path}:number")
+    with pytest.raises(UnknownPlugin, match=r"script file 'nowhere\.py' does not exist"):
+        load_model("scripted:nowhere.py")
+    with pytest.raises(BrokenPlugin, match=r"has no 'othr'\. Did you mean 'other'"):
+        load_model(f"scripted:{path}:othr")
+
+
+def test_faults_come_and_go_and_are_the_same_each_time() -> None:
+    """Half of 400 calls fail, within three standard deviations (10 each); asked again, half of those still do."""
+    requests = [ask(f"q{n}") for n in range(400)]
+    one, two = (load_model("scripted:", faults="0.5") for _ in range(2))
+    first = one.generate(requests)
+    assert first == two.generate(requests)
+    failed = [request for request, reply in zip(requests, first, strict=True) if reply.error]
+    assert 170 <= len(failed) <= 230
+    assert all("a simulated fault" in str(reply.error) for reply in first if reply.error)
+    assert 0 < sum(reply.error is not None for reply in one.generate(failed)) < len(failed)
+    with pytest.raises(SettingsError, match=r"faults=2\.0 must be in 0\.\.1"):
+        load_model("scripted:", faults=2.0)

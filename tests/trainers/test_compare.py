@@ -82,7 +82,7 @@ def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_p
     ended.clear()
     made = (out / "sft-0" / "result.json").stat().st_mtime_ns
     second = go(["sft", "stable_alignment"], 2)
-    assert ended == [("sft-1", "done"), ("stable_alignment-0", "done"), ("stable_alignment-1", "done")]
+    assert ended == [("stable_alignment-0", "done"), ("sft-1", "done"), ("stable_alignment-1", "done")]
     assert (out / "sft-0" / "result.json").stat().st_mtime_ns == made
     assert [len(e["scores"]["heldout alignment"]["seeds"]) for e in second["trainers"]] == [2, 2]
 

@@ -1,0 +1,50 @@
+"""Keys and values that grow in place: transformers' own cache copies all of it for every token that is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+_ROOM = 64  # columns that are made room for at once
+
+
+class GrowingLayer(DynamicLayer):
+    """A layer whose keys and values are views of a buffer with room for more columns."""
+
+    keys: Any
+    values: Any
+
+    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """Add columns. Shapes [rows, heads, columns, head size]."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys, self._key_room = _extended(self.keys, getattr(self, "_key_room", None), key_states)
+        self.values, self._value_room = _extended(self.values, getattr(self, "_value_room", None), value_states)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Any) -> None:
+        """Keep some rows, or repeat them."""
+        super().batch_select_indices(indices)
+        self._key_room = self._value_room = None  # of other rows
+
+
+def _extended(known: Any, room: Any, new: Any) -> tuple[Any, Any]:
+    """What is known with new columns behind it, and the buffer that it is a view of."""
+    length = 0 if known.numel() == 0 else known.shape[-2]
+    end = length + new.shape[-2]
+    if room is None or room.shape[-2] < end:
+        room = new.new_empty((*new.shape[:-2], end + _ROOM, new.shape[-1]))
+        if length:
+            room[..., :length, :] = known
+    room[..., length:end, :] = new
+    return room[..., :end, :], room
+
+
+def growing_cache(config: Any) -> Any:
+    """An empty cache for a model of this configuration; what is no plain layer (sliding windows, ...) is as ever."""
+    cache = DynamicCache(config=config)
+    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    if cache.layer_class_to_replicate is DynamicLayer:
+        cache.layer_class_to_replicate = GrowingLayer
+    return cache

@@ -1,0 +1,55 @@
+"""Debate: a neighbour speaks against an answer, the author answers again, the others say who convinced them.
+
+After Irving et al. (arXiv:1805.00899), with the audience in the place of the judge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.records import Feedback, Interaction, Rating
+from sandbox.wavefront import Conversation
+
+if TYPE_CHECKING:
+    from sandbox.agents import SocialAgent
+    from sandbox.world import World
+
+
+def debate(agent: SocialAgent, question: str, world: World) -> Conversation:
+    """An agent answers, one neighbour speaks against it, it answers again, and the other neighbours judge.
+
+    The opponent is the first of the audience, the rest judge. ``extra`` holds ``opponent`` (its index; null for an agent
+    without neighbours, who answers once), ``opponent_label`` and ``verdicts``, the probability by judge that the author
+    was the more convincing. The argument stands in the feedback, without a rating. Observers score both answers.
+    """
+    recalled = agent.recall(question)
+    draft = yield agent.answer(question)
+    told = {
+        "round": world.round, "agent": agent.index, "label": agent.label, "question": question, "draft": draft.text,
+        "recalled": recalled, "protocol": "debate",
+    }  # fmt: skip
+    audience = world.audience(agent)
+    if not audience:
+        before = yield world.observer.score(question, draft)
+        return Interaction(before=before, extra={"opponent": None, "opponent_label": None, "verdicts": {}}, **told)
+    opponent, *judges = audience
+    against, before = yield [opponent.argue(agent, question, draft), world.observer.score(question, draft)]
+    heard = [(f"{agent.name} (you)", draft.text), (opponent.name, against.text)]
+    revision = yield agent.answer(question, turn=1, heard=heard)
+    sides = [(agent.name, draft.text), (opponent.name, against.text), (agent.name, revision.text)]
+    asked = f"Who is more convincing on this question: {question}"
+    after, *verdicts = yield [
+        world.observer.score(question, revision),
+        *(judge.choose(asked, (agent.name, opponent.name), turn=agent.index + 1, heard=sides) for judge in judges),
+    ]
+    extra = {
+        "opponent": opponent.index,
+        "opponent_label": opponent.label,
+        "verdicts": {
+            str(judge.index): said.probs[agent.name]
+            for judge, said in zip(judges, verdicts, strict=True)
+            if said.probs is not None
+        },
+    }
+    said = (Feedback(opponent.index, Rating(None, reason=against.text)),)
+    return Interaction(feedback=said, revision=revision.text, before=before, after=after, extra=extra, **told)

@@ -1,0 +1,102 @@
+"""A naming game with language models: does one convention win, and how soon?
+
+After Baronchelli's naming game (arXiv:physics/0509075) as played by language models (Ashery, Aiello and Baronchelli 2025,
+arXiv:2410.08948): each round every agent meets a random neighbour, both name one of a few letters, and both gain when
+they named the same; an agent is told its last games. Letters are listed in a random order each time, so that none wins
+by its place. ``scenarios.naming_game`` is the same game without language, on the same grid.
+
+Look at ``dominance`` over the rounds (``sandbox plot RUN measures``): it climbs from about 1 / names to 1 when a convention
+wins, which ends the run; ``agreement`` is the share of games that were won, ``names_alive`` how many letters are left. Known
+limits: agents learn from the games they begin, not from those they are drawn into; a small model may like one letter from
+the start, and then nothing emerged: see ``dominance`` in the first round, before anybody has played.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox.prompts import Prompts
+from sandbox.records import Interaction
+from sandbox.scenario import Scenario
+from sandbox.streams import stream
+from sandbox.wavefront import Conversation
+from sandbox.world import World
+
+LETTERS = "QMFJXBWK"
+QUESTION = (
+    "You and another player each name a letter. You both win if you name the same letter. Which letter do you name?"
+)
+
+
+def scenario(names: int = 4, remembered: int = 5) -> Scenario:
+    """A naming game with language models: does one convention win, and how soon?
+
+    Args:
+        names: How many letters there are to choose among, 2 to 8.
+        remembered: Games that an agent is told of.
+    """
+
+    def naming_game(agent: Any, question: str, world: World) -> Conversation:
+        """Two neighbours name a letter each, knowing the games that they began before."""
+        partner = world.audience(agent)[0]
+        mine, theirs = yield [_play(agent, question, world, 0), _play(partner, question, world, 1 + agent.index)]
+        past = [*_games(agent, world), [mine, theirs]]
+        extra = {"partner": partner.index, "mine": mine, "theirs": theirs, "games": past[-remembered:]}
+        return Interaction(
+            world.round, agent.index, agent.label, question, draft=mine or "?", protocol="naming_game", extra=extra
+        )
+
+    return Scenario(
+        name="norm_emergence",
+        questions=[QUESTION],
+        population={"player": 1.0},
+        options=tuple(LETTERS[:names]),
+        prompts=Prompts(
+            answer_system="You are {name}, and you play a game. {persona}",
+            heard="The games you played before:\n{said}\n\n",
+            choose="{heard}{question}\n\nAnswer with one of: {options}.",
+        ),
+        protocol=naming_game,
+        measures={"dominance": dominance, "agreement": agreement, "names_alive": names_alive},
+        stop=lambda world: world.metrics["dominance"] == 1,
+    )
+
+
+def _games(agent: Any, world: World) -> list[list[str | None]]:
+    before = world.previous.get(agent.index)
+    return list(before.extra.get("games", [])) if before is not None else []
+
+
+def _play(agent: Any, question: str, world: World, turn: int) -> Conversation:
+    """Name a letter, drawn by the model's own probabilities."""
+    draw = stream(world.seed, world.round, agent.index, f"play {turn}")
+    told = [
+        (f"game {number}", f"you named {mine}, the other named {theirs}: you {'won' if mine == theirs else 'lost'}")
+        for number, (mine, theirs) in enumerate(_games(agent, world), 1)
+    ]
+    options = draw.sample(world.scenario.options, len(world.scenario.options))
+    choice = yield agent.choose(question, options, turn=turn, heard=told)
+    return choice.draw(draw)
+
+
+def _named(interactions: Sequence[Interaction]) -> Counter[str]:
+    return Counter(it.extra["mine"] for it in interactions if it.extra.get("mine"))
+
+
+def dominance(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Share of agents who named the most frequent letter, 1 / names to 1."""
+    named = _named(interactions)
+    return max(named.values()) / named.total() if named else None
+
+
+def agreement(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Share of games in which both named the same, 0 to 1."""
+    games = [it.extra for it in interactions if it.extra.get("mine")]
+    return sum(game["mine"] == game["theirs"] for game in games) / len(games) if games else None
+
+
+def names_alive(interactions: Sequence[Interaction], world: World) -> float:
+    """How many letters were named."""
+    return len(_named(interactions))

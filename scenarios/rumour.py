@@ -1,0 +1,78 @@
+"""A false claim enters at a few agents; who comes to believe it, with and without neighbours who have checked it?
+
+After models of rumour spreading on networks (Daley and Kendall 1964; Moreno, Nekovee and Pacheco 2004) and of correction
+(Walter and others 2020). Tellers are told that the claim is true, checkers that they found it false, listeners nothing;
+each round everyone hears what its neighbours said the round before (protocol ``gossip``) and answers yes or no.
+
+Look at ``belief`` over the rounds (``sandbox plot RUN measures``): it starts where the model's own opinion stands, before
+anybody has heard anything, and tellers move it up, checkers down. ``contact`` compares listeners who heard a teller with
+those who did not; the map (``sandbox plot RUN grid``) shows where tellers live. Known limits: a belief is the model's
+probability of "yes", which in small models leans to one word whatever is asked: compare rounds and settings, not levels;
+the claim is one and in English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sandbox.records import Interaction
+from sandbox.scenario import Scenario
+from sandbox.world import World
+
+CLAIM = "the water of the village well makes people ill"
+ROLES = {
+    "teller": f"You have heard that {CLAIM}, you are sure of it, and you tell everybody.",
+    "checker": "You had the water of the village well tested in a laboratory: it is clean, and nobody fell ill. You say so.",
+}
+
+
+def scenario(checkers: float = 0.0, tellers: float = 0.22) -> Scenario:
+    """A false claim enters at a few agents; who comes to believe it, with and without neighbours who have checked it?
+
+    Args:
+        checkers: Share of the agents who know that the claim is false, in [0, 1].
+        tellers: Share of the agents who spread it, in (0, 1].
+    """
+    shares = {"teller": tellers, "checker": checkers, "listener": 1 - tellers - checkers}
+    return Scenario(
+        name="rumour",
+        questions=[f"Is it true that {CLAIM}?"],
+        population={label: share for label, share in shares.items() if share},
+        roles=ROLES,
+        options=("yes", "no"),
+        protocol="gossip",
+        measures={"belief": belief, "believers": believers, "contact": contact, "told": told},
+    )
+
+
+def _beliefs(interactions: Sequence[Interaction], label: str) -> dict[int, float]:
+    """How far each agent of a label believes the claim, in [0, 1], by its index."""
+    return {it.agent: it.extra["choice"]["yes"] for it in interactions if it.label == label and it.extra.get("choice")}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def belief(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Mean belief of listeners, 0 to 1."""
+    return _mean(list(_beliefs(interactions, "listener").values()))
+
+
+def believers(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Share of listeners who rather believe, 0 to 1."""
+    return _mean([float(p > 0.5) for p in _beliefs(interactions, "listener").values()])
+
+
+def contact(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Belief of listeners who heard a teller, minus others', -1 to 1."""
+    beliefs = _beliefs(interactions, "listener")
+    met = {it.agent for it in interactions if any(world.members[f.reviewer].label == "teller" for f in it.feedback)}
+    near = _mean([p for agent, p in beliefs.items() if agent in met])
+    far = _mean([p for agent, p in beliefs.items() if agent not in met])
+    return None if near is None or far is None else near - far
+
+
+def told(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Mean belief of tellers, 0 to 1: whether the role takes."""
+    return _mean(list(_beliefs(interactions, "teller").values()))

@@ -1,0 +1,92 @@
+"""How fast language models are spoken to, row by row, against what must be reached.
+
+    python tests/benchmarks/models.py [--quick] [--rows ratings,http] [--json FILE] [--markdown FILE]... [--profile]
+
+The bundled model, and for the last row a stub behind a real HTTP server. See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import platform
+import pstats
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from rows import Row  # noqa: E402
+from speech import ROWS  # noqa: E402
+from tables import markdown, put  # noqa: E402
+
+COLUMNS = ("what", "must reach", "measured", "reached")
+
+
+def cells(found: list[Row]) -> list[list[str]]:
+    """The table's rows."""
+    return [
+        [
+            row.what,
+            f"≥ {row.target:g} {row.unit}",
+            f"{row.measured:.2f}" if row.measured < 10 else f"{row.measured:.1f}",
+            "yes" if row.reached else "NO",
+        ]
+        for row in found
+    ]
+
+
+def circumstances(before: float, after: float) -> str:
+    """On what the numbers were measured, in a sentence."""
+    import torch
+
+    return (
+        f"Measured on {os.cpu_count()} cores with {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
+        f"{platform.python_version()}, in float32; the machine's load was {before:.1f} before the benchmark began and "
+        f"{after:.1f} at its end."
+    )
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer prompts; a minute or two")
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"some of {', '.join(ROWS)}")
+    parser.add_argument("--json", type=Path, help="write the numbers here instead of printing them")
+    parser.add_argument("--markdown", type=Path, action="append", default=[], help="write the table into this file too")
+    parser.add_argument("--profile", action="store_true", help="print what the time of these rows is made of")
+    given = parser.parse_args()
+    names = given.rows.split(",")
+    if unknown := [name for name in names if name not in ROWS]:
+        parser.error(f"no rows {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    found: list[Row] = []
+    load = os.getloadavg()[0]
+    for name in names:
+        profile = cProfile.Profile()
+        if given.profile:
+            profile.enable()
+        made = ROWS[name](given.quick)
+        profile.disable()
+        found += made if isinstance(made, list) else [made]
+        if given.profile:
+            print(f"-- {name}")
+            pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+    print(markdown(COLUMNS, cells(found)))
+    for file in given.markdown:
+        put(file, "models", f"{markdown(COLUMNS, cells(found))}\n\n{circumstances(load, os.getloadavg()[0])}")
+    said = {
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": load},
+        "quick": given.quick,
+        "rows": [{**asdict(row), "reached": row.reached} for row in found],
+    }
+    if given.json is None:
+        print(json.dumps(said))
+    else:
+        given.json.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Every numbered example runs as it is, is short, and is linked from README; models that are slow are stood in for."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from typer.testing import CliRunner
+
+from sandbox import open_run
+from sandbox.cli.app import app
+from sandbox.testing import check_scenario
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
+CHEAP = {"model": "scripted:", "embedder": "hashing"}
+
+
+def example(number: int) -> ModuleType:
+    [path] = [one for one in EXAMPLES if one.name.startswith(f"{number:02d}_")]
+    spec = importlib.util.spec_from_file_location(f"example_{number}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_it_is_short_and_linked(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+    assert f"(examples/{path.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example(1).main(out=tmp_path / "run", **CHEAP)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said[:2]] == ["Agent 1 was asked", "It answered"]
+    assert said[-1] == str(tmp_path / "run" / "figures" / "ratings.png")
+
+
+def test_an_own_scenario_in_under_forty_lines(tmp_path: Path) -> None:
+    path = ROOT / "examples" / "02_own_scenario.py"
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 41
+    check_scenario(str(path))
+    command = ["run", str(path), "--model", "scripted:", "--set", "embedder=hashing", "--size", "3", "--rounds", "2"]
+    said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "run"), "--json"], catch_exceptions=False)
+    assert {"fair", "practical", "friendly", "gap", "ended"} <= set(json.loads(said.output))
+    people = open_run(tmp_path / "run").agents()
+    assert people[["name", "label", "job"]].to_numpy().tolist()[0] == ["Ada", "newcomer", "nurse"]
+    drawn = CliRunner().invoke(app, ["plot", str(tmp_path / "run"), "measures", "ratings"], catch_exceptions=False)
+    assert [Path(line).name for line in drawn.output.splitlines()] == ["measures.png", "ratings.png"]
+
+
+def test_an_own_language_model(capsys: pytest.CaptureFixture[str]) -> None:
+    example(5).main()
+    said = capsys.readouterr().out.splitlines()
+    assert (len(said), said[0]) == (4, "Proverbs does what language models promise")
+
+
+def test_two_models_in_one_society(capsys: pytest.CaptureFixture[str]) -> None:
+    from sandbox.models.scripted import ScriptedModel
+
+    kind, rude = (ScriptedModel(replies=[word, *"1234567"]) for word in ("Be kind.", "Who cares?"))
+    kind.uri, rude.uri = "scripted:kind", "scripted:rude"
+    example(6).main(kind, rude, embedder="hashing")
+    assert {line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]} == {"scripted:kind", "scripted:rude"}
+
+
+def test_a_run_is_read(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example(7).main(run_dir)
+    said = capsys.readouterr().out
+    assert said.startswith("tiny: 3 rounds of value_alignment, seed 0")
+    assert "polarisation: " in said
+
+
+def test_a_sweep(tmp_path: Path) -> None:
+    table = example(8).main(tmp_path / "sweep", **CHEAP)
+    assert table[["population", "reviewers", "n"]].to_numpy().tolist() == [
+        ["all_good", 1, 2], ["all_good", 4, 2], ["all_bad", 1, 2], ["all_bad", 4, 2],
+    ]  # fmt: skip
+    assert (tmp_path / "sweep" / "figures" / "sweep.png").is_file()

@@ -1,0 +1,56 @@
+"""The page on the library of scenarios, from societies of made-up sentences: whole, resumable, and adding seeds."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from sandbox import registry
+
+SOME = ("code_of_conduct", "commons", "norm_emergence")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "scenarios_page", Path(__file__).parents[2] / "examples" / "scenarios.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_scenario_has_its_words_its_table_and_its_picture(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(script.LIBRARY) == {p.name for p in registry.plugins("scenarios") if p.package == "social-sandbox"}
+    some = {name: (2, points) for name, (_, points) in script.LIBRARY.items() if name in SOME}
+    monkeypatch.setattr(script, "LIBRARY", some)
+    monkeypatch.setattr(script, "BASELINE_GAMES", 50)
+    found = script.runs(1, "scripted:", tmp_path / "runs", embedder="hashing")
+    stamps = {
+        run.path: (run.path / "run.sqlite").stat().st_mtime_ns for p in found.values() for r in p.values() for run in r
+    }
+    found = script.runs(1, "scripted:", tmp_path / "runs", embedder="hashing")
+    assert {path: (path / "run.sqlite").stat().st_mtime_ns for path in stamps} == stamps
+    assert script.runs(3, "scripted:", tmp_path / "runs", finished=True).keys() == found.keys()
+    pictures = script.draw(found, tmp_path / "figures")
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures.values())
+    text = script.page(found, 1, "scripted:", pictures)
+    for name in SOME:
+        assert f"## {name}\n" in text
+    assert "| `talk=true` | 1 | stock | " in text
+    assert "| `talk=false` | 1 | stock | " in text
+    assert "Without language (`scenarios/naming_game.py`, 50 runs on the same grid) consensus takes" in text
+
+
+def test_a_mean_over_seeds_in_words(script: ModuleType) -> None:
+    """1 and 3: mean 2, standard error 1, t(1) = 12.71."""
+    assert script.in_words([1.0, 3.0]) == "2.00 [-10.71, 14.71]"
+    assert script.in_words([1.0, None]) == "1.00 (1 of 2 seeds)"
+    assert script.in_words([None]) == "–"

@@ -1,0 +1,55 @@
+"""How Mesa's own renderers show our agents: by label, and by the rating of what they said last.
+
+For those who build a page of Mesa's components::
+
+    from mesa.visualization import SolaraViz, SpaceRenderer
+    from visualize.portrayal import portray
+
+    renderer = SpaceRenderer(world, backend="matplotlib")   # altair does not get along with the current pandas
+    renderer.draw_agents(portray)
+    page = SolaraViz(world, renderer=renderer)
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from matplotlib.colors import to_hex
+from mesa.visualization.components import AgentPortrayalStyle
+
+from sandbox.store import open_run
+from visualize.explorer import final
+from visualize.style import Look, label_order, looks, rating_map, rating_norm
+
+_UNRATED = "#d0d4d9"
+_MARKS: WeakKeyDictionary[Any, dict[str, Look]] = WeakKeyDictionary()
+
+
+def portray(agent: Any) -> AgentPortrayalStyle:
+    """What Mesa draws for an agent: its label's mark, filled with the colour of its latest rating.
+
+    Args:
+        agent: A :class:`~sandbox.agents.SocialAgent`; its world's run folder is read once a round.
+    """
+    world = agent.world
+    if world not in _MARKS:
+        _MARKS[world] = looks(label_order(member.label for member in world.members))
+    mark = _MARKS[world][agent.label].marker
+    value = _ratings(world.path, world.round).get(agent.index)
+    colour = _UNRATED if value is None else to_hex(rating_map()(rating_norm(world.scenario.rubric.scale)(value)))
+    side = max(1, world.size)
+    return AgentPortrayalStyle(color=colour, marker=mark, size=(150 / side) ** 2, edgecolors="black", linewidths=0.6)
+
+
+@lru_cache(maxsize=4)
+def _ratings(run: Path, rounds: int) -> dict[int, float]:
+    """The first dimension's score of each agent's final answer in the last of so many rounds."""
+    if not rounds:
+        return {}
+    record = open_run(run)
+    dimension = record.dimensions[0]
+    found = {it.agent: final(it, dimension) for it in record.interactions(rounds - 1)}
+    return {agent: value for agent, value in found.items() if value is not None}
