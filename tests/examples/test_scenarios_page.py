@@ -16,7 +16,7 @@ SOME = ("code_of_conduct", "commons", "norm_emergence")
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location(
-        "scenarios_page", Path(__file__).parents[2] / "examples" / "scenarios.py"
+        "scenarios_page", Path(__file__).parents[2] / "examples" / "scenarios_page.py"
     )
     assert spec is not None
     assert spec.loader is not None

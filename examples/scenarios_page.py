@@ -1,6 +1,6 @@
 """What the library of scenarios gives on a language model, over seeds: writes scenarios/README.md.
 
-    python examples/scenarios.py --seeds 2 --markdown scenarios/README.md
+    python examples/scenarios_page.py --seeds 2 --markdown scenarios/README.md
 
 Every run is kept in --out; a second start goes on where the first was stopped, and with more seeds adds to them. --finished
 writes the page of what is finished by now, and runs nothing.
@@ -103,7 +103,7 @@ def page(found: Found, seeds: int, model: str, pictures: Mapping[str, Path]) -> 
     lines = [
         "# The library of scenarios", "",
         "Each is one file of under 120 lines, found by its name (`sandbox run rumour`), and a beginning for one's own. What "
-        f"follows was written by `python examples/scenarios.py --seeds {seeds} --markdown scenarios/README.md`: the first "
+        f"follows was written by `python examples/scenarios_page.py --seeds {seeds} --markdown scenarios/README.md`: the first "
         f"and the last round of societies of {SIZE}x{SIZE} agents that speak through `{model}`, means over up to {seeds} seeds "
         "with 95% intervals (Student's t over seeds; with so few they are wide, and most differences here are within them). "
         "The bundled model is small: read this as what the measures look like, not as findings about societies.", "",
