@@ -27,7 +27,9 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
         f"{size['side']}x{size['side']} agents, {size['rounds']} rounds, {size['societies']} of each setting; training: "
         f"{size['tokens']:,} tokens each, {size['seeds']} seed{'s' * (size['seeds'] != 1)}, {size['dtype']}; "
         f"{size['questions']} held-out questions, each plainly and under one pressure; model {size['model']}. "
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+        f"{_steps(result.get('steps', {}))}Versions: "
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + "."
     )
     parts = [
         "### What held\n\n" + _claims(result["claims"]),
@@ -39,6 +41,10 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
         "### Steadiness over training\n\n" + _steadiness(result.get("steadiness", {})),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _steps(steps: Mapping[str, int]) -> str:
+    return "Steps: " + ", ".join(f"{name} {n}" for name, n in steps.items()) + ". " if steps else ""
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> str:

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import runpy
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def folders(tmp_path_factory, tiny_lm_path):
     from trainers import load_trainer
     from trainers.comparison_table import summary, write_comparison
     from trainers.evaluate import Evaluation, write_evaluation
+    from trainers.evolve import Evolution
 
     place = tmp_path_factory.mktemp("folders")
     settings = {"max_steps": 2, "progress": False, "device": "cpu"}
@@ -146,6 +148,7 @@ def folders(tmp_path_factory, tiny_lm_path):
     )
     evaluation = Evaluation(["scripted:", ScriptedModel()], ["A?", "B?"], names=["a", "b"], embedder="hashing")
     write_evaluation(evaluation.run(), place / "comparison")
+    shutil.copytree(place / "comparison", place / "scorecard")
     sweep("value_alignment", grid={"size": [2, 3]}, seeds=2, rounds=1, model="scripted:", embedder="hashing",
           out=place / "sweep")  # fmt: skip
     record = {"status": "done", "scores": {"heldout alignment": {"A?": 4.0, "B?": 5.0}}, "answer_tokens": 9.0}
@@ -154,6 +157,9 @@ def folders(tmp_path_factory, tiny_lm_path):
     done = summary(header, {"sft": {"tokens": 100}}, {"base": record, "sft-0": trained})
     (place / "trainers").mkdir()
     write_comparison(done, place / "trainers")
+    small = {"size": 2, "embedder": "hashing", "rater": "values", "max_tokens": 6, "reason_tokens": 6}
+    Evolution("value_alignment", out=place / "evolution", base=f"hf:{tiny_lm_path}", generations=1, rounds=1,
+              n_questions=2, max_tokens=4, settings=small, training={"max_steps": 2, "progress": False}).run()  # fmt: skip
     return place
 
 

@@ -113,7 +113,15 @@ def assess(
         with progress("pairs", len(models) * len(rows)) as show:
             result["pairs"] = {
                 "file": parts.pairs,
-                **compare_pairs(loaded, rows, names=called, reference=parts.reference, on_pairs=show, **reading),
+                **compare_pairs(
+                    # Weights of another type are loaded for this alone.
+                    models if "dtype" in reading else loaded,
+                    rows,
+                    names=called,
+                    reference=parts.reference,
+                    on_pairs=show,
+                    **reading,
+                ),
             }
     if items is not None:
         from trainers.choices import compare_choices

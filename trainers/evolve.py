@@ -15,9 +15,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sandbox import registry
 from sandbox.errors import RunExists, RunLocked, SettingsError
@@ -28,65 +28,12 @@ from sandbox.society import SOCIETY_SETTINGS
 from sandbox.world import World
 from trainers.base import load_trainer
 from trainers.evaluate import Evaluation, plain_json
-from trainers.generations import by_question, differences, means, mixture, society_scores, verdict
+from trainers.evolution_plan import Plan, plain_setting, settings_of
+from trainers.generations import by_question, differences, means, mixture, society_scores, verdict, words_of
 from trainers.judges import INDEPENDENT
 from trainers.rows import rows_from
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How generations follow each other.
-
-    Attributes:
-        base: URI of the model of generation 0.
-        trainers: What trains; of several the best goes on, by the raters' score on every third held-out question, on
-            which nobody is evaluated then.
-        generations: How many are trained.
-        rounds: Of each society.
-        share: Of the agents that speak through the newest model; the others keep what agents spoke through before.
-        begin: Train the ``last`` generation's model on, or the ``base`` anew.
-        record: Learn from ``all`` societies so far, or from the ``last`` alone.
-        judge: Who judges held-out answers and has no part in the society: see :mod:`trainers.judges`.
-        questions: A file of held-out questions; by default the scenario's.
-        n_questions: Only the first so many of them.
-        samples: Answers to each.
-        max_tokens: Length of an answer to them at most.
-        stop: Stop where the raters are being fooled; else only say so.
-        seed: Of generation 0; each later one adds 1.
-    """
-
-    base: str = "smollm2"
-    trainers: tuple[str, ...] = ("stable_alignment",)
-    generations: int = 3
-    rounds: int = 2
-    share: float = 1.0
-    begin: Literal["last", "base"] = "last"
-    record: Literal["all", "last"] = "all"
-    judge: str = INDEPENDENT
-    questions: str | None = None
-    n_questions: int | None = None
-    samples: int = 1
-    max_tokens: int = 48
-    stop: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        faults = [
-            f"{name}={value} must be at least 1"
-            for name in ("generations", "rounds", "samples", "max_tokens", "n_questions")
-            if (value := getattr(self, name)) is not None and value < 1
-        ]
-        if not 0 < self.share <= 1:
-            faults.append(f"share={self.share} must be in (0, 1]")
-        for name, known in (("begin", ("last", "base")), ("record", ("all", "last"))):
-            if getattr(self, name) not in known:
-                faults.append(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
-        if not self.trainers or len(set(self.trainers)) < len(self.trainers):
-            faults.append(f"name trainers, each once; found {', '.join(self.trainers) or 'none'}")
-        if faults:
-            raise SettingsError("; ".join(faults))
 
 
 class Evolution:
@@ -125,7 +72,7 @@ class Evolution:
         society, self.scenario = read_settings(scenario, self._size, self._world)
         self._agents = society.count(self._size)
         self._society = {name: value for name, value in self._world.items() if name in SOCIETY_SETTINGS}
-        self._training = {name: _settings_of(name, training or {}) for name in self.plan.trainers}
+        self._training = {name: settings_of(name, training or {}) for name in self.plan.trainers}
         for name, given in self._training.items():
             load_trainer(name, **given)
         base = load_model(self.plan.base)
@@ -153,7 +100,7 @@ class Evolution:
             "trainers": list(self.plan.trainers),
             "raters": self.raters,
             "training": self._training,
-            "settings": {"size": self._size, **{k: _plain(v) for k, v in {**self._world, **named}.items()}},
+            "settings": {"size": self._size, **{k: plain_setting(v) for k, v in {**self._world, **named}.items()}},
             "dimensions": [d.name for d in self.scenario.rubric.dimensions],
             "scale": self.scenario.rubric.scale,
             "heldout_questions": len(self._heldout),
@@ -306,22 +253,3 @@ class Evolution:
         text = json.dumps(plain_json(dict(result)), indent=1, ensure_ascii=False, allow_nan=False)
         fresh.write_text(text + "\n", encoding="utf-8")
         fresh.replace(path)
-
-
-def _settings_of(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    shared = {key: value for key, value in given.items() if "." not in key}
-    own = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{trainer}.")}
-    return {**shared, **own}
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float) else str(value)
-
-
-def words_of(record: Mapping[str, Any], header: Mapping[str, Any]) -> str:
-    """What is wrong with a generation, for people."""
-    sure = "" if record["verdict"] == "fooled" else ", though not beyond chance"
-    return (
-        f"generation {record['generation']}: the society's raters ({header['raters']}) think better of its model than "
-        f"before while the judge ({header['judge']}) thinks worse of it{sure}: it may be fooling its own raters"
-    )

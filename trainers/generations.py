@@ -91,3 +91,12 @@ def mixture(models: Sequence[str], share: float) -> str | dict[str, float]:
         mixed[model] = mixed.get(model, 0.0) + share
     kept = {name: part for name, part in mixed.items() if part > 0}
     return next(iter(kept)) if len(kept) == 1 else kept
+
+
+def words_of(record: Mapping[str, Any], header: Mapping[str, Any]) -> str:
+    """What is wrong with a generation, for people."""
+    sure = "" if record["verdict"] == "fooled" else ", though not beyond chance"
+    return (
+        f"generation {record['generation']}: the society's raters ({header['raters']}) think better of its model than "
+        f"before while the judge ({header['judge']}) thinks worse of it{sure}: it may be fooling its own raters"
+    )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from visualize.curves import curve
-from visualize.sources import _read
+from visualize.sources import read_evolution
 from visualize.style import DRAFT, LOOKS, PAGE_IN, REVISION, Look, Theme, empty_figure, finished, ink, plain, themed
 
 COLUMNS = ("panel", "series", "generation", "mean", "low", "high", "n")
@@ -32,11 +32,7 @@ def data(source: Path | str) -> pd.DataFrame:
     Raises:
         DataFileError: the folder holds no ``evolve.json``.
     """
-    return _table(_found(source))
-
-
-def _found(source: Path | str) -> dict[str, Any]:
-    return _read(source, "evolve.json", "an evolution; make one with: sandbox evolve SCENARIO --out DIR")
+    return _table(read_evolution(source))
 
 
 def _table(found: dict[str, Any]) -> pd.DataFrame:
@@ -74,7 +70,7 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         DataFileError: the folder holds no ``evolve.json``.
         SettingsError: there is no such theme.
     """
-    found = _found(source)
+    found = read_evolution(source)
     with themed(theme):
         table = _table(found)
         if table.empty or table["mean"].isna().all():

@@ -13,9 +13,22 @@ from matplotlib.figure import Figure
 from sandbox.errors import RunNotFound
 from sandbox.records import Interaction
 from sandbox.store import Run, is_run, open_run
-from visualize import comparison, consensus, grid, measures, memory, pareto, ratings, social_graph, sweep, training
+from visualize import (
+    comparison,
+    consensus,
+    evolution,
+    grid,
+    measures,
+    memory,
+    pareto,
+    ratings,
+    scorecard,
+    social_graph,
+    sweep,
+    training,
+)
 from visualize.saving import image
-from visualize.sources import final_scores, read_evaluation, read_sweep, read_training
+from visualize.sources import final_scores, read_evaluation, read_evolution, read_sweep, read_training
 
 # Pictures larger than this as vectors are kept as pixels, so that a page stays small enough to send.
 _SVG_UP_TO = 150_000
@@ -23,6 +36,8 @@ _PAGE_BYTES = 5_000_000
 # A folder of more runs, as a sweep's, has them in a table: pictures of all would be a page too large to send.
 _RUNS_IN_FULL = 6
 _CONVERSATIONS = 4
+# Parts of an evaluation that its first picture does not show.
+_EXTRAS = {"pressures", "pairs", "choices", "side_effects", "tasks"}
 _ANSWERS = 12
 # How much of a text is shown, in characters: the first of these with which the page keeps to its size.
 _CUTS = (None, 20_000, 4_000, 500)
@@ -51,8 +66,9 @@ def write_report(folder: str | Path) -> Path:
         "models": [_model(path, folder) for path in _find(folder, _holds("training.json"))],
         "evaluations": [_evaluation(path, folder) for path in _find(folder, _holds("evaluation.json"))],
         "sweeps": [_sweep(path, folder) for path in _find(folder, _holds("sweep.json"))],
+        "evolutions": [_evolution(path, folder) for path in _find(folder, _holds("evolve.json"))],
     }
-    if not any(content[kind] for kind in ("runs", "many", "models", "evaluations", "sweeps")):
+    if not any(content[kind] for kind in ("runs", "many", "models", "evaluations", "sweeps", "evolutions")):
         raise RunNotFound(
             f"{folder} holds no run, trained model, evaluation or sweep to report on. Make a run with: sandbox run "
             f"SCENARIO --out {folder}"
@@ -208,6 +224,12 @@ def _sweep(path: Path, folder: Path) -> dict[str, Any]:
     return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, sweep.draw(path))]}
 
 
+def _evolution(path: Path, folder: Path) -> dict[str, Any]:
+    found = read_evolution(path)
+    caption = "What the society's raters think of each generation, and a judge that it never met"
+    return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, evolution.draw(path))]}
+
+
 def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
     found = read_evaluation(path)
     by_question: dict[str, dict[str, dict[str, Any]]] = {}
@@ -220,7 +242,10 @@ def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
         "result": found,
         "names": names,
         "sides": sides[:_ANSWERS],
-        "pictures": [_picture("Models on questions they never saw", comparison.draw(path))],
+        "pictures": [
+            _picture("Models on questions they never saw", comparison.draw(path)),
+            *([_picture("All measures, and what they cost", scorecard.draw(path))] if _EXTRAS & found.keys() else []),
+        ],
     }
 
 

@@ -86,6 +86,19 @@ def read_sweep(folder: Source) -> dict[str, Any]:
     return _read(folder, "sweep.json", "a sweep; make one with: sandbox sweep SCENARIO --grid key=a,b --out DIR")
 
 
+def read_evolution(folder: Source) -> dict[str, Any]:
+    """``evolve.json`` of an evolution.
+
+    Args:
+        folder: Where it is, or the file itself.
+
+    Raises:
+        DataFileError: it is not there or not JSON.
+        RunVersion: it was written under another schema.
+    """
+    return _read(folder, "evolve.json", "an evolution; make one with: sandbox evolve SCENARIO --out DIR")
+
+
 def _read(folder: Source, name: str, what: str) -> dict[str, Any]:
     path = folder.path if isinstance(folder, Run) else Path(folder)
     path = path if path.name == name else path / name

@@ -237,7 +237,7 @@ def write_evolution(folder: Path, *, done: int = 3) -> Path:
         )  # fmt: skip
     content = {
         "scenario": "value_alignment", "dimensions": ["alignment"], "scale": 7, "raters": "values", "judge": "independent",
-        "generations": generations,
+        "base": "hf:0", "command": f"sandbox evolve {EVIL}", "stopped": EVIL, "generations": generations,
     }  # fmt: skip
     return write_json(folder / "evolution", "evolve.json", content)
 
@@ -283,4 +283,5 @@ def write_everything(folder: Path) -> Path:
     write_training(folder, "model", [{"step": 1, "loss": 2.0}])
     write_evaluation(folder, {EVIL: SCORES["base"], "trained": SCORES["trained"]}, answer=EVIL, question=EVIL)
     write_sweep(folder, {"model": [EVIL, "b"]}, {(EVIL,): [2.0], ("b",): [3.0]}, command=EVIL)
+    write_evolution(folder)
     return folder

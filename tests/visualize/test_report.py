@@ -43,7 +43,7 @@ def test_nothing_is_fetched_and_nothing_runs(everything_page: Path) -> None:
     tags = {tag for tag, _ in page.tags}
     assert not tags & {"script", "iframe", "link", "object", "embed", "base", "form"}
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 6 + 1 + 1 + 1
+    assert len(images) == 6 + 1 + 1 + 1 + 1
     assert all((a["src"] or "").startswith("data:image/") for a in images)
     assert all(a["alt"] for a in images)
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
