@@ -119,6 +119,7 @@ class Wavefront:
         self._log = log
         self._on_calls = on_calls
         self._ready: deque[tuple[_Task, Any, BaseException | None]] = deque()
+        self._spawned: list[tuple[_Task, Any, BaseException | None]] = []
         self._waiting: dict[Any, list[tuple[Any, Any, int]]] = {}
         self._finished: dict[int, tuple[Any, BaseException | None]] = {}
         self._remote = RemoteCalls()
@@ -134,7 +135,7 @@ class Wavefront:
         while self._remote.under_way:
             self._record([(item.call, reply) for item, reply in self._remote.finished()])
         self._flush()
-        for left in (self._ready, self._waiting, self._finished, self._outbox):
+        for left in (self._ready, self._spawned, self._waiting, self._finished, self._outbox):
             left.clear()
 
     def run(
@@ -213,6 +214,10 @@ class Wavefront:
                         self._await(join, slot, one)
                 else:
                     self._await(task, 0, wanted)
+            if self._spawned:
+                # Before the conversations that are ready too: the sooner their calls are under way the better.
+                self._ready.extendleft(reversed(self._spawned))
+                self._spawned.clear()
             if len(self._outbox) >= _SENT_AT_ONCE:
                 self._send()  # they are under way while others are still being made up
 
@@ -241,8 +246,7 @@ class Wavefront:
         elif type(wanted) is GeneratorType or isinstance(wanted, Generator):  # the second takes ten times as long
             # A task that waits for a generator alone waits as a join of one.
             parent = waiter if isinstance(waiter, _Join) else _single(waiter)
-            # Before the conversations that are ready too: the sooner its calls are under way the better.
-            self._ready.appendleft((_Task(wanted, parent, slot), None, None))
+            self._spawned.append((_Task(wanted, parent, slot), None, None))
         else:
             self._settle(
                 waiter,
