@@ -128,6 +128,9 @@ def test_embedders_keep_their_promises(name, recorded):
     if name == "replay":
         questions = list(dict.fromkeys(it.question for it in open_run(recorded[0]).interactions()))
         check_embedder(f"replay:{recorded[0]}", texts=questions)
+    elif name == "openai":
+        with StubServer() as server:
+            check_embedder(f"openai:stub@{server.url}")
     else:
         check_embedder(name)
 
