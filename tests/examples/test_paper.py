@@ -70,7 +70,7 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds(claims: A
 @pytest.mark.slow
 def test_the_whole_paper_with_a_tiny_model(tiny_lm_path: Path, tmp_path: Path) -> None:
     document = tmp_path / "paper.md"
-    document.write_text("before\n<!-- paper -->\nold\n<!-- /paper -->\nafter\n", encoding="utf-8")
+    document.write_text("before\n<!-- paper -->\nwhat stood here\n<!-- /paper -->\nafter\n", encoding="utf-8")
     words = [
         "--quick", "--model", f"hf:{tiny_lm_path}", "--embedder", "hashing", "--max-tokens", "6", "--side", "2", "--tokens",
         "400", "--questions", "3", "--pairs", "4", "--probe-pairs", "4", "--probes", "2", "--out", "paper", "--markdown",
@@ -82,7 +82,7 @@ def test_the_whole_paper_with_a_tiny_model(tiny_lm_path: Path, tmp_path: Path) -
     text = document.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- paper -->\n### What held")
     assert text.endswith("<!-- /paper -->\nafter\n")
-    assert "old" not in text
+    assert "what stood here" not in text
     for name in ("sft", "hindsight", "rrhf", "dpo", "grpo", "stable_alignment"):
         assert f"| {name} | " in text
     assert all(f"| {number} | " in text for number in range(1, 5))

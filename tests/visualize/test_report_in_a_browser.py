@@ -18,7 +18,7 @@ def test_the_page_opens_from_disk_without_a_network(everything_page: Path, page:
     page.goto(everything_page.as_uri())
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     widths = page.eval_on_selector_all("img", "images => images.map(i => i.complete && i.naturalWidth)")
-    assert len(widths) == 9
+    assert len(widths) == 10
     assert all(width > 100 for width in widths)
 
 
