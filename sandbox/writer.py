@@ -73,6 +73,9 @@ class RunWriter:
         self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
+        # Calls are found by their hashes, which fall all over the index: pages are written back seldom, and many at a time.
+        self._db.execute("PRAGMA wal_autocheckpoint=8192")
+        self._db.execute("PRAGMA cache_size=-65536")
         if is_new:
             self._db.executescript(TABLES)
             if branch is not None:

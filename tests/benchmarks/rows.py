@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import resource
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,11 @@ def run_rounds(society: World, rounds: int) -> dict[str, float]:
 
 
 def disk(society: World) -> int:
-    """Bytes of the run folder."""
-    return sum(file.stat().st_size for file in society.path.rglob("*") if file.is_file())
+    """Bytes of the run folder: of the database, all its pages, wherever SQLite has them just now."""
+    with closing(sqlite3.connect(society.path / "run.sqlite")) as database:
+        [pages], [size] = (database.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+    files = (file for file in society.path.rglob("*") if file.is_file() and not file.name.startswith("run.sqlite"))
+    return int(pages * size) + sum(file.stat().st_size for file in files)
 
 
 def in_process(quick: bool) -> Row:
