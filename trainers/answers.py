@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from trainers.batches import Collator
 from trainers.losses import sequence_nll
 
-# Numbers among the logits that exist at one time, 32 MB of them, and rows at least.
-LOGITS, ROWS = 2**21, 32
+# Numbers among the logits that exist at one time, 8 MB of them, and rows at least: fewer make the head slow.
+LOGITS, ROWS = 2**21, 160
 
 # Ids of a prompt, and of each answer to it.
 Question: TypeAlias = tuple[Sequence[int], Sequence[Sequence[int]]]
