@@ -65,11 +65,14 @@ def _bar(what: str, total: float, below: Callable[[], RenderableType] | None) ->
 
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
         task = bar.add_task(what, total=total, note="")
+        noted = ""
 
         def show(done: float, note: str = "") -> None:
+            nonlocal noted
             bar.update(task, advance=done)
-            if note:
-                bar.update(task, note=note)
+            if note and note != noted:  # a new stage is shown at once, however short it is
+                noted = note
+                bar.update(task, note=note, refresh=True)
 
         yield show
         bar.update(task, completed=total)

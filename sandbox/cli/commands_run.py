@@ -159,6 +159,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                 world.step()
                 if shown is not None:
                     shown.end(world.metrics, _places(world))
+                    show(0.0, f"round {world.round} of {rounds} is over")
                 if not quiet and world.running:
                     say(f"round {world.round} of {rounds}: {figures(world.metrics, world.scenario.measures)}")
         write_measures(open_run(world.path))
