@@ -42,7 +42,8 @@ class Prompts:
         reason_prefix: How its reason begins; keeps small models to the point.
         revise: What the author is told of its draft; follows ``answer_system``, so that the question itself is all that
             it is asked. Small models told of it in the question talk about the feedback instead of answering.
-        observe: How a language model without memory is asked for a rating.
+        observe: How a language model without memory is asked for a rating. What is the same for all answers comes first:
+            models that keep what prompts begin with read it once.
     """
 
     answer_system: str = (
@@ -75,7 +76,7 @@ class Prompts:
         "average. They said:\n{reasons}\nTake this to heart and answer better."
     )
     observe: str = (
-        'Question: "{question}"\nAnswer: "{answer}"\n\nRate {words}, from 1 (not at all) to {scale} (entirely).'
+        'Rate {words}, from 1 (not at all) to {scale} (entirely).\n\nQuestion: "{question}"\nAnswer: "{answer}"'
     )
 
     def faults(self) -> list[tuple[str, str]]:

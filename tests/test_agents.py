@@ -190,7 +190,8 @@ def test_observers_have_neither_name_nor_memory(first: Told) -> None:
     answers = ["Yes, why not.", "Yes, why not.", "No, it is hers.", "No, it is hers."]
     for request, answer, words in zip(observed, answers, ["shared social values", "go on talking"] * 2, strict=True):
         text = request.messages[0].content
-        assert text.startswith(f'Question: "{QUESTION}"\nAnswer: "{answer}"\n\nRate ')
+        assert text.startswith("Rate ")
+        assert text.endswith(f'(entirely).\n\nQuestion: "{QUESTION}"\nAnswer: "{answer}"')
         assert words in text
         assert request.temperature == 0.0
 

@@ -1,7 +1,8 @@
 """Runs a causal language model over a batch of prompts and one token further at a time.
 
 Prompts are padded on the left, so that all of them end at the last column. Beginnings that rows share are read once,
-as groups, and their keys and values copied to every row. Knows token numbers and tensors; knows nothing of requests.
+what all of them share first and then what each group does, and their keys and values copied to every row. Knows token
+numbers and tensors; knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox.models.batching import Group
+from sandbox.models.batching import Group, shared_by_all
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,26 +63,46 @@ class Forward:
             groups: Which rows form the batch, in the order of the result's rows, and what they share.
             keep: For how many of the last columns logits are wanted.
         """
-        from sandbox.models.growing_cache import can_be_merged, growing_cache
+        from sandbox.models.growing_cache import can_be_merged
 
         rows = [prompts[row] for group in groups for row in group.rows]
-        cache = growing_cache(self._config)
-        mask = self._tensor([[]] * len(rows))
-        # With nothing shared a first pass would save nothing; and each row of it needs a token of its own.
-        if any(group.shared for group in groups) and min(map(len, rows)) > 1:
-            rest = max(len(prompts[row]) - g.shared for g in groups if g.shared for row in g.rows)
-            rest = max(rest, keep)
-            heads = [prompts[g.rows[0]][: g.shared or max(1, len(prompts[g.rows[0]]) - rest)] for g in groups]
+        state, common = self._begin(rows, groups, keep)
+        deeper = [group for group in groups if group.shared > common and len(group.rows) > 1]
+        # With nothing shared a first pass would save nothing; and each row of it needs tokens of its own.
+        if deeper and min(map(len, rows)) > common + keep:
+            rest = max(keep, max(len(prompts[row]) - g.shared for g in deeper for row in g.rows))
+            alone = [max(common or 1, len(prompts[g.rows[0]]) - rest) for g in groups]
+            ends = [g.shared if len(g.rows) > 1 else end for g, end in zip(groups, alone, strict=True)]
             sizes = self._tensor([len(g.rows) for g in groups])
-            state = self._advance(State(cache, self._tensor([[]] * len(groups)), sizes), heads, 1)
-            copies = self._tensor(list(range(len(groups)))).repeat_interleave(sizes)
-            cache.batch_select_indices(copies)
-            mask = state.mask[copies]
-            rows = [prompts[row][len(head) :] for g, head in zip(groups, heads, strict=True) for row in g.rows]
+            heads = [prompts[g.rows[0]][common:end] for g, end in zip(groups, ends, strict=True)]
+            state = self._advance(self._copied(state, [0] * len(groups)), heads, 1)
+            copies = self._tensor(list(range(len(groups)))).repeat_interleave(sizes).tolist()
+            rows = [prompts[row][end:] for g, end in zip(groups, ends, strict=True) for row in g.rows]
+        else:
+            copies = [0] * len(rows)
+            rows = [row[common:] for row in rows]
+        state = self._copied(state, copies)
         pieces = _pieces([len(row) for row in rows], keep)
-        if len(pieces) > 1 and can_be_merged(cache):
-            return self._in_pieces(State(cache, mask, mask), rows, pieces, keep)
-        return self._advance(State(cache, mask, mask), rows, keep)
+        if len(pieces) > 1 and can_be_merged(state.cache):
+            return self._in_pieces(state, rows, pieces, keep)
+        return self._advance(state, rows, keep)
+
+    def _begin(self, rows: Sequence[Sequence[int]], groups: Sequence[Group], keep: int) -> tuple[State, int]:
+        """Read what all rows begin with, as one row; gives how many tokens that is."""
+        from sandbox.models.growing_cache import growing_cache
+
+        nothing = self._tensor([[]])
+        state = State(growing_cache(self._config), nothing, nothing)
+        shared = min(group.shared for group in groups)
+        common = shared_by_all(rows, min(shared, min(map(len, rows)) - keep - 1)) if shared else 0
+        return (self._advance(state, [rows[0][:common]], 1), common) if common else (state, 0)
+
+    def _copied(self, state: State, rows: Sequence[int]) -> State:
+        """These rows of a batch, some of them several times."""
+        chosen = self._tensor(rows)
+        if state.mask.shape[1]:  # a cache that is empty has no rows yet
+            state.cache.batch_select_indices(chosen)
+        return State(state.cache, state.mask[chosen], state.mask)
 
     def _in_pieces(self, state: State, rows: Sequence[Sequence[int]], pieces: list[list[int]], keep: int) -> State:
         """Read rows of about the same length together, so that little is padded, and go on with all of them."""

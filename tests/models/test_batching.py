@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from sandbox.models.batching import Group, common_prefix, plan
+from sandbox.models.batching import Group, common_prefix, plan, shared_by_all
 
 HEAD = list(range(100, 140))  # 40 tokens, more than are worth sharing
 
@@ -32,7 +32,7 @@ def test_rows_that_begin_alike_form_a_group() -> None:
 
 
 def test_the_same_prompt_twice_shares_all_but_its_last_token() -> None:
-    assert plan([HEAD, HEAD], [4, 4], max_batch=8, batch_tokens=1000) == [[Group((0, 1), 39)]]
+    assert plan([HEAD, HEAD], [4, 4], max_batch=8, batch_tokens=1000) == [[Group((0,), 39), Group((1,), 39)]]
 
 
 def test_a_short_beginning_is_not_shared() -> None:
@@ -43,9 +43,24 @@ def test_a_short_beginning_is_not_shared() -> None:
 def test_a_row_joins_only_if_the_group_saves_more_with_it() -> None:
     """Three rows share 40 + 60 tokens: 2 x 100 = 200 saved. A fourth shares 40 with them: 3 x 40 = 120, less."""
     long = [*HEAD, *range(60)]
-    prompts = [[*long, 1], [*long, 2], [*long, 3], [*HEAD, *range(500, 530)]]
-    groups = {g for batch in plan(prompts, [0] * 4, max_batch=8, batch_tokens=9999) for g in batch}
-    assert groups == {Group((0, 1, 2), 100), Group((3,), 0)}
+    prompts = [[*long, 1], [*long, 2], [*long, 3], [*HEAD, *range(500, 530)], [5] * 9]
+    groups = {g for batch in plan(prompts, [0] * 5, max_batch=8, batch_tokens=9999) for g in batch}
+    assert groups == {Group((0, 1, 2), 100), Group((3,), 0), Group((4,), 0)}
+
+
+def test_what_every_row_begins_with_is_no_reason_for_a_group() -> None:
+    """One rubric for all, two answers to each of two questions, one to a third: groups are by question."""
+    questions = [[*HEAD, *range(n, n + 35)] for n in (100, 200, 300)]
+    prompts = [[*questions[n], 7, i] for i, n in enumerate((0, 1, 0, 1, 2))]
+    groups = {g for batch in plan(prompts, [0] * 5, max_batch=8, batch_tokens=9999) for g in batch}
+    assert groups == {Group((0, 2), 76), Group((1, 3), 76), Group((4,), 40)}
+
+
+def test_what_all_begin_with_leaves_each_a_token_and_is_worth_a_pass() -> None:
+    assert shared_by_all([HEAD, [*HEAD, 1]]) == 39
+    assert shared_by_all([[*HEAD, 3], [*HEAD, 1], [*HEAD, 2]], 35) == 35
+    assert shared_by_all([[*HEAD, 3], [*HEAD, 1], HEAD[:20]]) == 0
+    assert shared_by_all([HEAD]) == shared_by_all([]) == 0
 
 
 def test_nothing_is_shared_when_told_so() -> None:
@@ -55,9 +70,9 @@ def test_nothing_is_shared_when_told_so() -> None:
 
 def test_a_group_too_large_for_a_batch_is_cut_and_a_lone_row_shares_nothing() -> None:
     """Rows of 42 tokens, 100 to a batch: two at a time; of three, the last is alone."""
-    prompts = [[*HEAD, 7, i] for i in range(3)]
-    batches = plan(prompts, [0] * 3, max_batch=8, batch_tokens=100)
-    assert batches == [[Group((0, 1), 41)], [Group((2,), 0)]]
+    prompts = [[*HEAD, 7, i] for i in range(3)] + [[5] * 42]
+    batches = plan(prompts, [0] * 4, max_batch=8, batch_tokens=100)
+    assert batches == [[Group((0, 1), 41)], [Group((2,), 0), Group((3,), 0)]]
 
 
 def test_every_row_is_planned_once_and_groups_share_what_they_say() -> None:

@@ -95,6 +95,32 @@ def test_a_shared_beginning_changes_no_probability(tiny_lm_path: Path) -> None:
     assert torch.allclose(torch.stack(one_by_one), shared.logits, atol=1e-4)
 
 
+def test_what_all_share_is_read_before_what_some_do(tiny_lm_path: Path) -> None:
+    """One beginning for all, a longer one for each of two groups, and a row of its own; against each row alone."""
+    from sandbox.models.batching import Group
+
+    lm = HFModel(str(tiny_lm_path))
+    head = lm.tokenizer(" ".join(QUESTIONS), add_special_tokens=False)["input_ids"]
+    first, second = [*head, *range(20, 60)], [*head, *range(60, 70)]
+    prompts = [
+        [*first, 1, 2, 3],
+        [*second, 4, 5],
+        [*first, 6, 7, 8, 9],
+        [*head, 5, 6, 7],
+        [*second, 9, 9, 8],
+        [*head, 4, 4, 4],
+    ]
+    groups = [Group((0, 2), len(first)), Group((1, 4), len(second)), Group((3,), len(head)), Group((5,), len(head))]
+    order = [0, 2, 1, 4, 3, 5]
+    seen: list[int] = []
+    lm.model.register_forward_pre_hook(lambda _, __, given: seen.append(given["input_ids"].numel()), with_kwargs=True)
+    with torch.inference_mode():
+        shared = lm._forward.read(prompts, groups, keep=2)
+        assert seen == [len(head), 4 * 40, 6 * 4]
+        one_by_one = [lm.model(input_ids=torch.tensor([prompts[row]])).logits[0, -2:] for row in order]
+    assert torch.allclose(torch.stack(one_by_one), shared.logits, atol=1e-4)
+
+
 def test_different_seeds_give_different_replies(lm: HFModel) -> None:
     replies = lm.generate([ask(QUESTIONS[0], seed=s) for s in range(8)])
     assert len({r.text for r in replies}) == 8
