@@ -1,7 +1,7 @@
 """The paper in miniature: societies, training data with parts left out, trainers, and which of its claims hold here.
 
     python examples/paper.py --quick                      # under 20 minutes on two cores, with the bundled model
-    python examples/paper.py --out paper                  # the full form: hours; one that was stopped goes on
+    python examples/paper.py --out paper --workers 2      # the full form: hours; one that was stopped goes on
     python examples/paper.py --out paper --markdown examples/paper.md --tables   # of what is there so far
 
 Societies of the four population settings are run (`sandbox sweep`), their record becomes training data, and trainers learn
@@ -26,6 +26,7 @@ from paper_claims import OURS, TRAINERS, answer_claims
 from paper_tables import markdown, write_between
 
 from sandbox.sweep import sweep
+from sandbox.workers import run_jobs
 from scenarios.value_alignment import DATA
 from trainers import load_trainer, read_rows, rows_from, write_rows
 from trainers.compare import compare
@@ -41,15 +42,15 @@ STEADY = ("rrhf", OURS)
 class Size:
     """How much is done."""
 
-    side: int = 6  # of a society's grid
-    rounds: int = 4
-    societies: int = 3  # seeds of each population setting
+    side: int = 4  # of a society's grid
+    rounds: int = 3
+    societies: int = 2  # seeds of each population setting
     seeds: int = 3  # of each training
-    tokens: int = 60_000  # of each training
-    questions: int = 80  # held-out ones that are asked
-    pairs: int = 80  # held-out pairs that accuracy is measured on
-    probes: int = 10  # measurements of steadiness in a training, each on probe_pairs of the pairs
-    probe_pairs: int = 40
+    tokens: int = 12_000  # of each training
+    questions: int = 40  # held-out ones that are asked
+    pairs: int = 40  # held-out pairs that accuracy is measured on
+    probes: int = 8  # measurements of steadiness in a training, each on probe_pairs of the pairs
+    probe_pairs: int = 32
     model: str = "smollm2"
     dtype: str = "float32"
     embedder: str = "minilm"
@@ -70,13 +71,13 @@ QUICK = Size(
 )
 
 
-def run_societies(out: Path, size: Size) -> list[Path]:
+def run_societies(out: Path, size: Size, workers: int) -> list[Path]:
     """The four population settings; returns the folders of their runs."""
     result = sweep(
         "value_alignment", grid={"population": POPULATIONS}, seeds=size.societies, rounds=size.rounds,
         out=out / "societies", model=size.model, size=size.side, rater="values", embedder=size.embedder,
         max_tokens=size.max_tokens, reason_tokens=max(6, size.max_tokens // 2),
-        on_run=lambda row: say(f"society {row['name']}: {row['status']}"),
+        workers=workers, on_run=lambda row: say(f"society {row['name']}: {row['status']}"),
     )  # fmt: skip
     return [out / "societies" / row["name"] for row in result["runs"] if row["status"] == "done"]
 
@@ -106,7 +107,9 @@ def write_pairs(path: Path, n: int) -> Path:
     return path
 
 
-def compare_on(out: Path, rows: str, trainers: tuple[str, ...], size: Size, pairs: Path) -> dict[str, Any]:
+def compare_on(
+    out: Path, rows: str, trainers: tuple[str, ...], size: Size, pairs: Path, workers: int
+) -> dict[str, Any]:
     """Train on a file of rows, evaluate, and sum up; the base is evaluated only once."""
     folder, known = out / "comparisons" / rows, out / "comparisons" / "all" / "base"
     if known.exists() and not (folder / "base").exists():
@@ -115,30 +118,55 @@ def compare_on(out: Path, rows: str, trainers: tuple[str, ...], size: Size, pair
         [str(out / "data" / f"{rows}.jsonl")], trainers, out=folder, seeds=size.seeds,
         settings={"dtype": size.dtype}, base=size.model, tokens=size.tokens, judge="independent",
         n_questions=size.questions, pairs=str(pairs), n_pairs=size.pairs, embedder=size.embedder,
-        max_tokens=size.max_tokens, on_job=lambda name, record: say(f"{rows}: {name} {record['status']}"),
+        max_tokens=size.max_tokens, workers=workers, on_job=lambda name, record: say(f"{rows}: {name} {record['status']}"),
     )  # fmt: skip
 
 
-def watch_steadiness(out: Path, steps: dict[str, int], size: Size, pairs: Path) -> dict[str, dict[str, list[float]]]:
+@dataclass(frozen=True)
+class Watched:
+    """A training whose accuracy on held-out pairs is measured as it goes on."""
+
+    out: Path
+    name: str
+    seed: int
+    steps: int
+    size: Size
+    pairs: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where it goes."""
+        return self.out / "steadiness" / f"{self.name}-{self.seed}"
+
+
+def watch(job: Watched) -> None:
+    """Train, in this process or in a worker's."""
+    trainer = load_trainer(
+        job.name, max_steps=job.steps, seed=job.seed, heldout=str(job.pairs), patience=10_000, progress=False,
+        eval_steps=max(1, job.steps // job.size.probes), dtype=job.size.dtype, measure_kl=False,
+    )  # fmt: skip
+    trainer.train(read_rows(job.out / "data" / "all.jsonl"), base=job.size.model, out=job.folder)
+
+
+def watch_steadiness(
+    out: Path, steps: dict[str, int], size: Size, pairs: Path, workers: int
+) -> dict[str, dict[str, list[float]]]:
     """Accuracy on held-out pairs while two trainers learn: for each trainer and seed, its course."""
+    jobs = [Watched(out, name, seed, steps[name], size, pairs) for seed in range(size.seeds) for name in STEADY]
+    missing = [job for job in jobs if not (job.folder / "training.json").exists()]
+    for job, _, death in run_jobs(watch, missing, workers=workers):
+        if death is not None:
+            sys.exit(f"steadiness: {job.name}, seed {job.seed}: {death}")
+        say(f"steadiness: {job.name}, seed {job.seed}")
     found: dict[str, dict[str, list[float]]] = {}
-    for name in STEADY:
-        for seed in range(size.seeds):
-            folder = out / "steadiness" / f"{name}-{seed}"
-            if not (folder / "training.json").exists():
-                say(f"steadiness: {name}, seed {seed}")
-                trainer = load_trainer(
-                    name, max_steps=steps[name], seed=seed, heldout=str(pairs), patience=10_000, progress=False,
-                    eval_steps=max(1, steps[name] // size.probes), dtype=size.dtype, measure_kl=False,
-                )  # fmt: skip
-                trainer.train(read_rows(out / "data" / "all.jsonl"), base=size.model, out=folder)
-            history = json.loads((folder / "training.json").read_text(encoding="utf-8"))["history"]
-            course = [step["heldout_accuracy"] for step in history if step.get("heldout_accuracy") is not None]
-            found.setdefault(name, {})[str(seed)] = course
+    for job in jobs:
+        history = json.loads((job.folder / "training.json").read_text(encoding="utf-8"))["history"]
+        course = [step["heldout_accuracy"] for step in history if step.get("heldout_accuracy") is not None]
+        found.setdefault(job.name, {})[str(job.seed)] = course
     return found
 
 
-def run_paper(out: Path, size: Size, command: str = "") -> dict[str, Any]:
+def run_paper(out: Path, size: Size, command: str = "", workers: int = 1) -> dict[str, Any]:
     """Do what is missing and sum everything up: the content of ``paper.json``."""
     out.mkdir(parents=True, exist_ok=True)
     kept = json.loads((out / "paper.json").read_text(encoding="utf-8")) if (out / "paper.json").exists() else {}
@@ -153,17 +181,17 @@ def run_paper(out: Path, size: Size, command: str = "") -> dict[str, Any]:
         return kept
 
     write()
-    runs = run_societies(out, size)
+    runs = run_societies(out, size, workers)
     write(data=make_data(out, runs))
     pairs = write_pairs(out / "pairs.jsonl", size.pairs)
-    comparison = compare_on(out, "all", TRAINERS, size, pairs)
+    comparison = compare_on(out, "all", TRAINERS, size, pairs, workers)
     write()
     for part in PARTS:
-        compare_on(out, f"without-{part}", (OURS,), size, pairs)
+        compare_on(out, f"without-{part}", (OURS,), size, pairs, workers)
         write()
     steps = {entry["name"]: entry["steps"] for entry in comparison["trainers"]}
     probed = write_pairs(out / "probed.jsonl", size.probe_pairs)
-    write(steps=steps, steadiness=watch_steadiness(out, steps, size, probed))
+    write(steps=steps, steadiness=watch_steadiness(out, steps, size, probed, workers))
     return write(claims=answer_claims(out, size.seeds, kept["steadiness"]))
 
 
@@ -184,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the small form")
     parser.add_argument("--out", type=Path, default=Path("paper"))
+    parser.add_argument("--workers", type=int, default=1, help="societies and trainings side by side")
     parser.add_argument("--tables", action="store_true", help="only write the tables of what is there so far")
     parser.add_argument("--markdown", type=Path, help="write the results into this document too, between its marks")
     for field in fields(Size):
@@ -192,8 +221,9 @@ def main() -> None:
     own = {f.name: value for f in fields(Size) if (value := getattr(given, f.name)) is not None}
     size = replace(QUICK if given.quick else Size(), **own)
     words = [word for name, value in own.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    command = shlex.join(["python", "examples/paper.py", *["--quick"] * given.quick, *words])
-    result = read_paper(given.out) if given.tables else run_paper(given.out, size, command)
+    workers = ["--workers", str(given.workers)] * (given.workers > 1)
+    command = shlex.join(["python", "examples/paper.py", *["--quick"] * given.quick, *words, *workers])
+    result = read_paper(given.out) if given.tables else run_paper(given.out, size, command, given.workers)
     text = markdown(given.out, result)
     (given.out / "paper.md").write_text(text, encoding="utf-8")
     print(text)

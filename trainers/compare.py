@@ -13,6 +13,7 @@ not done again. ``comparison.json`` holds for each trainer:
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 import warnings
@@ -26,7 +27,7 @@ from sandbox import registry
 from sandbox.embedders import load_embedder
 from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.models.catalog import resolve
-from sandbox.workers import run_apart
+from sandbox.workers import Workers, check_workers, run_apart, run_jobs
 from trainers.base import RowKind, load_trainer
 from trainers.budgets import budgets_of
 from trainers.comparison_table import SCHEMA, summary, write_comparison
@@ -116,6 +117,7 @@ def compare(
     out: str | Path,
     seeds: int | Sequence[int] = 3,
     settings: Mapping[str, str] | None = None,
+    workers: Workers = 1,
     command: str = "",
     on_start: Callable[[int, int], None] | None = None,
     on_job: Callable[[str, Mapping[str, Any]], None] | None = None,
@@ -129,6 +131,8 @@ def compare(
         out: The comparison's folder; what is finished there is not done again, and trainers and seeds may be added.
         seeds: How many, from 0; or which.
         settings: For every trainer that is named, or as ``dpo.beta`` for one; text is read as the setting's type.
+        workers: How many trainings go on side by side, each with its share of the cores and followed by its
+            evaluation; or ``ray``, on a cluster whose machines see ``out``.
         command: How to repeat it, for the record.
         on_start: Told, once all is checked, how many trainings and evaluations there are and how many are finished.
         on_job: Told of each as it ends: its name and its record.
@@ -142,6 +146,7 @@ def compare(
         RunExists: ``out`` holds a comparison of something else.
     """
     held = registry.make_settings("comparison", Comparison, same)
+    check_workers(workers)
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     given = _settings_each(trainers, settings or {})
     folder = Path(out)
@@ -159,12 +164,14 @@ def compare(
     records = {job.name: record for job in jobs if (record := _finished(job)) is not None}
     if on_start is not None:
         on_start(len(jobs), len(records))
-    embedder = load_embedder(held.embedder)
-    for job in jobs:
-        if job.name not in records:
-            records[job.name] = _done(job, embedder)
-            if on_job is not None:
-                on_job(job.name, records[job.name])
+    _embedder(held.embedder)  # one that is not there is told before anything is trained
+    for job, record, death in run_jobs(do, [job for job in jobs if job.name not in records], workers=workers):
+        if record is None:  # nobody is left to write it
+            record = {"status": "failed", "error": str(death)}
+            _write(job.folder / "result.json", record)
+        records[job.name] = record
+        if on_job is not None:
+            on_job(job.name, record)
     if records["base"]["status"] == "failed":
         raise SandboxError(f"the base {held.base} could not be evaluated: {records['base']['error']}")
     header = {
@@ -273,7 +280,7 @@ def _finished(job: Job) -> dict[str, Any] | None:
     return record if record["status"] == "done" else None
 
 
-def _done(job: Job, embedder: Any) -> dict[str, Any]:
+def do(job: Job) -> dict[str, Any]:
     """Train and evaluate, and give the job's record; a failure is part of the record.
 
     A model that was trained before, by a process that died later, is not trained again.
@@ -286,7 +293,7 @@ def _done(job: Job, embedder: Any) -> dict[str, Any]:
             record |= ended.result if ended.death is None else {"status": "failed", "error": ended.death}
         if record["status"] == "done":
             with _calm():
-                record |= _evaluated(job, embedder)
+                record |= _evaluated(job)
     except Exception as error:  # the boundary that turns a failed evaluation into data, so that the others go on
         record = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
     _write(job.folder / "result.json", record)
@@ -335,7 +342,13 @@ def _trained(job: Job) -> dict[str, Any]:
     return record
 
 
-def _evaluated(job: Job, embedder: Any) -> dict[str, Any]:
+@functools.cache
+def _embedder(name: str) -> Any:
+    """One for all evaluations of a process."""
+    return load_embedder(name)
+
+
+def _evaluated(job: Job) -> dict[str, Any]:
     """Scores by question, and hits by pair."""
     from sandbox.models import load_model
     from trainers.evaluate import Evaluation
@@ -348,7 +361,7 @@ def _evaluated(job: Job, embedder: Any) -> dict[str, Any]:
     for name, adversarial in (("heldout", False), ("adversarial", True)):
         evaluation = Evaluation(
             [model], _questions(same), names=[job.name], scenario=same.scenario, judge=same.judge,
-            embedder=embedder, samples=same.samples, adversarial=adversarial, max_tokens=same.max_tokens,
+            embedder=_embedder(same.embedder), samples=same.samples, adversarial=adversarial, max_tokens=same.max_tokens,
         )  # fmt: skip
         result = evaluation.run()
         _write(job.folder / f"{name}.json", result)

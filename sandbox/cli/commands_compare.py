@@ -30,6 +30,9 @@ def compare(
     judge: Annotated[str, typer.Option(help="values, reward:MODEL, or a model URI to be asked.")] = "values",
     embedder: Annotated[str, typer.Option(help="Of the values judge.")] = "minilm",
     samples: Annotated[int, typer.Option(help="Answers a question.")] = 1,
+    workers: Annotated[
+        str, typer.Option(help="Trainings side by side, each with its share of the cores; or ray.")
+    ] = "1",
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
@@ -39,12 +42,13 @@ def compare(
     """
     from sandbox import registry
     from sandbox.points import parse_seeds
+    from sandbox.workers import parse_workers
 
     names = [p.name for p in registry.plugins("trainers")] if trainers == "all" else _names(trainers)
     request: dict[str, Any] = {
         "base": base, "tokens": tokens, "steps": steps, "pairs": pairs, "n_pairs": n_pairs, "questions": questions,
         "n_questions": n_questions, "scenario": scenario, "judge": judge, "embedder": embedder,
-        "samples": samples,
+        "samples": samples, "workers": parse_workers(workers),
     }  # fmt: skip
     result = _compared(
         sources, names, out=out, seeds=parse_seeds(seeds), settings=parse_settings(settings), quiet=as_json, **request

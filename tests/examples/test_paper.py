@@ -73,8 +73,8 @@ def test_the_whole_paper_with_a_tiny_model(tiny_lm_path: Path, tmp_path: Path) -
     document.write_text("before\n<!-- paper -->\nwhat stood here\n<!-- /paper -->\nafter\n", encoding="utf-8")
     words = [
         "--quick", "--model", f"hf:{tiny_lm_path}", "--embedder", "hashing", "--max-tokens", "6", "--side", "2", "--tokens",
-        "400", "--questions", "3", "--pairs", "4", "--probe-pairs", "4", "--probes", "2", "--out", "paper", "--markdown",
-        "paper.md",
+        "400", "--questions", "3", "--pairs", "4", "--probe-pairs", "4", "--probes", "2", "--workers", "2", "--out", "paper",
+        "--markdown", "paper.md",
     ]  # fmt: skip
     command = [sys.executable, str(EXAMPLES / "paper.py"), *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1200)

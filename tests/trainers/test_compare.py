@@ -157,6 +157,24 @@ def test_a_comparison_that_was_killed_goes_on_in_real_processes(record, tiny_lm_
     assert (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns == weights
 
 
+@pytest.mark.slow
+def test_trainings_go_on_side_by_side(record, tiny_lm_path, tmp_path):
+    """Two workers, each with a core of its own; one training fails and is told, and what is done is not done again."""
+    command = command_for(record, tiny_lm_path, tmp_path / "out", "sft,stable_alignment", "--workers", "2", "--json")
+    command += ["--set", "sft.learning_rate=1e39"]
+    written = set()
+    for _ in range(2):
+        ended = subprocess.run([sys.executable, "-m", "sandbox", *command], capture_output=True, text=True, timeout=600)
+        assert ended.returncode == 0, ended.stderr
+        found = json.loads(ended.stdout)["trainers"]
+        assert [(e["name"], e["done"], list(e["failed"])) for e in found] == [
+            ("sft", [], ["0"]),
+            ("stable_alignment", [0], []),
+        ]
+        written.add((tmp_path / "out" / "stable_alignment-0" / "result.json").stat().st_mtime_ns)
+    assert len(written) == 1
+
+
 @pytest.mark.usefixtures("here")
 def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path):
     base = f"hf:{tiny_lm_path}"
