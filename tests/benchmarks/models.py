@@ -59,6 +59,15 @@ def circumstances(found: list[Row], before: float, after: float) -> str:
                 f"Pairs a second: ours {', '.join(f'{rate:.1f} ({dtype})' for dtype, rate in ours.items())}; written "
                 f"{written:.2f} (float32). Ratings of both types differ by {row.details['types_apart_mean']:.2f} on average. "
             )
+        if row.name == "http":
+            seen = row.details
+            ours, bare = seen["calls_per_s"], seen["bare_aiohttp_calls_per_s"]
+            said += (
+                f"Calls a second over HTTP: ours {ours:.0f}; a bare loop of aiohttp {bare:.0f}, of the openai client on "
+                f"aiohttp {seen['bare_openai_aiohttp_calls_per_s']:.0f}, of the openai client as it comes "
+                f"{seen['bare_openai_httpx_calls_per_s']:.0f}. A call costs our process {seen['cpu_ms_a_call']:.2f} ms of CPU, "
+                f"the bare loop of aiohttp {seen['bare_aiohttp_cpu_ms_a_call']:.2f}. "
+            )
     return said + (
         f"Measured on {os.cpu_count()} cores with {torch.get_num_threads()} threads, torch {torch.__version__}, Python "
         f"{platform.python_version()}, in float32 where no type is named; the machine's load was {before:.1f} before the "
