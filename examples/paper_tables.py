@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
     size = result["size"]
     versions = circumstances()["versions"]
     about = (
-        f"{result['seconds'] / 60:.0f} minutes on this machine (others used it too). Societies of "
+        f"{result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores. Societies of "
         f"{size['side']}x{size['side']} agents, {size['rounds']} rounds, {size['societies']} of each setting; training: "
         f"{size['tokens']:,} tokens each, {size['seeds']} seed{'s' * (size['seeds'] != 1)}, {size['dtype']}; "
         f"{size['questions']} held-out questions, each plainly and under one pressure; model {size['model']}. "

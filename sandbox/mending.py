@@ -53,7 +53,7 @@ def _kept(world: World, round_: int, agents: Sequence[int]) -> list[tuple[int, I
 
 def _held(world: World, agents: Sequence[int]) -> list[Interaction]:
     pairs = [(world.members[agent], world.question(world.members[agent])) for agent in agents]
-    return [done for ended in world.talk(pairs) for done in ended]
+    return [done for ended in world.talks.hold(pairs) for done in ended]
 
 
 def _is_worse(new: Interaction, old: Interaction) -> bool:

@@ -99,8 +99,7 @@ def record_prompts(
         question = world.question(centre)
         world._meet([question])
         model.history.clear()
-        [(_, _, failure)] = world._wavefront.run([(None, world._conversation(centre, question))])
-        if failure is not None:
+        if (failure := world.talks.hold_one(centre, question)) is not None:
             raise failure
         shown: dict[tuple[str, ...], ShownPrompt] = {}
         for request in model.history:

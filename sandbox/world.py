@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import numpy as np
 
 from sandbox import registry
 from sandbox.agents import SocialAgent
-from sandbox.calls import CapReached, StoredCalls, check_prices
+from sandbox.calls import StoredCalls, check_prices
 from sandbox.embedders import load_embedder
-from sandbox.errors import ProtocolError, RunExists, SandboxError, SettingsError, nearest
+from sandbox.errors import RunExists, SettingsError, nearest
 from sandbox.founding import (
     at_positions,
     deal_people,
@@ -40,8 +39,8 @@ from sandbox.society import draw_audience
 from sandbox.space import make_space
 from sandbox.store import Run, open_run
 from sandbox.streams import stream, stream_seed
+from sandbox.talks import Talks
 from sandbox.voices import read_voices
-from sandbox.wavefront import Conversation, Wavefront
 
 Model = str | LanguageModel
 
@@ -81,7 +80,6 @@ class World(mesa.Model):
         lessons: For each label, what the ``values`` rater learns its agents' values from.
         round: The round that runs, or will run next, from 0.
         metrics: The measures of the last complete round.
-        capped: Whether a cap stopped the run.
         on_calls: Told how many calls to language models have just ended; set it to watch.
         on_interactions: Told which interactions have just ended and are kept; set it to watch.
         ended: Whether the scenario's own stop condition did.
@@ -156,14 +154,12 @@ class World(mesa.Model):
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
         check_prices(max_cost, [*loaded.values(), self.observer_lm])
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
-        self.capped = self.ended = False
+        self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
         self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
         self.store = open_record(self, command, resume=resume, branch=branch, models=models)
         self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
-        self._wavefront = Wavefront(
-            in_flight=in_flight or 256, log=self.calls, on_calls=lambda calls: self.on_calls(calls)
-        )
+        self.talks = Talks(self, self.calls, in_flight=in_flight or 256)
         self.round = 0
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
@@ -293,7 +289,7 @@ class World(mesa.Model):
         asked = [(agent, self.question(agent)) for agent in self.asked()]
         self._meet(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for ended in self.talk(left):
+        for ended in self.talks.hold(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
             self.on_interactions(ended)
@@ -320,67 +316,6 @@ class World(mesa.Model):
         self.store.manifest["tokens"] = self.calls.counts
         self.store.save_manifest()
         return mended
-
-    def talk(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
-        """Hold the conversations of a round, as many as the caps allow, and give them as they end, in order."""
-        self.calls.begin()
-        try:
-            for ended in self._wavefront.batches(self._conversations(pairs)):
-                yield [self._outcome(*one) for one in ended]
-                for (_, _, promised), _, _ in ended:
-                    self.calls.ended(promised)
-                self._under_way -= len(ended)
-        except CapReached:
-            self.capped = True
-            self._wavefront.abandon()
-
-    def _outcome(
-        self, about: tuple[SocialAgent, str, int], done: Interaction | None, failure: Exception | None
-    ) -> Interaction:
-        """A conversation as it ended, failed ones too."""
-        if failure is None and done is not None:
-            return done
-        agent, question, _ = about
-        if isinstance(failure, SandboxError) and not isinstance(failure, ProtocolError):
-            raise failure  # the set-up is at fault, and would be for every agent
-        words = (
-            f"{type(failure).__name__}: {failure} (protocol {self.protocol_name!r}, round {self.round}, "
-            f"agent {agent.index}, question {question!r})"
-        )
-        return Interaction(self.round, agent.index, agent.label, question, protocol=self.protocol_name, error=words)
-
-    def _conversations(
-        self, pairs: Sequence[tuple[SocialAgent, str]]
-    ) -> Iterator[tuple[tuple[SocialAgent, str, int], Conversation] | None]:
-        """Begin conversations one by one, as long as the caps allow another to end."""
-        self._under_way = 0
-        for agent, question in pairs:
-            promised = self.calls_of(agent) if self.calls.is_capped else 0
-            while not self.calls.allows(promised):
-                if not self._under_way:
-                    self.capped = True
-                    return
-                yield None
-            self.calls.promise(promised)
-            self._under_way += 1
-            yield (agent, question, promised), self._conversation(agent, question)
-
-    def _conversation(self, agent: SocialAgent, question: str) -> Conversation:
-        """Follow the protocol, and see that what comes of it can be kept."""
-        talk = self.protocol(agent, question, self)
-        done = (yield from talk) if isinstance(talk, Generator) else talk
-        if not isinstance(done, Interaction):
-            raise ProtocolError(f"it returned a {type(done).__name__}; a protocol must return an Interaction")
-        if (done.round, done.agent) != (self.round, agent.index):
-            raise ProtocolError(
-                f"it returned an Interaction of round {done.round} and agent {done.agent}; give it "
-                "round=world.round and agent=agent.index of the agent it was started for"
-            )
-        if faults := done.faults():
-            raise ProtocolError(f"the Interaction it returned cannot be kept: {'; '.join(faults)}")
-        if self.protocol_name != done.protocol == "back_scatter":
-            done = replace(done, protocol=self.protocol_name)  # it did not say which it is
-        return done
 
     def _finish(self, interactions: Sequence[Interaction]) -> None:
         memories = [
@@ -429,6 +364,11 @@ class World(mesa.Model):
         return questions[(self.round * len(self.members) + agent.index) % len(questions)]
 
     @property
+    def capped(self) -> bool:
+        """Whether a cap on calls, tokens or money stopped the run."""
+        return self.talks.capped
+
+    @property
     def previous(self) -> Mapping[int, Interaction]:
         """The interactions of the round before, by agent; empty in the first. What agents said is there to be heard."""
         if self._previous[0] != self.round:
@@ -472,7 +412,7 @@ class World(mesa.Model):
 
     def close(self) -> None:
         """Let other processes write to the run."""
-        self._wavefront.close()
+        self.talks.close()
         self.store.close()
         self.voices.close()
 

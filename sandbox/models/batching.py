@@ -105,7 +105,9 @@ def shared_by_all(prompts: Sequence[Sequence[int]], limit: int | None = None) ->
         return 0
     longest = min(map(len, prompts)) - 1
     # What the first and the last in sorted order begin with, all others do.
-    common = common_prefix(min(prompts, key=tuple), max(prompts, key=tuple), longest if limit is None else min(longest, limit))
+    common = common_prefix(
+        min(prompts, key=tuple), max(prompts, key=tuple), longest if limit is None else min(longest, limit)
+    )
     return common if common >= MIN_SHARED else 0
 
 
