@@ -40,7 +40,7 @@ def main() -> None:
         trainer = Listwise(Listwise.Settings(epochs=2, learning_rate=5e-3, progress=False, device="cpu"))
         trained = trainer.train(rows, base=f"hf:{tiny_lm(place / 'base')}", out=place / "trained")
         first, last = trained.history[0]["loss"], trained.history[-1]["loss"]
-        print(f"{len(rows)} questions, {len(trained.history)} steps: loss {first:.2f}, then {last:.2f}")
+        print(f"{len(rows)} questions, {len(trained.history)} steps: loss {first:.4f}, then {last:.4f}")
 
 
 if __name__ == "__main__":

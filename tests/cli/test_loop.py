@@ -38,7 +38,7 @@ def settings(pairs: Sequence[str]) -> list[str]:
     return [word for pair in pairs for word in ("--set", pair)]
 
 
-@pytest.mark.parametrize("trainer", ["stable_alignment", "dpo"])
+@pytest.mark.parametrize("trainer", ["stable_alignment", pytest.param("dpo", marks=pytest.mark.slow)])
 def test_from_a_society_to_a_trained_model_and_its_worth(
     sandbox: Sandbox, tiny_lm_path: Path, tmp_path: Path, trainer: str
 ) -> None:
