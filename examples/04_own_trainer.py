@@ -37,10 +37,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         rows = ranked_rows(open_run(tiny_run(place / "run", rounds=3)), parts=("imitation",))
-        trainer = Listwise(Listwise.Settings(epochs=2, learning_rate=5e-3, progress=False, device="cpu"))
+        # All questions in every step: losses of the same questions can be compared.
+        settings = Listwise.Settings(batch_size=len(rows), epochs=10, learning_rate=5e-3, progress=False, device="cpu")
+        trainer = Listwise(settings)
         trained = trainer.train(rows, base=f"hf:{tiny_lm(place / 'base')}", out=place / "trained")
         first, last = trained.history[0]["loss"], trained.history[-1]["loss"]
-        print(f"{len(rows)} questions, {len(trained.history)} steps: loss {first:.4f}, then {last:.4f}")
+        print(f"{len(rows)} questions, {len(trained.history)} steps: loss {first:.3f}, then {last:.3f}")
 
 
 if __name__ == "__main__":

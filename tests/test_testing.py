@@ -354,7 +354,7 @@ def test_the_example_of_a_trainer_of_ones_own(capsys):
     example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "04_own_trainer.py"))
     example["main"]()
     said = re.fullmatch(
-        r"listwise does what trainers promise\n\d+ questions, \d+ steps: loss (\d\.\d{4}), then (\d\.\d{4})\n",
+        r"listwise does what trainers promise\n\d+ questions, \d+ steps: loss (\d\.\d{3}), then (\d\.\d{3})\n",
         capsys.readouterr().out,
     )
     assert said is not None
