@@ -1,6 +1,6 @@
 """The paper in miniature: societies, training data with parts left out, trainers, and which of its claims hold here.
 
-    python examples/paper.py --quick                      # under 20 minutes on two cores, with the bundled model
+    python examples/paper.py --quick --workers 2          # the small form: all of it, too little to tell anything
     python examples/paper.py --out paper --workers 2      # the full form: hours; one that was stopped goes on
     python examples/paper.py --out paper --markdown examples/paper.md --tables   # of what is there so far
 

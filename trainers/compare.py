@@ -168,6 +168,7 @@ def compare(
     for job, record, death in run_jobs(do, [job for job in jobs if job.name not in records], workers=workers):
         if record is None:  # nobody is left to write it
             record = {"status": "failed", "error": str(death)}
+            job.folder.mkdir(parents=True, exist_ok=True)
             _write(job.folder / "result.json", record)
         records[job.name] = record
         if on_job is not None:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox.cli.app import app
-from sandbox.errors import RunExists, SettingsError
+from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.workers import Ended, run_apart
 from trainers import write_rows
 from trainers.compare import compare
@@ -155,6 +155,18 @@ def test_a_comparison_that_was_killed_goes_on_in_real_processes(record, tiny_lm_
     assert results[0] == results[1]
     assert [name for name, done, _ in results[0] if done == [0]] == ["sft", "stable_alignment"]
     assert (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns == weights
+
+
+@pytest.mark.usefixtures("here")
+def test_a_worker_that_dies_at_once_is_told(record, tiny_lm_path, tmp_path, monkeypatch):
+    """Mock of ``run_jobs``: every worker dies before it has written anything."""
+    monkeypatch.setattr(
+        "trainers.compare.run_jobs", lambda _, jobs, **__: (Ended(job, None, "it died") for job in jobs)
+    )
+    base, out = f"hf:{tiny_lm_path}", tmp_path / "out"
+    with pytest.raises(SandboxError, match="could not be evaluated: it died"):
+        compare([record], ["sft"], out=out, base=base, steps=1, seeds=1, workers=2, settings=FAST, **SAME)
+    assert json.loads((out / "sft-0" / "result.json").read_text(encoding="utf-8"))["error"] == "it died"
 
 
 @pytest.mark.slow
