@@ -1,6 +1,6 @@
 """Which trainer learns most from a society? All of them on one record, with one budget, from one base.
 
-    python examples/compare_trainers.py [--model smollm2] [--seeds 2] [--out compared] [--markdown README.md]
+    python examples/compare_trainers.py [--model smollm2] [--seeds 2] [--workers 2] [--out compared] [--markdown README.md]
 
 A 4x4 society of three rounds is run, the held-out questions' good and bad answers become preference pairs, and
 `sandbox compare` does the rest. What is finished is not done again, so a run that was stopped goes on. Takes about an
@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument(
+        "--workers", type=int, default=1, help="trainings side by side; times then include waiting for cores"
+    )
     parser.add_argument("--tokens", type=int, default=6000)
     parser.add_argument("--n-questions", type=int, default=20)
     parser.add_argument("--set", action="append", default=[], help="another setting of the trainers")
@@ -40,7 +43,8 @@ def main() -> None:
     settings = [word for setting in SETTINGS + given.set for word in ("--set", setting)]
     sandbox(
         "compare", run, "--trainers", given.trainers, "--base", given.model, "--out", given.out / "comparison",
-        "--seeds", given.seeds, "--tokens", given.tokens, "--n-questions", given.n_questions, "--pairs", pairs, *settings,
+        "--seeds", given.seeds, "--tokens", given.tokens, "--n-questions", given.n_questions, "--pairs", pairs,
+        "--workers", given.workers, *settings,
     )  # fmt: skip
     text = (given.out / "comparison" / "comparison.md").read_text(encoding="utf-8")
     print(text)
