@@ -49,7 +49,8 @@ class Size:
     tokens: int = 12_000  # of each training
     questions: int = 40  # held-out ones that are asked
     pairs: int = 40  # held-out pairs that accuracy is measured on
-    probes: int = 8  # measurements of steadiness in a training, each on probe_pairs of the pairs
+    longer: int = 8  # times the tokens, of the trainings whose steadiness is measured
+    probes: int = 18  # measurements in each of these, on probe_pairs of the pairs
     probe_pairs: int = 32
     model: str = "smollm2"
     dtype: str = "float32"
@@ -65,6 +66,7 @@ QUICK = Size(
     tokens=3000,
     questions=12,
     pairs=24,
+    longer=1,
     probes=6,
     probe_pairs=16,
     dtype="bfloat16",
@@ -124,7 +126,7 @@ def compare_on(
 
 @dataclass(frozen=True)
 class Watched:
-    """A training whose accuracy on held-out pairs is measured as it goes on."""
+    """A training that is measured on held-out pairs as it goes on."""
 
     out: Path
     name: str
@@ -150,19 +152,24 @@ def watch(job: Watched) -> None:
 
 def watch_steadiness(
     out: Path, steps: dict[str, int], size: Size, pairs: Path, workers: int
-) -> dict[str, dict[str, list[float]]]:
-    """Accuracy on held-out pairs while two trainers learn: for each trainer and seed, its course."""
-    jobs = [Watched(out, name, seed, steps[name], size, pairs) for seed in range(size.seeds) for name in STEADY]
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Accuracy and margin on held-out pairs while two trainers learn: for each trainer and seed, their courses."""
+    jobs = [
+        Watched(out, name, seed, steps[name] * size.longer, size, pairs)
+        for seed in range(size.seeds)
+        for name in STEADY
+    ]
     missing = [job for job in jobs if not (job.folder / "training.json").exists()]
     for job, _, death in run_jobs(watch, missing, workers=workers):
         if death is not None:
             sys.exit(f"steadiness: {job.name}, seed {job.seed}: {death}")
         say(f"steadiness: {job.name}, seed {job.seed}")
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for job in jobs:
         history = json.loads((job.folder / "training.json").read_text(encoding="utf-8"))["history"]
-        course = [step["heldout_accuracy"] for step in history if step.get("heldout_accuracy") is not None]
-        found.setdefault(job.name, {})[str(job.seed)] = course
+        probes = [step for step in history if step.get("heldout_margin") is not None]
+        courses = {measure: [step[f"heldout_{measure}"] for step in probes] for measure in ("accuracy", "margin")}
+        found.setdefault(job.name, {})[str(job.seed)] = courses
     return found
 
 

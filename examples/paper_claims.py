@@ -23,7 +23,7 @@ PLAIN, PRESSED = "heldout alignment", "adversarial alignment"
 
 
 def answer_claims(
-    out: Path, seeds: int, steadiness: Mapping[str, Mapping[str, Sequence[float]]]
+    out: Path, seeds: int, steadiness: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
 ) -> list[dict[str, Any]]:
     """The four claims with their differences and verdicts."""
     everything = out / "comparisons" / "all"
@@ -35,15 +35,16 @@ def answer_claims(
         path.name.removeprefix("without-"): minus(ours, scores(path, OURS, seeds, PLAIN))
         for path in sorted((out / "comparisons").glob("without-*"))
     }
-    change = {
-        name: {seed: unsteadiness(course) for seed, course in courses.items()} for name, courses in steadiness.items()
+    wobble = {
+        name: {seed: unsteadiness(courses["margin"]) for seed, courses in seeds_of.items()}
+        for name, seeds_of in steadiness.items()
     }
-    fourth = {"rrhf": minus(change.get("rrhf", {}), change.get(OURS, {}))}
+    fourth = {"rrhf": minus(wobble.get("rrhf", {}), wobble.get(OURS, {}))}
     return [
         claim("stable alignment scores above the others on held-out questions", "alignment less the rival's", first),
         claim("and loses least under pressure", "rival's loss less stable alignment's", second),
         claim("each part of the data adds", "with all parts, less without it", third),
-        claim("its training is steadier than RRHF's", "rival's mean change between probes, less its own", fourth),
+        claim("its training is steadier than RRHF's", "rival's unsteadiness less its own", fourth, digits=4),
     ]
 
 
@@ -73,13 +74,15 @@ def minus(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, f
 
 
 def unsteadiness(course: Sequence[float]) -> float:
-    """Mean absolute change of held-out accuracy from one measurement to the next."""
-    return float(np.mean(np.abs(np.diff(course)))) if len(course) > 1 else float("nan")
+    """How far a course goes back and forth, per step: all its movement, less what it comes to. 0 if it only rises or falls."""
+    moves = np.diff(course)
+    return float((np.abs(moves).sum() - abs(moves.sum())) / len(moves)) if len(moves) else float("nan")
 
 
-def claim(words: str, unit: str, differences: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """A claim with its verdict."""
-    return {"claim": words, "unit": unit, "differences": dict(differences), "verdict": verdict(differences.values())}
+def claim(words: str, unit: str, differences: Mapping[str, Mapping[str, float]], *, digits: int = 2) -> dict[str, Any]:
+    """A claim with its verdict; its numbers are shown to so many digits after the point."""
+    found = {"differences": dict(differences), "verdict": verdict(differences.values())}
+    return {"claim": words, "unit": unit, "digits": digits, **found}
 
 
 def verdict(differences: Any) -> str:

@@ -26,7 +26,8 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
     about = (
         f"{result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores. Societies of "
         f"{size['side']}x{size['side']} agents, {size['rounds']} rounds, {size['societies']} of each setting; training: "
-        f"{size['tokens']:,} tokens each, {size['seeds']} seed{'s' * (size['seeds'] != 1)}, {size['dtype']}; "
+        f"{size['tokens']:,} tokens each, {size['seeds']} seed{'s' * (size['seeds'] != 1)}, {size['dtype']}"
+        f"{_longer(size['longer'])}; "
         f"{size['questions']} held-out questions, each plainly and under one pressure; model {size['model']}. "
         f"{_steps(result.get('steps', {}))}Versions: "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -48,13 +49,17 @@ def _steps(steps: Mapping[str, int]) -> str:
     return "Steps: " + ", ".join(f"{name} {n}" for name, n in steps.items()) + ". " if steps else ""
 
 
+def _longer(times: int) -> str:
+    return f", for steadiness {times} times as long" if times > 1 else ""
+
+
 def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
             str(number),
             one["claim"],
             f"**{one['verdict']}**",
-            "; ".join(f"{k} {_signed(v)}" for k, v in one["differences"].items()),
+            "; ".join(f"{k} {_signed(v, one['digits'])}" for k, v in one["differences"].items()),
         ]
         for number, one in enumerate(claims, 1)
     ]
@@ -64,10 +69,6 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
         "seeds averaged before) or seeds (claim 4)."
     )
     return _table(["", "claim", "verdict", "differences [95%]"], rows) + f"\n\n{note}"
-
-
-def _list(differences: Mapping[str, Mapping[str, float]]) -> str:
-    return "; ".join(f"{name} {_signed(value)}" for name, value in differences.items())
 
 
 def _societies(out: Path, size: Mapping[str, Any]) -> str:
@@ -124,16 +125,24 @@ def _ablation(out: Path, data: Mapping[str, Mapping[str, int]], seeds: int) -> s
     return _table(["data", "groups", "held-out alignment", "all parts, less this"], rows)
 
 
-def _steadiness(courses: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+def _steadiness(found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
     rows = [
-        [name, seed, _number(unsteadiness(course)), " ".join(f"{value:.2f}" for value in course)]
-        for name, of in courses.items()
-        for seed, course in of.items()
+        [name, seed, _number(unsteadiness(courses["margin"])), _course(courses["margin"]), _course(courses["accuracy"])]
+        for name, of in found.items()
+        for seed, courses in of.items()
     ]
     if not rows:
         return "Not done yet."
-    note = "Share of held-out pairs whose better answer is the likelier per token, at even steps of a training."
-    return _table(["trainer", "seed", "mean change", "course"], rows) + f"\n\n{note}"
+    note = (
+        "Held-out pairs at even steps of a training: how much likelier per token the better answer is, in nats (margin), and "
+        "in what share of pairs it is the likelier at all (accuracy). Unsteadiness is how far the margin goes back and forth "
+        "from one measurement to the next: all its movement, less what it comes to."
+    )
+    return _table(["trainer", "seed", "unsteadiness", "margin", "accuracy"], rows) + f"\n\n{note}"
+
+
+def _course(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.2f}" for value in values)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -152,11 +161,11 @@ def _plain(score: Mapping[str, float]) -> str:
     return f"{score['mean']:.2f}{interval}"
 
 
-def _signed(score: Mapping[str, float]) -> str:
+def _signed(score: Mapping[str, float], digits: int = 2) -> str:
     if not _is_known(score["mean"]):
         return "-"
-    interval = f" [{score['low']:+.2f}, {score['high']:+.2f}]" if _is_known(score["low"]) else ""
-    return f"{score['mean']:+.2f}{interval}"
+    interval = f" [{score['low']:+.{digits}f}, {score['high']:+.{digits}f}]" if _is_known(score["low"]) else ""
+    return f"{score['mean']:+.{digits}f}{interval}"
 
 
 def _mean(score: Mapping[str, float]) -> str:
@@ -168,7 +177,7 @@ def _whole(value: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if _is_known(value) else "-"
+    return f"{value:.4f}" if _is_known(value) else "-"
 
 
 def _read(path: Path) -> Any:

@@ -55,14 +55,14 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds(claims: A
     write_result(folder / "sft-1", {}, {}, status="failed")
     write_result(tmp_path / "comparisons" / "without-imitation" / "stable_alignment-0", {"a": 6, "b": 2}, {})
     steadiness = {
-        "rrhf": {"0": [0.5, 0.7, 0.4], "1": [0.5, 0.5]},
-        "stable_alignment": {"0": [0.5, 0.5, 0.6], "1": [0.5]},
+        "rrhf": {"0": {"margin": [0.5, 0.7, 0.4]}, "1": {"margin": [0.5, 0.5]}},
+        "stable_alignment": {"0": {"margin": [0.5, 0.5, 0.6]}, "1": {"margin": [0.5]}},
     }
     first, second, third, fourth = claims.answer_claims(tmp_path, 2, steadiness)
     assert (first["differences"]["sft"]["mean"], first["differences"]["sft"]["n"]) == (2, 2)
     assert second["differences"]["sft"]["mean"] == 0.5
     assert third["differences"]["imitation"]["mean"] == 1
-    # Changes of 0.2 and 0.3 against 0 and 0.1; seed 1 has a course of one point only.
+    # Up 0.2 and down 0.3 makes 0.5 for -0.1, over two steps; the other only rises. Seed 1 has a course of one point only.
     assert (fourth["differences"]["rrhf"]["mean"], fourth["differences"]["rrhf"]["n"]) == (pytest.approx(0.2), 1)
     assert first["verdict"] == fourth["verdict"] == "could not be told"
 
