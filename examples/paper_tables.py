@@ -25,7 +25,8 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
     versions = circumstances()["versions"]
     about = (
         f"{result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores. Societies of "
-        f"{size['side']}x{size['side']} agents, {size['rounds']} round{'s' * (size['rounds'] != 1)}, {size['societies']} of each setting; training: "
+        f"{size['side']}x{size['side']} agents, {size['rounds']} round{'s' * (size['rounds'] != 1)}, "
+        f"{size['societies']} of each setting; training: "
         f"{size['tokens']:,} tokens each, {size['seeds']} seed{'s' * (size['seeds'] != 1)}, {size['dtype']}"
         f"{_longer(size['longer'])}; "
         f"{size['questions']} held-out questions, each plainly and under one pressure; model {size['model']}. "

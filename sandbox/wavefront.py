@@ -351,19 +351,34 @@ def _single(task: _Task) -> _Single:
     return _Single(task, 1)
 
 
-def drive(conversations: Sequence[Conversation], *, in_flight: int = 1024) -> list[Any]:
-    """Run a few conversations to their ends and return what they return, in order.
+def drive(
+    conversations: Iterable[Conversation],
+    *,
+    in_flight: int = 1024,
+    log: CallLog | None = None,
+    on_ended: Callable[[int], Any] | None = None,
+) -> list[Any]:
+    """Run conversations to their ends and return what they return, in order.
+
+    Args:
+        conversations: Generators.
+        in_flight: At once.
+        log: Finished calls, for going on later.
+        on_ended: Told how many have just ended.
 
     Raises:
         Exception: the first that any of them raised.
     """
-    wavefront = Wavefront(in_flight=in_flight)
+    wavefront = Wavefront(in_flight=in_flight, log=log)
     results = []
     try:
-        for _, value, failure in wavefront.run((None, c) for c in conversations):
-            if failure is not None:
-                raise failure
-            results.append(value)
+        for ended in wavefront.batches((None, c) for c in conversations):
+            for _, value, failure in ended:
+                if failure is not None:
+                    raise failure
+                results.append(value)
+            if on_ended is not None:
+                on_ended(len(ended))
     finally:
         wavefront.close()
     return results

@@ -10,6 +10,10 @@ from sandbox.errors import SandboxError
 from sandbox.models import LanguageModel, Message, Reply, Request
 from sandbox.prompts import whole_sentences
 from sandbox.streams import stream_seed
+from sandbox.wavefront import Call, CallFailed, CallLog, Conversation, drive
+
+# Calls at once: so many fill a batch of a local model; a remote one takes each as it comes.
+_LOCAL, _REMOTE = 64, 256
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def ask(
     *,
     samples: int = 1,
     seeds: Sequence[int] = (0,),
+    log: CallLog | None = None,
     on_answers: Callable[[int], Any] | None = None,
     **request: Any,
 ) -> list[dict[str, Any]]:
@@ -50,6 +55,7 @@ def ask(
         forms: What.
         samples: Answers to each under each seed.
         seeds: Key the answers' random streams, the same for every model.
+        log: Where replies are kept, for going on later.
         on_answers: Told how many answers have just come.
         **request: Fields of :class:`~sandbox.models.base.Request`.
 
@@ -64,12 +70,7 @@ def ask(
         Request(form.messages, seed=stream_seed(seed, "evaluate", sample, form.question), **request)
         for form, seed, sample in asked
     ]
-    replies: list[Reply] = []
-    for start in range(0, len(requests), 64):
-        batch = model.generate(requests[start : start + 64])
-        replies += batch
-        if on_answers is not None:
-            on_answers(len(batch))
+    replies = replies_of(model, requests, log=log, on_replies=on_answers)
     failures = [r.error for r in replies if r.error is not None]
     if len(failures) == len(replies):
         raise SandboxError(f"{model.uri} answered none of {len(replies)} questions; first error: {failures[0]}")
@@ -86,6 +87,30 @@ def ask(
         for (form, seed, sample), reply in zip(asked, replies, strict=True)
         if reply.error is None
     ]
+
+
+def replies_of(
+    model: LanguageModel, requests: Sequence[Request], *, log: CallLog | None = None,
+    on_replies: Callable[[int], Any] | None = None,
+) -> list[Reply]:  # fmt: skip
+    """What a model says to many requests, in order; failures too, each with its ``error``.
+
+    Args:
+        model: Who is asked.
+        requests: What.
+        log: Where replies are kept, for going on later.
+        on_replies: Told how many have just come.
+    """
+    in_flight = _REMOTE if hasattr(model, "agenerate") else _LOCAL
+    return drive((_reply(model, r) for r in requests), in_flight=in_flight, log=log, on_ended=on_replies)
+
+
+def _reply(model: LanguageModel, request: Request) -> Conversation:
+    try:
+        reply: Reply = yield Call(model, request)
+    except CallFailed as failure:
+        return Reply("", finish_reason="error", error=str(failure))
+    return reply
 
 
 def _answer(reply: Reply) -> str:

@@ -17,8 +17,10 @@ from sandbox import registry
 from sandbox.errors import SettingsError
 from sandbox.models import LanguageModel, load_model
 from sandbox.scenario import load_scenario, read_questions
+from sandbox.wavefront import CallLog
 from trainers.evaluate import SCHEMA, Evaluation, write_evaluation
 from trainers.pressure import PRESSURES
+from trainers.reader import check_weights
 
 # Given what is measured and how much there is to do: shows how much is done.
 Progress = Callable[[str, float], AbstractContextManager[Callable[..., Any]]]
@@ -50,6 +52,11 @@ class Parts:
     side_effects: bool = False
 
     @property
+    def reads(self) -> bool:
+        """Whether likelihoods are computed, which takes models with weights here."""
+        return bool(self.pairs or self.choices or self.tasks)
+
+    @property
     def asks(self) -> bool:
         """Whether questions are asked."""
         others = self.pairs or self.choices or self.tasks or self.side_effects
@@ -64,6 +71,7 @@ def assess(
     scenario: str = "value_alignment",
     progress: Progress,
     seeds: Sequence[int] = (0,),
+    log: CallLog | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Measure models.
@@ -75,6 +83,7 @@ def assess(
         scenario: Brings the rubric and the held-out questions.
         progress: Shows it.
         seeds: Of all answers.
+        log: Where replies of models and judges are kept, for going on later.
         **settings: Of :class:`~trainers.evaluate.Evaluation`; ``max_length`` and ``dtype`` are those of pairs.
 
     Returns:
@@ -93,6 +102,10 @@ def assess(
         registry.check_settings("evaluation of pairs", settings.keys() - _PLAIN, known)
     rows, items = _read(parts)
     loaded = [load_model(model) for model in models]
+    reference = None if parts.reference is None else load_model(parts.reference)
+    if parts.reads:
+        for model in loaded if reference is None else [*loaded, reference]:
+            check_weights(model)
     evaluation = None
     if parts.asks:
         asked, scenario = _questions(parts.questions, scenario)
@@ -105,12 +118,14 @@ def assess(
         "schema": SCHEMA, "dimensions": [], "questions": 0, "samples": 0, "models": [], "differences": [], "answers": [],
     }  # fmt: skip
     if evaluation is not None:
-        with progress("evaluation", evaluation.n_answers) as show:
-            result |= evaluation.run(on_answers=show)
+        with progress("answers", evaluation.n_answers) as show:
+            answers = evaluation.ask(log=log, on_answers=show)
+        with progress("judging", evaluation.n_ratings(answers)) as show:
+            result |= evaluation.judge(answers, log=log, on_ratings=show)
     if rows is not None:
-        from trainers.pairs import compare_pairs
+        from trainers.pairs import compare_pairs, readers
 
-        with progress("pairs", len(models) * len(rows)) as show:
+        with progress("pairs", readers(loaded, reference) * len(rows)) as show:
             result["pairs"] = {
                 "file": parts.pairs,
                 **compare_pairs(
@@ -118,7 +133,7 @@ def assess(
                     models if "dtype" in reading else loaded,
                     rows,
                     names=called,
-                    reference=parts.reference,
+                    reference=parts.reference if "dtype" in reading else reference,
                     on_pairs=show,
                     **reading,
                 ),
@@ -129,11 +144,11 @@ def assess(
         with progress("choices", len(models) * len(items)) as show:
             result["choices"] = {"file": parts.choices, **compare_choices(loaded, items, names=called, on_items=show)}
     if parts.side_effects:
-        from trainers.side_effects import alarms, side_effects
+        from trainers.side_effects import alarms, harmless_questions, side_effects
 
-        with progress("side effects", len(models) * 24 * len(seeds)) as show:
+        with progress("side effects", len(models) * len(harmless_questions()) * len(seeds)) as show:
             max_tokens = int(settings.get("max_tokens", 48))
-            found = side_effects(loaded, names=called, seeds=seeds, max_tokens=max_tokens, on_answers=show)
+            found = side_effects(loaded, names=called, seeds=seeds, max_tokens=max_tokens, log=log, on_answers=show)
         result |= {"side_effects": found, "alarms": alarms(found)}
     if parts.tasks:
         from trainers.tasks import run_tasks
@@ -150,9 +165,9 @@ _PLAIN = {"judge", "samples", "embedder"}
 def _read(parts: Parts) -> tuple[Any, Any]:
     """Rows of pairs, and items of choices; read before anything is measured."""
     if parts.tasks:
-        from trainers.tasks import check_harness
+        from trainers.tasks import check_tasks
 
-        check_harness()
+        check_tasks(parts.tasks)
     rows = items = None
     if parts.pairs is not None:
         from trainers.rows import rows_from

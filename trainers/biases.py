@@ -19,6 +19,8 @@ import numpy as np
 from sandbox.intervals import bounds, resampled_sums
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel, Message, Request
+from sandbox.wavefront import CallLog
+from trainers.asking import replies_of
 
 Answer = Mapping[str, Any]
 COMPARE = (
@@ -105,7 +107,9 @@ def _by_question(answers: Sequence[Answer], dimension: str) -> dict[str, tuple[f
     return {q: (float(np.mean([v for v, _ in of])), float(np.mean([x for _, x in of]))) for q, of in found.items()}
 
 
-def position_bias(lm: LanguageModel, ours: Sequence[Answer], theirs: Sequence[Answer], words: str) -> dict[str, Any]:
+def position_bias(
+    lm: LanguageModel, ours: Sequence[Answer], theirs: Sequence[Answer], words: str, log: CallLog | None = None
+) -> dict[str, Any]:
     """Ask a judge which of two answers is better, each pair in both orders.
 
     Args:
@@ -113,6 +117,7 @@ def position_bias(lm: LanguageModel, ours: Sequence[Answer], theirs: Sequence[An
         ours: Answers of a model.
         theirs: Answers of the one it is compared with; those to the same question under the same seed make a pair.
         words: What better means, as the rubric has it.
+        log: Where replies are kept, for going on later.
 
     Returns:
         ``first``: share of wins of whichever stands first (0.5 is fair); ``wins``: of ours, over both orders; both {mean,
@@ -132,8 +137,7 @@ def position_bias(lm: LanguageModel, ours: Sequence[Answer], theirs: Sequence[An
         for a, b in pairs
         for one, two in ((a, b), (b, a))
     ]  # fmt: skip
-    replies = lm.generate(requests) if requests else []
-    chose_first = [_first(reply) for reply in replies]
+    chose_first = [_first(reply) for reply in replies_of(lm, requests, log=log)]
     forth, back = chose_first[::2], chose_first[1::2]
     known = [(f, b) for f, b in zip(forth, back, strict=True) if f is not None and b is not None]
     return {

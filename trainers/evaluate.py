@@ -25,10 +25,11 @@ from sandbox.errors import SandboxError, SettingsError
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel, load_model
 from sandbox.scenario import Scenario, load_scenario
+from sandbox.wavefront import CallLog
 from trainers.agreement import agreement
 from trainers.asking import Form, ask, plainly
 from trainers.biases import at_equal_length, length_bias, position_bias
-from trainers.judges import Judges
+from trainers.judges import Judges, different_texts
 from trainers.paired import Answer, paired, score_by_question
 from trainers.pressure import PRESSURES, pressure_losses, under_pressure
 
@@ -97,11 +98,8 @@ class Evaluation:
         """How many answers will be asked for in all."""
         return len(self.models) * len(self.forms) * self.samples * len(self.seeds)
 
-    def run(self, on_answers: Callable[[int], Any] | None = None) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Ask, rate and compare.
-
-        Args:
-            on_answers: Told how many answers have just come.
 
         Returns:
             The content of ``evaluation.json``.
@@ -109,12 +107,46 @@ class Evaluation:
         Raises:
             SandboxError: a model answered nothing at all.
         """
+        return self.judge(self.ask())
+
+    def ask(
+        self, *, log: CallLog | None = None, on_answers: Callable[[int], Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Every model's answers.
+
+        Args:
+            log: Where replies are kept, for going on later.
+            on_answers: Told how many answers have just come.
+
+        Raises:
+            SandboxError: a model answered nothing at all.
+        """
         answers: list[dict[str, Any]] = []
         for name, model in zip(self.names, self.models, strict=True):
             answers += ask(
-                name, model, self.forms, samples=self.samples, seeds=self.seeds, on_answers=on_answers, **self.request
-            )
-        self.judges.rate(answers, self.seeds[0])
+                name, model, self.forms, samples=self.samples, seeds=self.seeds, log=log, on_answers=on_answers,
+                **self.request,
+            )  # fmt: skip
+        return answers
+
+    def judge(
+        self,
+        answers: list[dict[str, Any]],
+        *,
+        log: CallLog | None = None,
+        on_ratings: Callable[[int], Any] | None = None,
+    ) -> dict[str, Any]:
+        """Rate answers and compare models.
+
+        Args:
+            answers: As :meth:`ask` gave them; ratings are written into them.
+            log: Where replies of judges are kept, for going on later.
+            on_ratings: Told how many ratings have just been given, of :meth:`n_ratings` in all.
+
+        Returns:
+            The content of ``evaluation.json``.
+        """
+        self.judges.rate(answers, self.seeds[0], log=log, on_texts=on_ratings)
         dimensions, judges = self.judges.dimensions, self.judges.names
         counted = answers if self.adversarial else [a for a in answers if a["pressure"] is None]
         return {
@@ -136,12 +168,16 @@ class Evaluation:
                 for name, model in zip(self.names, self.models, strict=True)
             ],
             "differences": [_difference(n, self.names[0], counted, dimensions, judges) for n in self.names[1:]],
-            "judging": self._judging(counted),
+            "judging": self._judging(counted, log),
             "pressures": pressure_losses(answers, self.names, dimensions),
             "answers": answers,
         }
 
-    def _judging(self, answers: Sequence[Answer]) -> dict[str, Any]:
+    def n_ratings(self, answers: Sequence[Answer]) -> int:
+        """How many ratings :meth:`judge` will ask for: every judge's of every different answer."""
+        return len(self.judges.names) * len(different_texts(answers))
+
+    def _judging(self, answers: Sequence[Answer], log: CallLog | None) -> dict[str, Any]:
         """How far judges agree, and how they take length and place."""
         dimensions, judges, first = self.judges.dimensions, self.judges.names, self.names[0]
         theirs = [a for a in answers if a["model"] == first]
@@ -151,7 +187,7 @@ class Evaluation:
             "length": {j: {d: length_bias(answers, d, j) for d in dimensions} for j in judges},
             "position": {
                 judge: {
-                    name: position_bias(lm, [a for a in answers if a["model"] == name], theirs, words)
+                    name: position_bias(lm, [a for a in answers if a["model"] == name], theirs, words, log)
                     for name in self.names[1:]
                 }
                 for judge, lm in self.judges.lms.items()

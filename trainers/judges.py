@@ -7,7 +7,7 @@ model to be asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from sandbox.observer import Observer, make_observer
 from sandbox.raters import load_rater
 from sandbox.scenario import Scenario
 from sandbox.streams import stream
-from sandbox.wavefront import drive
+from sandbox.wavefront import CallLog, drive
 
 INDEPENDENT = "independent"
+_AT_ONCE = 256  # what is being rated when an evaluation is broken off is rated again
 
 
 class Judges:
@@ -64,7 +65,10 @@ class Judges:
             )
             self.notes += notes
 
-    def rate(self, answers: Sequence[dict[str, Any]], seed: int) -> None:
+    def rate(
+        self, answers: Sequence[dict[str, Any]], seed: int, *, log: CallLog | None = None,
+        on_texts: Callable[[int], Any] | None = None,
+    ) -> None:  # fmt: skip
         """Write ``judges`` (each judge's ratings) and ``scores`` (their means) into answers.
 
         Judges get questions and answers alone, in an order drawn for the purpose, each different answer to a question
@@ -74,13 +78,18 @@ class Judges:
         Args:
             answers: With ``question`` and ``answer``.
             seed: Draws the order.
+            log: Where replies of language models are kept, for going on later.
+            on_texts: Told how many of :func:`different_texts` a judge has just rated.
         """
-        texts = [key for key in dict.fromkeys((a["question"], a["answer"]) for a in answers) if key[1].strip()]
+        texts = different_texts(answers)
         stream(seed, "judging").shuffle(texts)
         lowest = dict.fromkeys(self.dimensions, self._lowest)
         found: dict[str, dict[tuple[str, str], dict[str, float | None]]] = {}
         for name, observer in self._observers.items():
-            scores = drive([observer.score(question, answer) for question, answer in texts])
+            scores = drive(
+                (observer.score(question, answer) for question, answer in texts), in_flight=_AT_ONCE, log=log,
+                on_ended=on_texts,
+            )  # fmt: skip
             found[name] = {
                 text: {d: score.value(d) for d in self.dimensions} for text, score in zip(texts, scores, strict=True)
             }
@@ -88,6 +97,11 @@ class Judges:
             key = (answer["question"], answer["answer"])
             answer["judges"] = {name: dict(found[name].get(key, lowest)) for name in self.names}
             answer["scores"] = {d: _mean([answer["judges"][name][d] for name in self.names]) for d in self.dimensions}
+
+
+def different_texts(answers: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What each judge rates: every different (question, answer), but for answers without a word."""
+    return [key for key in dict.fromkeys((a["question"], a["answer"]) for a in answers) if key[1].strip()]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel
+from sandbox.models.catalog import full_uri
 from trainers.paired import mcnemar_p
 from trainers.reader import Reader
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+# Nats per token of the better and the worse answer, and their tokens.
+_Likelihoods = tuple[list[float], tuple[int, int]]
 
 
 def pair_margins(
@@ -42,12 +46,16 @@ def pair_margins(
     Raises:
         ModelNotFound: the model is not there, or has no weights here.
     """
-    return [worse - better for (better, worse), _ in _read(model, rows, max_length, dtype, on_pairs)]
+    return _margins(_read(model, rows, max_length, dtype, on_pairs))
+
+
+def _margins(read: Sequence[_Likelihoods]) -> list[float]:
+    return [worse - better for (better, worse), _ in read]
 
 
 def _read(
     model: str | LanguageModel, rows: Dataset, max_length: int, dtype: str, on_pairs: Callable[[int], Any] | None
-) -> list[tuple[list[float], tuple[int, int]]]:
+) -> list[_Likelihoods]:
     """For each pair the nats per token of the better and the worse answer, and their tokens."""
     from trainers.encoding import encode_preferences, questions_of
 
@@ -78,7 +86,10 @@ def implicit_margins(
     Returns:
         In nats, one number a pair; above 0 is right.
     """
-    ours, theirs = (_read(one, rows, max_length, dtype, on_pairs) for one in (model, reference))
+    return _implicit(*(_read(one, rows, max_length, dtype, on_pairs) for one in (model, reference)))
+
+
+def _implicit(ours: Sequence[_Likelihoods], theirs: Sequence[_Likelihoods]) -> list[float]:
     return [
         (their_better - better) * n_better - (their_worse - worse) * n_worse
         for ((better, worse), (n_better, n_worse)), ((their_better, their_worse), _) in zip(ours, theirs, strict=True)
@@ -91,8 +102,9 @@ def compare_pairs(
     *,
     names: Sequence[str] | None = None,
     reference: str | LanguageModel | None = None,
+    max_length: int = 1024,
+    dtype: str = "float32",
     on_pairs: Callable[[int], Any] | None = None,
-    **settings: Any,
 ) -> dict[str, Any]:
     """Preference accuracy of models on the same pairs.
 
@@ -101,8 +113,9 @@ def compare_pairs(
         rows: Preferences.
         names: What the models are called; by default their URIs.
         reference: Also measure accuracy by the implicit reward, of models other than this one.
-        on_pairs: Told how many pairs have just been read.
-        **settings: Of :func:`pair_margins`.
+        max_length: As in :func:`pair_margins`.
+        dtype: Of the weights.
+        on_pairs: Told how many pairs have just been read, by any of :func:`readers` of them.
 
     Returns:
         ``pairs`` (how many), ``models`` (name, uri, accuracy with a 95% interval over pairs, mean margin in nats per
@@ -111,7 +124,8 @@ def compare_pairs(
     """
     uris = [_uri(model) for model in models]
     called = list(names) if names else uris
-    margins = [pair_margins(model, rows, on_pairs=on_pairs, **settings) for model in models]
+    read = [_read(model, rows, max_length, dtype, on_pairs) for model in models]
+    margins = [_margins(of) for of in read]
     right = [[margin > 0 for margin in of] for of in margins]
     found = [
         {"name": name, "uri": uri, "accuracy": mean_interval([float(hit) for hit in hits])._asdict(),
@@ -119,9 +133,11 @@ def compare_pairs(
         for name, uri, hits, of in zip(called, uris, right, margins, strict=True)
     ]  # fmt: skip
     if reference is not None:
-        for model, about in zip(models, found, strict=True):
-            if about["uri"] != _uri(reference):
-                implicit = implicit_margins(model, reference, rows, **settings)
+        same = [_is_same(model, reference) for model in models]
+        theirs = read[same.index(True)] if any(same) else _read(reference, rows, max_length, dtype, on_pairs)
+        for ours, is_reference, about in zip(read, same, found, strict=True):
+            if not is_reference:
+                implicit = _implicit(ours, theirs)
                 about["implicit"] = mean_interval([float(margin > 0) for margin in implicit])._asdict()
     return {
         "pairs": len(rows),
@@ -139,6 +155,15 @@ def compare_pairs(
             for name, hits in zip(called[1:], right[1:], strict=True)
         ],
     }
+
+
+def readers(models: Sequence[str | LanguageModel], reference: str | LanguageModel | None) -> int:
+    """How many models :func:`compare_pairs` has read the pairs: the reference too, unless it is one of the others."""
+    return len(models) + (reference is not None and not any(_is_same(model, reference) for model in models))
+
+
+def _is_same(model: str | LanguageModel, other: str | LanguageModel) -> bool:
+    return full_uri(_uri(model)) == full_uri(_uri(other))
 
 
 def _uri(model: str | LanguageModel) -> str:

@@ -25,17 +25,13 @@ class Reader:
     def __init__(self, model: str | LanguageModel, *, max_length: int = 1024, dtype: str = "float32") -> None:
         from trainers.encoding import Encoder
 
-        uri = model if isinstance(model, str) else model.uri
+        self.uri = model if isinstance(model, str) else model.uri
         if isinstance(model, str) and resolve(model)[0] == "hf":
             model = load_model(model, **({} if dtype == "float32" else {"dtype": dtype}))
-        if not (hasattr(model, "model") and hasattr(model, "tokenizer")):
-            raise ModelNotFound(
-                f"model {uri!r} has no weights here that likelihoods could be computed with; give smollm2, hf:FOLDER or "
-                "hf:HUB_NAME, or leave --pairs, --choices and --tasks out"
-            )
-        self.uri = uri
-        self.model: Any = model.model
-        self.tokenizer: Any = model.tokenizer
+        check_weights(model)
+        loaded: Any = model
+        self.model: Any = loaded.model
+        self.tokenizer: Any = loaded.tokenizer
         self.encoder = Encoder(self.tokenizer, max_length)
         self.max_length = max_length
 
@@ -62,3 +58,17 @@ class Reader:
             if on_questions is not None:
                 on_questions(len(batch))
         return found
+
+
+def check_weights(model: str | LanguageModel) -> None:
+    """Refuse a model that likelihoods cannot be computed with.
+
+    Raises:
+        ModelNotFound: it has no weights here.
+    """
+    if not (hasattr(model, "model") and hasattr(model, "tokenizer")):
+        uri = model if isinstance(model, str) else model.uri
+        raise ModelNotFound(
+            f"model {uri!r} has no weights here that likelihoods could be computed with; give smollm2, hf:FOLDER or "
+            "hf:HUB_NAME, or leave --pairs, --choices and --tasks out"
+        )

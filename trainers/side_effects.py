@@ -26,6 +26,7 @@ from sandbox.errors import ModelNotFound
 from sandbox.intervals import bounds, resampled_sums, share_interval
 from sandbox.metrics import mean_interval
 from sandbox.models import LanguageModel
+from sandbox.wavefront import CallLog
 from trainers.asking import ask, plainly
 from trainers.paired import paired
 from trainers.reader import Reader
@@ -100,7 +101,7 @@ def perplexity(model: str | LanguageModel, texts: Sequence[str], *, seed: int = 
 def side_effects(
     models: Sequence[LanguageModel], *, names: Sequence[str], seeds: Sequence[int] = (0,), max_tokens: int = 48,
     questions: Sequence[str] | None = None, texts: Sequence[str] | None = None,
-    on_answers: Callable[[int], Any] | None = None,
+    log: CallLog | None = None, on_answers: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure side effects of models.
 
@@ -111,19 +112,20 @@ def side_effects(
         max_tokens: Length of an answer at most.
         questions: Harmless ones; by default the 24 of this project.
         texts: Neutral ones; by default the 16 of this project.
+        log: Where replies are kept, for going on later.
         on_answers: Told how many answers have just come.
 
     Returns:
         ``questions`` and ``texts`` (how many); ``models``, of each its measures as the module says, with 95% intervals
         over questions or texts; ``differences`` to the first, paired, of those that are means over questions.
     """
-    questions = list(questions) if questions is not None else _lines("harmless.txt")
+    questions = list(questions) if questions is not None else harmless_questions()
     texts = list(texts) if texts is not None else _lines("neutral.txt")
     found, by_question = [], []
     for name, model in zip(names, models, strict=True):
         answers = ask(
-            name, model, plainly(questions), seeds=seeds, on_answers=on_answers, max_tokens=max_tokens, temperature=0.8,
-            top_p=0.95,
+            name, model, plainly(questions), seeds=seeds, log=log, on_answers=on_answers, max_tokens=max_tokens,
+            temperature=0.8, top_p=0.95,
         )  # fmt: skip
         each = {measure: _by_question(answers, of) for measure, of in _MEASURES.items()}
         by_question.append(each)
@@ -173,6 +175,11 @@ def _perplexity(model: LanguageModel, texts: Sequence[str]) -> dict[str, float] 
         return perplexity(model, texts)
     except ModelNotFound:
         return None
+
+
+def harmless_questions() -> list[str]:
+    """What there is nothing to refuse in."""
+    return _lines("harmless.txt")
 
 
 def _lines(name: str) -> list[str]:

@@ -22,17 +22,25 @@ from trainers.reader import Reader
 _NORMAL = 1.959963984540054
 
 
-def check_harness() -> None:
-    """Refuse to go on without the harness.
+def check_tasks(tasks: Sequence[str], *, quiet: bool = True) -> list[str]:
+    """The tasks' names, before anything is measured.
+
+    Args:
+        tasks: Names, or folders.
+        quiet: Keep back what the harness prints.
 
     Raises:
-        ToolNotFound: it is not installed.
+        ToolNotFound: the harness is not installed.
+        SettingsError: there is no such task.
     """
     if find_spec("lm_eval") is None:
         raise ToolNotFound(
             "--tasks needs lm-evaluation-harness, which is not installed: pip install 'social-sandbox[tasks]' "
             "(in a checkout: pip install -c constraints.txt -e '.[tasks]')"
         )
+    with _hushed(quiet):
+        _, wanted = _manager(tasks)
+    return wanted
 
 
 def run_tasks(
@@ -58,22 +66,13 @@ def run_tasks(
         SettingsError: there is no such task.
         ModelNotFound: a model has no weights here.
     """
-    check_harness()
+    check_tasks(tasks, quiet=quiet)
     readers = [Reader(model) for model in models]
     with _hushed(quiet):
         import lm_eval
         from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
 
-        folders = [task for task in tasks if Path(task).is_dir()]
-        manager = TaskManager(include_path=folders or None)
-        wanted = [name for task in tasks for name in (_in_folder(task) if task in folders else [task])]
-        unknown = [name for name in wanted if not manager.match_tasks([name])]
-        if unknown:
-            raise SettingsError(
-                f"the harness knows no task {', '.join(map(repr, unknown))}; give names of its tasks, or a folder with "
-                "tasks of your own"
-            )
+        manager, wanted = _manager(tasks)
         found = []
         for name, reader in zip(names, readers, strict=True):
             model = HFLM(pretrained=reader.model, tokenizer=reader.tokenizer, batch_size=8)
@@ -85,6 +84,22 @@ def run_tasks(
     from sandbox.manifest import package_version
 
     return {"tasks": wanted, "limit": limit, "harness": package_version("lm-eval"), "models": found}
+
+
+def _manager(tasks: Sequence[str]) -> tuple[Any, list[str]]:
+    """What finds tasks, and their names."""
+    from lm_eval.tasks import TaskManager
+
+    folders = [task for task in tasks if Path(task).is_dir()]
+    manager = TaskManager(include_path=folders or None)
+    wanted = [name for task in tasks for name in (_in_folder(task) if task in folders else [task])]
+    unknown = [name for name in wanted if not manager.match_tasks([name])]
+    if unknown:
+        raise SettingsError(
+            f"the harness knows no task {', '.join(map(repr, unknown))}; give names of its tasks, or a folder with "
+            "tasks of your own"
+        )
+    return manager, wanted
 
 
 def _in_folder(folder: str) -> list[str]:

@@ -60,7 +60,7 @@ def whole_loop(
     else:
         result = evaluate_to(
             kept.parent, [model, f"hf:{out / 'model'}"], names=["base", "trained"], samples=samples, seeds=[seed],
-            quiet=quiet,
+            quiet=quiet, resume=True,
         )  # fmt: skip
     if not quiet:
         show_evaluation(result)

@@ -46,19 +46,25 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Keys the answers' random streams.")] = 0,
     seeds: Annotated[str | None, typer.Option(help="Several instead: how many (3 is 0 to 2), or which (3,7).")] = None,
     out: Annotated[Path | None, typer.Option(help="The results' folder; by default evaluations/N.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with one that was broken off: no model is asked twice.")
+    ] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
     """Compare models: judged answers to questions they never saw, likelihoods, benchmarks, side effects, in any mix."""
     from sandbox.cli.commands_run import free_name
+    from sandbox.errors import SettingsError
     from sandbox.points import parse_seeds
 
+    if resume and out is None:
+        raise SettingsError("--resume needs --out: the folder of the evaluation that was broken off")
     target = out or free_name(Path("evaluations"), "evaluation")
     more: dict[str, Any] = dict(parse_settings(settings))
     result = evaluate_to(
-        target, models, quiet=as_json, questions=questions, adversarial=adversarial, pairs=pairs, reference=reference,
-        choices=choices, tasks=tuple(name.strip() for name in tasks.split(",")) if tasks else (), limit=limit,
-        side_effects=side_effects, scenario=scenario, judge=judge or ["values"], samples=samples,
+        target, models, quiet=as_json, resume=resume, questions=questions, adversarial=adversarial, pairs=pairs,
+        reference=reference, choices=choices, tasks=tuple(name.strip() for name in tasks.split(",")) if tasks else (),
+        limit=limit, side_effects=side_effects, scenario=scenario, judge=judge or ["values"], samples=samples,
         seeds=parse_seeds(seeds) if seeds else [seed], **more,
     )  # fmt: skip
     if as_json:
@@ -71,11 +77,15 @@ def evaluate(
 
 
 def evaluate_to(
-    out: Path, models: Sequence[str], *, quiet: bool, names: list[str] | None = None, questions: str | None = None,
-    adversarial: bool = False, pairs: str | None = None, reference: str | None = None, choices: str | None = None,
-    tasks: tuple[str, ...] = (), limit: int | None = None, side_effects: bool = False, **settings: Any,
+    out: Path, models: Sequence[str], *, quiet: bool, resume: bool = False, names: list[str] | None = None,
+    questions: str | None = None, adversarial: bool = False, pairs: str | None = None, reference: str | None = None,
+    choices: str | None = None, tasks: tuple[str, ...] = (), limit: int | None = None, side_effects: bool = False,
+    **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Evaluate with progress, and write all results into a folder; settings are those of ``assess``."""
+    """Evaluate with progress, and write all results into a folder; settings are those of ``assess``.
+
+    Replies are kept in the folder until it is done: ``resume`` goes on with one that was broken off.
+    """
     from functools import partial
 
     from sandbox import registry
@@ -84,6 +94,7 @@ def evaluate_to(
     from sandbox.progress import progress
     from trainers.assess import Parts, assess, write_assessment
     from trainers.evaluate import plain_json
+    from trainers.kept_calls import KeptCalls
 
     if (out / "evaluation.json").exists():
         raise SandboxError(f"{out / 'evaluation.json'} exists; choose another --out")
@@ -91,13 +102,17 @@ def evaluate_to(
         questions=questions, adversarial=adversarial, pairs=pairs, reference=reference, choices=choices, tasks=tasks,
         limit=limit, side_effects=side_effects,
     )  # fmt: skip
-    result = assess(models, parts, names=names, progress=partial(progress, quiet=quiet), **settings)
+    calls = KeptCalls(out, resume=resume)
+    if len(calls) and not quiet:
+        say(f"{out}: goes on; {len(calls):,} replies are kept")
+    result = assess(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
     # NaN is not JSON: an interval of nothing is null.
     result = dict(plain_json({**result, "command": command_line()}))
     write_assessment(result, out)
     (out / "figures").mkdir(exist_ok=True)
     for name in ["comparison"] * bool(result["models"]) + ["scorecard"]:
         registry.load("plots", name)(out).savefig(out / "figures" / f"{name}.png")
+    calls.remove()
     return result
 
 

@@ -12,7 +12,7 @@ import torch
 from sandbox.errors import DataFileError, ModelNotFound
 from sandbox.models import load_model
 from trainers.choices import chosen, compare_choices, read_choices
-from trainers.pairs import compare_pairs, implicit_margins, pair_margins
+from trainers.pairs import compare_pairs, implicit_margins, pair_margins, readers
 from trainers.reader import Reader
 from trainers.rows import rows_from
 
@@ -93,6 +93,12 @@ def test_implicit_rewards_are_sums_seen_from_the_reference(
     assert "implicit" not in found["models"][0]
     assert found["models"][1]["implicit"]["mean"] == float(implicit_margins(ours, theirs, rows[0])[0] > 0)
     assert found["models"][1]["accuracy"]["mean"] == float(pair_margins(ours, rows[0])[0] > 0)
+    # The reference is read once, and not again if it is among the models, by whichever name.
+    read: list[int] = []
+    compare_pairs([theirs, ours], rows[0], reference=theirs.uri, on_pairs=read.append)
+    assert (len(read), readers([theirs, ours], theirs.uri)) == (2, 2)
+    compare_pairs([ours, ours], rows[0], reference=theirs, on_pairs=read.append)
+    assert (len(read), readers([ours, ours], theirs), readers([ours], None)) == (2 + 3, 3, 1)
 
 
 def test_a_model_without_weights_here_is_refused() -> None:
