@@ -1,0 +1,182 @@
+"""The conformance kit: a scenario, a protocol or a picture that breaks a promise is told which."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+from sandbox import Dimension, Example, Interaction, Rubric, Scenario, Upbringing, registry
+from sandbox.testing import (
+    BrokenPromise,
+    check_plot,
+    check_protocol,
+    check_scenario,
+)
+
+
+def broken(words):
+    return pytest.raises(BrokenPromise, match=words)
+
+
+# -- scenarios, protocols and pictures -----------------------------------------------------------------------------
+
+ONE_KIND = Rubric((Dimension("alignment", "how good it is", (Example("Q", "A", True),)),))
+
+
+def random_scenario():
+    return Scenario("random", random.sample([f"Question {i}?" for i in range(9)], 4))
+
+
+def takes_anything(**settings):
+    return Scenario("anything", ["Q?"])
+
+
+def returns_a_list():
+    return ["Q?"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        (random_scenario, "made twice it is the same, so that a run can be resumed\n  found: questions differ"),
+        (returns_a_list, "it is a Scenario, or a function that returns one\n  found: a list"),
+        (Scenario("s", ["Q?"], protocol="parliament"), "its protocol is installed\n  found: protocol 'parliament'"),
+        (Scenario("s", ["Q?"], rubric=ONE_KIND), "labelled examples are good and bad"),
+        (
+            Scenario("s", ["Q?"], upbringing={"kind": [Upbringing("Q", "A")]}),
+            "agents' labels are those that it brings up\n  found: bad, good in the population; brought up are kind",
+        ),
+        ("./nowhere.py", "it can be made\n  found: UnknownPlugin: scenario file 'nowhere.py' does not exist"),
+    ],
+)
+def test_a_scenario_is_told_which_promise_it_breaks(scenario, words):
+    with broken(words):
+        check_scenario(scenario)
+
+
+def test_a_scenario_refuses_settings_it_does_not_have(monkeypatch):
+    monkeypatch.setattr(registry, "check_settings", lambda *_: None)
+    with broken("an unknown setting is refused\n  found: nothing was raised"):
+        check_scenario(takes_anything)
+
+
+def finished(agent, question, world, draft, **fields):
+    given = {"round": world.round, "agent": agent.index, "label": agent.label, "question": question, "draft": draft}
+    return Interaction(**{**given, **fields})
+
+
+def no_generator(agent, question, world):
+    return None
+
+
+def yields_text(agent, question, world):
+    yield "say something"
+
+
+def asks_chance(agent, question, world):
+    draft = yield agent.answer(question)
+    return finished(agent, question, world, f"{draft.text} {random.SystemRandom().random()}")
+
+
+def keeps_numbered(agent, question, world):
+    draft = yield agent.answer(question)
+    return finished(agent, question, world, draft.text, extra={1: "one"})
+
+
+def mistakes_itself(agent, question, world):
+    draft = yield agent.answer(question)
+    return finished(agent, "Q?", world, draft.text)
+
+
+def counts_calls(agent, question, world):
+    draft = yield agent.answer(question)
+    world.counted = getattr(world, "counted", 0) + 1
+    return finished(agent, question, world, draft.text, extra={"n": world.counted})
+
+
+def takes_errors(agent, question, world):
+    try:
+        draft = yield agent.answer(question)
+    except Exception as error:
+        return finished(agent, question, world, str(error))
+    return finished(agent, question, world, draft.text)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        (no_generator, "it is a generator function"),
+        (yields_text, r"every conversation ends with an answer\n  found: ProtocolError: a protocol yielded a str"),
+        (asks_chance, "the record depends on the seed alone"),
+        (mistakes_itself, "it returns an Interaction about the agent and question it was given"),
+        (keeps_numbered, "an interaction can be kept as JSON and read back"),
+        (counts_calls, "a run that was stopped and resumed has the same record"),
+        (takes_errors, "an error is never taken for an answer"),
+    ],
+)
+def test_a_protocol_is_told_which_promise_it_breaks(protocol, words):
+    with broken(words):
+        check_protocol(protocol)
+
+
+def needs_more(run, title):
+    return Figure()
+
+
+def nothing_in_it(run):
+    return Figure()
+
+
+def picture(run):
+    figure = Figure()
+    figure.add_subplot().plot(run.frame()["round"])
+    return figure
+
+
+def needs_interactions(run):
+    run.frame()["draft"].iloc[0]
+    return picture(run)
+
+
+def uses_pyplot(run):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    axes.plot([1])
+    return figure
+
+
+def changes_settings(run):
+    mpl.rcParams["lines.linewidth"] = 7.0
+    return picture(run)
+
+
+def writes_into_it(run):
+    (Path(run.path) / "figure.txt").write_text("x", encoding="utf-8")
+    return picture(run)
+
+
+@pytest.mark.parametrize(
+    ("plot", "words"),
+    [
+        (needs_more, "its first parameter is what it draws, and every other has a default"),
+        (nothing_in_it, "it gives a matplotlib Figure with something in it"),
+        (needs_interactions, "it draws a run that was only just begun\n  found: IndexError"),
+        (uses_pyplot, "it leaves pyplot alone"),
+        (
+            changes_settings,
+            "it leaves the user's settings of matplotlib as they were\n  found: lines.linewidth changed",
+        ),
+        (writes_into_it, "it leaves the run as it was"),
+    ],
+)
+def test_a_picture_is_told_which_promise_it_breaks(plot, words):
+    import matplotlib.pyplot as plt
+
+    with mpl.rc_context(), broken(words):
+        check_plot(plot)
+    plt.close("all")
