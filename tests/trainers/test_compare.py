@@ -204,7 +204,7 @@ def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path):
     refused("dpo.beta: not one of the trainers that are compared, sft", settings={"dpo.beta": "1"})
     refused("comparison has no setting 'token'. Did you mean 'tokens'?", token=1)
     with pytest.raises(SettingsError, match=r"trainer '.*Own' has no setting max_steps or batch_size or seed"):
-        compare([record], ["test_testing:Own"], out=tmp_path / "none", base=base)
+        compare([record], ["test_testing_trainers:Own"], out=tmp_path / "none", base=base)
 
 
 def test_differences_are_paired_by_question_after_averaging_over_seeds():
