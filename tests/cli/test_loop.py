@@ -124,7 +124,10 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
     first = demo()
     shown = capsys.readouterr()
     assert all(words in shown.out for words in ("trained - base", "alignment", "engagement", "[", "Report: "))
-    assert all(part in shown.err for part in ("society: 100%", "training (stable_alignment): 100%", "evaluation: 100%"))
+    assert all(
+        part in shown.err
+        for part in ("society: 100%", "training (stable_alignment): 100%", "answers: 100%", "judging: 100%")
+    )
     assert Path(first["report"]).is_file()
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "demo").rglob("*") if p.suffix in (".json", ".safetensors")}
     assert demo()["differences"] == first["differences"]
