@@ -8,19 +8,14 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from promises import broken
 
 from sandbox import Dimension, Example, Interaction, Rubric, Scenario, Upbringing, registry
 from sandbox.testing import (
-    BrokenPromise,
     check_plot,
     check_protocol,
     check_scenario,
 )
-
-
-def broken(words):
-    return pytest.raises(BrokenPromise, match=words)
-
 
 # -- scenarios, protocols and pictures -----------------------------------------------------------------------------
 

@@ -7,21 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from promises import broken
 
 from sandbox import Rating, Reply
 from sandbox.embedders import HashingEmbedder
 from sandbox.models.scripted import ScriptedModel
 from sandbox.testing import (
-    BrokenPromise,
     check_embedder,
     check_model,
     check_rater,
 )
-
-
-def broken(words):
-    return pytest.raises(BrokenPromise, match=words)
-
 
 # -- language models ---------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from promises import broken
 
 from sandbox import registry
 from sandbox.errors import RunExists
@@ -22,10 +23,6 @@ from sandbox.testing import (
 from trainers import RowKind, TrainedModel, TrainingSettings
 from trainers.row_checks import check_rows
 from trainers.sft import SFT
-
-
-def broken(words):
-    return pytest.raises(BrokenPromise, match=words)
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,18 @@ def check_tasks(tasks: Sequence[str], *, quiet: bool = True) -> list[str]:
         ToolNotFound: the harness is not installed.
         SettingsError: there is no such task.
     """
+    _check_harness()
+    with _hushed(quiet):
+        _, wanted = _manager(tasks)
+    return wanted
+
+
+def _check_harness() -> None:
     if find_spec("lm_eval") is None:
         raise ToolNotFound(
             "--tasks needs lm-evaluation-harness, which is not installed: pip install 'social-sandbox[tasks]' "
             "(in a checkout: pip install -c constraints.txt -e '.[tasks]')"
         )
-    with _hushed(quiet):
-        _, wanted = _manager(tasks)
-    return wanted
 
 
 def run_tasks(
@@ -66,7 +70,7 @@ def run_tasks(
         SettingsError: there is no such task.
         ModelNotFound: a model has no weights here.
     """
-    check_tasks(tasks, quiet=quiet)
+    _check_harness()
     readers = [Reader(model) for model in models]
     with _hushed(quiet):
         import lm_eval

@@ -96,18 +96,19 @@ def evaluate_to(
     from trainers.evaluate import plain_json
     from trainers.kept_calls import KeptCalls
 
-    if (out / "evaluation.json").exists():
-        raise SandboxError(f"{out / 'evaluation.json'} exists; choose another --out")
+    calls, target = KeptCalls(out, resume=resume), out / "evaluation.json"
+    if target.exists() and not calls.path.exists():
+        raise SandboxError(f"{target} exists; choose another --out")
     parts = Parts(
         questions=questions, adversarial=adversarial, pairs=pairs, reference=reference, choices=choices, tasks=tasks,
         limit=limit, side_effects=side_effects,
     )  # fmt: skip
-    calls = KeptCalls(out, resume=resume)
     if len(calls) and not quiet:
         say(f"{out}: goes on; {len(calls):,} replies are kept")
     result = assess(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
     # NaN is not JSON: an interval of nothing is null.
     result = dict(plain_json({**result, "command": command_line()}))
+    target.unlink(missing_ok=True)  # there is one only if its figures were still to be drawn
     write_assessment(result, out)
     (out / "figures").mkdir(exist_ok=True)
     for name in ["comparison"] * bool(result["models"]) + ["scorecard"]:

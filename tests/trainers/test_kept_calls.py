@@ -88,7 +88,7 @@ def test_a_killed_evaluation_goes_on(tmp_path: Path) -> None:
             [*COMMAND, *words, "--out", "cut"], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert (refused.returncode, "--resume" in refused.stderr) == (2, True)
-        evaluate("--out", "cut", "--resume", until=900)
+        evaluate("--out", "cut", "--resume", until=800)
         resumed = evaluate("--out", "cut", "--resume")
     assert whole is not None
     assert resumed is not None
@@ -97,6 +97,23 @@ def test_a_killed_evaluation_goes_on(tmp_path: Path) -> None:
     for key in ("models", "differences", "answers", "judging"):
         assert resumed[key] == whole[key]
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["evaluation.json", "evaluation.md", "figures"]
+
+
+def test_one_that_was_killed_before_its_figures_were_drawn(tmp_path: Path) -> None:
+    """What is kept of it stands beside evaluation.json until all is done; after that it is not written over."""
+    (tmp_path / "q.txt").write_text("May I take it?\nMay I keep it?\n", encoding="utf-8")
+    (tmp_path / "r.json").write_text('["Talk to them."]', encoding="utf-8")
+    words = ["scripted:r.json", "--questions", "q.txt", "--set", "embedder=hashing", "--out", "e", "--json", "--resume"]
+
+    def evaluate() -> int:
+        return subprocess.run([*COMMAND, *words], cwd=tmp_path, capture_output=True, check=False).returncode
+
+    assert evaluate() == 0
+    (tmp_path / "e" / "calls.jsonl").write_bytes(b"")
+    (tmp_path / "e" / "figures" / "comparison.png").unlink()
+    assert evaluate() == 0
+    assert (tmp_path / "e" / "figures" / "comparison.png").is_file()
+    assert evaluate() == 2
 
 
 @pytest.mark.parametrize(
