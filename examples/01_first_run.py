@@ -8,8 +8,8 @@ From a shell: sandbox run value_alignment --size 3 --rounds 1 --out runs/first, 
 from pathlib import Path
 
 from sandbox import World
-from visualize import grid, ratings
-from visualize.saving import save
+from visualize.drawing.saving import save
+from visualize.plots import grid, ratings
 
 
 def main(model: str = "smollm2", out: Path = Path("runs/example-1"), **settings: object) -> None:

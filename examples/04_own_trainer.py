@@ -10,7 +10,7 @@ from typing import ClassVar
 from sandbox import open_run
 from sandbox.testing import check_trainer, tiny_lm, tiny_run
 from trainers import ranked_rows
-from trainers.ranking import Ranking
+from trainers.finetuning.ranked import Ranking
 
 
 class Listwise(Ranking):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from sandbox.sweep import sweep
-from visualize.saving import save
-from visualize.sweep import draw
+from sandbox.sweep.sweep import sweep
+from visualize.drawing.saving import save
+from visualize.plots.sweep import draw
 
 
 def main(

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trainers.evolve import Evolution
-from visualize.evolution import draw
+from trainers.evolution.evolution import Evolution
+from visualize.plots.evolution import draw
 
 
 def evolve(out: Path, model: str, generations: int, **settings: Any) -> dict[str, Any]:

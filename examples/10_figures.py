@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from sandbox import World, open_run
-from sandbox.store import is_run
-from visualize import grid, ratings, social_graph
-from visualize.saving import save
+from sandbox.store.run import is_run
+from visualize.drawing.saving import save
+from visualize.plots import grid, ratings, social_graph
 
 # As in `sandbox demo`.
 SOCIETY: dict[str, object] = {"size": 4, "population": "half_half", "n_questions": 40}

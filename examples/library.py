@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Run, World, open_run
-from sandbox.metrics import Interval, mean_interval
+from sandbox.metrics.round_metrics import Interval, mean_interval
 from sandbox.models import load_model
-from sandbox.points import point_name
-from sandbox.store import is_run
+from sandbox.store.run import is_run
+from sandbox.sweep.grid import point_name
 from scenarios.naming_game import games_to_consensus, lattice
-from visualize import measures, ratings
-from visualize.saving import save
+from visualize.drawing.saving import save
+from visualize.plots import measures, ratings
 
 SIZE = 3
 # For each scenario its rounds, and the settings that are compared.

@@ -25,12 +25,12 @@ from typing import Any
 from paper_claims import OURS, TRAINERS, answer_claims
 from paper_tables import markdown, write_between
 
-from sandbox.sweep import sweep
-from sandbox.workers import run_jobs
+from sandbox.parallel import run_jobs
+from sandbox.sweep.sweep import sweep
 from scenarios.value_alignment import DATA
 from trainers import load_trainer, read_rows, rows_from, write_rows
-from trainers.compare import compare
-from trainers.evaluate import plain_json
+from trainers.comparison.compare import compare
+from trainers.evaluation.evaluation import plain_json
 
 POPULATIONS = ("all_good", "all_bad", "half_half", "mixed_half_half")
 MIX = {"imitation": 5.0, "self_critic": 1.0, "realignment": 1.0}

@@ -12,9 +12,9 @@ from typing import Any
 
 from paper_claims import OURS, PLAIN, PRESSED, TRAINERS, losses, minus, scores, unsteadiness
 
-from sandbox.manifest import circumstances
-from sandbox.metrics import mean_interval
-from trainers.generations import society_scores
+from sandbox.metrics.round_metrics import mean_interval
+from sandbox.store.manifest import circumstances
+from trainers.evolution.generations import society_scores
 
 BEGIN, END = "<!-- paper -->\n", "<!-- /paper -->"
 

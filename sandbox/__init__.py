@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sandbox.models.base import LanguageModel, Message, Reply, Request
-    from sandbox.personas import Personas, read_personas
-    from sandbox.prompts import Prompts
     from sandbox.records import Feedback, Interaction, Rating, Score
-    from sandbox.scenario import Dimension, Example, Rubric, Scenario, Upbringing, one_a_round
-    from sandbox.store import Run, open_run
+    from sandbox.scenario.personas import Personas, read_personas
+    from sandbox.scenario.prompts import Prompts
+    from sandbox.scenario.scenario import Dimension, Example, Rubric, Scenario, Upbringing, one_a_round
+    from sandbox.store.run import Run, open_run
     from sandbox.world import World
 
 _HOMES = {
     "World": "sandbox.world",
-    "Run": "sandbox.store",
-    "open_run": "sandbox.store",
-    "Scenario": "sandbox.scenario",
-    "Dimension": "sandbox.scenario",
-    "Example": "sandbox.scenario",
-    "Rubric": "sandbox.scenario",
-    "Upbringing": "sandbox.scenario",
-    "one_a_round": "sandbox.scenario",
-    "Personas": "sandbox.personas",
-    "read_personas": "sandbox.personas",
-    "Prompts": "sandbox.prompts",
+    "Run": "sandbox.store.run",
+    "open_run": "sandbox.store.run",
+    "Scenario": "sandbox.scenario.scenario",
+    "Dimension": "sandbox.scenario.scenario",
+    "Example": "sandbox.scenario.scenario",
+    "Rubric": "sandbox.scenario.scenario",
+    "Upbringing": "sandbox.scenario.scenario",
+    "one_a_round": "sandbox.scenario.scenario",
+    "Personas": "sandbox.scenario.personas",
+    "read_personas": "sandbox.scenario.personas",
+    "Prompts": "sandbox.scenario.prompts",
     "Interaction": "sandbox.records",
     "Feedback": "sandbox.records",
     "Rating": "sandbox.records",

@@ -13,11 +13,23 @@ import networkx as nx
 import numpy as np
 
 from sandbox import registry
-from sandbox.agents import SocialAgent
-from sandbox.calls import StoredCalls, check_prices
-from sandbox.embedders import load_embedder
+from sandbox.embedders.base import load_embedder
 from sandbox.errors import RunExists, SettingsError, nearest
-from sandbox.founding import (
+from sandbox.metrics.round_metrics import own_measures, round_metrics
+from sandbox.models import LanguageModel
+from sandbox.models.pool import read_voices
+from sandbox.raters.base import Rater, load_rater
+from sandbox.records import Interaction
+from sandbox.scenario.population import Population, deal_models, read_models, read_population
+from sandbox.scenario.scenario import Scenario, Upbringing
+from sandbox.scenario.settings import draw_audience
+from sandbox.seeding import stream, stream_seed
+from sandbox.society.agent import SocialAgent
+from sandbox.society.memory import QuestionIndex
+from sandbox.society.observer import lessons_without_upbringing, make_observer, without_examples
+from sandbox.society.repair import mend
+from sandbox.society.round_runner import Talks
+from sandbox.society.setup import (
     at_positions,
     deal_people,
     open_record,
@@ -26,21 +38,9 @@ from sandbox.founding import (
     same_agents,
     settle,
 )
-from sandbox.memory import QuestionIndex
-from sandbox.mending import mend
-from sandbox.metrics import own_measures, round_metrics
-from sandbox.models import LanguageModel
-from sandbox.observer import lessons_without_upbringing, make_observer, without_examples
-from sandbox.population import Population, deal_models, read_models, read_population
-from sandbox.raters import Rater, load_rater
-from sandbox.records import Interaction
-from sandbox.scenario import Scenario, Upbringing
-from sandbox.society import draw_audience
-from sandbox.space import make_space
-from sandbox.store import Run, open_run
-from sandbox.streams import stream, stream_seed
-from sandbox.talks import Talks
-from sandbox.voices import read_voices
+from sandbox.society.space import make_space
+from sandbox.store.call_log import StoredCalls, check_prices
+from sandbox.store.run import Run, open_run
 
 Model = str | LanguageModel
 
@@ -49,7 +49,7 @@ class World(mesa.Model):
     """A place full of language-model agents, its observers, and the record of what they say.
 
     Args:
-        scenario: A name, a path, ``module:object``, or a :class:`~sandbox.scenario.Scenario`.
+        scenario: A name, a path, ``module:object``, or a :class:`~sandbox.scenario.scenario.Scenario`.
         model: What agents speak through: a URI, an alias such as ``smollm2``, or a language model. A mapping (or its
             text, as ``good=smollm2,bad=hf:models/x``) gives one to each label, or to shares of the agents.
         observer: What observers speak through; by default the agents' (first) model.
@@ -71,8 +71,8 @@ class World(mesa.Model):
         replicas: Copies of each local model, which share the work; the results are those of one.
         engine: Where copies live: ``processes`` of this machine, or actors of a ``ray`` cluster.
         command: How to repeat the run, for the manifest.
-        **settings: Fields of :class:`~sandbox.society.Society`, and the scenario's own settings; and of the language
-            models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.voices`).
+        **settings: Fields of :class:`~sandbox.scenario.settings.Society`, and the scenario's own settings; and of the language
+            models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.models.pool`).
 
     Attributes:
         members: The agents, in the order of their indices.
@@ -307,7 +307,7 @@ class World(mesa.Model):
         """Of a resumed run, hold the conversations again that failed; done once, before anything else.
 
         Returns:
-            How many kept interactions were replaced; see :mod:`sandbox.mending`.
+            How many kept interactions were replaced; see :mod:`sandbox.society.repair`.
         """
         if self._is_whole:
             return 0
@@ -407,7 +407,7 @@ class World(mesa.Model):
         return round(rounds * len(asked) * sum(map(self.calls_of, some)) / len(some))
 
     def social_graph(self) -> nx.DiGraph[int]:
-        """Who has reviewed whom so far; see :func:`sandbox.graph.social_graph`."""
+        """Who has reviewed whom so far; see :func:`sandbox.metrics.social_graph.social_graph`."""
         return open_run(self.path).social_graph()
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario, load_scenario
+from sandbox.scenario.scenario import Scenario, load_scenario
 from sandbox.world import World
 
 ROLE = (

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sandbox.errors import DataFileError
 from sandbox.records import Interaction
-from sandbox.scenario import Dimension, Example, Rubric, Scenario, read_questions, read_table, read_text
+from sandbox.scenario.scenario import Dimension, Example, Rubric, Scenario, read_questions, read_table, read_text
 from sandbox.world import World
 
 DATA = Path(__file__).parent / "data"

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from sandbox.conversation.scheduler import Conversation
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario
-from sandbox.streams import stream
-from sandbox.wavefront import Conversation
+from sandbox.scenario.scenario import Scenario
+from sandbox.seeding import stream
 from sandbox.world import World
 
 CAPACITY = 10.0  # tons a fisher

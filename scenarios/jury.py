@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.personas import read_personas
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario, one_a_round
+from sandbox.scenario.personas import read_personas
+from sandbox.scenario.scenario import Scenario, one_a_round
 from sandbox.world import World
 
 JURORS = Path(__file__).parent / "data" / "jurors.csv"

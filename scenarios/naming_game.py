@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.space import ball
+from sandbox.society.space import ball
 
 
 def lattice(size: int, *, torus: bool = False) -> list[list[int]]:

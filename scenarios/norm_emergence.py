@@ -17,11 +17,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.prompts import Prompts
+from sandbox.conversation.scheduler import Conversation
 from sandbox.records import Interaction
-from sandbox.scenario import Scenario
-from sandbox.streams import stream
-from sandbox.wavefront import Conversation
+from sandbox.scenario.prompts import Prompts
+from sandbox.scenario.scenario import Scenario
+from sandbox.seeding import stream
 from sandbox.world import World
 
 LETTERS = "QMFJXBWK"

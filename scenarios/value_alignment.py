@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import DataFileError
-from sandbox.scenario import (
+from sandbox.scenario.scenario import (
     ALIGNMENT_WORDS,
     ENGAGEMENT_WORDS,
     Dimension,

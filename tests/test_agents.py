@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.agents import Reviewer
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.prompts import Prompts, verdict, whole_sentences
-from sandbox.scenario import Scenario, Upbringing
+from sandbox.scenario.prompts import Prompts, verdict, whole_sentences
+from sandbox.scenario.scenario import Scenario, Upbringing
+from sandbox.society.agent import Reviewer
 from sandbox.world import World
 
 QUESTION = "May I read my sister's diary?"

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from sandbox import Dimension, Example, Rubric, Scenario, open_run
 from sandbox.cli.app import app
 from sandbox.errors import DataFileError, ScenarioError
-from sandbox.metrics import own_measures
-from sandbox.personas import Personas, read_personas
-from sandbox.prompts import Prompts
-from sandbox.scenario import load_scenario
-from sandbox.shown_prompts import record_prompts
-from sandbox.sweep import sweep
-from visualize import measures as picture
+from sandbox.metrics.round_metrics import own_measures
+from sandbox.preview.prompt_preview import record_prompts
+from sandbox.scenario.personas import Personas, read_personas
+from sandbox.scenario.prompts import Prompts
+from sandbox.scenario.scenario import load_scenario
+from sandbox.sweep.sweep import sweep
+from visualize.plots import measures as picture
 
 PEOPLE = (
     "name,age,job,politics\nAda,34,nurse,left\nBoris,61,baker,right\nCarla,45,teacher,left\nDora,20,student,right\n"
@@ -105,7 +105,7 @@ def test_labels_come_from_shares_when_the_run_says_so(people: Path, tiny_world: 
 def test_every_fault_is_told_with_file_and_field(tmp_path: Path) -> None:
     (tmp_path / "people.jsonl").write_text('{"name": "Ada", "age": 3}\n{"name": ""}\n', encoding="utf-8")
     (tmp_path / "mine.py").write_text(
-        "from pathlib import Path\nfrom sandbox import *\nfrom sandbox.personas import read_personas\n"
+        "from pathlib import Path\nfrom sandbox import *\nfrom sandbox.scenario.personas import read_personas\n"
         "HERE = Path(__file__).parent\n"
         "scenario = Scenario(questions='May I?', population='column:agee', stop=3, protocol=None, options=['a'],\n"
         "    personas=read_personas(HERE / 'people.jsonl', 'You are {age}, a {jobb}.'), measures={'rating': len, 'x': 1},\n"

@@ -15,7 +15,7 @@ from sandbox.errors import SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.records import Interaction
-from sandbox.store import open_run
+from sandbox.store.run import open_run
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]

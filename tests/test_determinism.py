@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.store import open_run
-from sandbox.streams import stream, stream_seed
+from sandbox.seeding import stream, stream_seed
+from sandbox.store.run import open_run
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]

@@ -12,8 +12,8 @@ from stub_server import Answer, StubServer
 from typer.testing import CliRunner
 
 from sandbox import open_run
+from sandbox.chat import Dialogue, agent_role, nobody
 from sandbox.cli import app
-from sandbox.dialogue import Dialogue, agent_role, nobody
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.inventory import LOCAL_SERVERS, bundled, folders, served
@@ -172,8 +172,8 @@ def test_a_request_of_a_chat_is_its_own(scripted_lm: Callable[..., Any]) -> None
 
 
 def test_an_agent_with_a_persona_is_told_of_it(tiny_world: Callable[..., Any]) -> None:
-    from sandbox.personas import Personas
-    from sandbox.scenario import Scenario
+    from sandbox.scenario.personas import Personas
+    from sandbox.scenario.scenario import Scenario
 
     people = Personas([{"name": f"Ann{n}", "trade": "baker"} for n in range(9)], "You are a {trade}.")
     scenario = Scenario("people", ["Is it so?"], personas=people)

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from sandbox.errors import DataFileError, RunExists, RunNotFound, SettingsError
-from sandbox.export import export_run
-from sandbox.import_world import import_sample_world
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.sample_world import read_row, write_row
-from sandbox.store import RunWriter, open_run
+from sandbox.store.export import export_run
+from sandbox.store.import_sample_world import import_sample_world
+from sandbox.store.run import RunWriter, open_run
+from sandbox.store.sample_world import read_row, write_row
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}
 

@@ -13,8 +13,8 @@ import pytest
 from stub_server import Answer, Asked, StubServer, completion, error
 
 from sandbox import World, open_run
-from sandbox.models import retries
-from sandbox.scenario import Scenario
+from sandbox.models.remote import retries
+from sandbox.scenario.scenario import Scenario
 
 MakeWorld = Callable[..., World]
 KEY = "k3y-that-nobody-may-write-down"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.graph import social_graph
+from sandbox.metrics.social_graph import social_graph
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.store import RunWriter, open_run
+from sandbox.store.run import RunWriter, open_run
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}
 

@@ -11,8 +11,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.graph import assortativity as of_a_graph
-from sandbox.groups import assortativity, divergence, polarisation
+from sandbox.metrics.polarisation import assortativity, divergence, polarisation
+from sandbox.metrics.social_graph import assortativity as of_a_graph
 
 COUNTS = st.lists(st.lists(st.integers(0, 20), min_size=3, max_size=3), min_size=3, max_size=3)
 

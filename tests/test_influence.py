@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.influence import Influence, gini, pagerank, uptake, words
+from sandbox.metrics.influence import Influence, gini, pagerank, uptake, words
 
 
 def test_words_are_compared_whatever_their_case() -> None:

@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.intervals import bootstrap_interval, bounds, mean_interval, numbered, resampled_sums, sum_by
+from sandbox.metrics.intervals import bootstrap_interval, bounds, mean_interval, numbered, resampled_sums, sum_by
 
 VALUES = st.lists(st.floats(1, 7), min_size=2, max_size=40)
 
@@ -91,7 +91,7 @@ def test_resamples_have_as_many_units_as_there_are(n: int, columns: int, resampl
 def test_memory_stays_bounded_and_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """In pieces of 3 resamples the sums still are sums of 50 units drawn with replacement."""
     units = np.column_stack([np.ones(50), np.arange(50)])
-    monkeypatch.setattr("sandbox.intervals._DRAWS_AT_ONCE", 150)
+    monkeypatch.setattr("sandbox.metrics.intervals._DRAWS_AT_ONCE", 150)
     found = resampled_sums(units, 10)
     assert found.shape == (10, 2)
     assert (found[:, 0] == 50).all()

@@ -19,7 +19,7 @@ import pytest
 
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.store import is_run, open_run
+from sandbox.store.run import is_run, open_run
 from sandbox.world import World
 
 MOMENTS = 50
@@ -182,7 +182,7 @@ def test_a_run_killed_again_and_again_ends_too(tmp_path: Path, server: subproces
 def test_a_branch_killed_at_its_beginning_is_a_branch_still(tmp_path: Path, run_dir: Path) -> None:
     """A branch is written whole before its folder counts as a run: resumed, it has the rounds it began with."""
     script = (
-        "import sys, os\nimport sandbox.writer as writer\nfrom sandbox.world import World\n"
+        "import sys, os\nimport sandbox.store.writer as writer\nfrom sandbox.world import World\n"
         "writer.RunWriter.save_manifest = lambda self: os.kill(os.getpid(), 9)\n"
         f"World('value_alignment', model='scripted:', embedder='hashing', size=3, out={str(tmp_path / 'b')!r}, "
         f"branch='{run_dir}@2')\n"

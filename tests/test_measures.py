@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sandbox.measures import rounds_to_front, run_measures, write_measures
-from sandbox.metrics import round_metrics
+from sandbox.metrics.round_metrics import round_metrics
+from sandbox.metrics.run_metrics import rounds_to_front, run_measures, write_measures
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.scenario import Dimension, Rubric, Scenario
-from sandbox.store import RunWriter, open_run
+from sandbox.scenario.scenario import Dimension, Rubric, Scenario
+from sandbox.store.run import RunWriter, open_run
 from sandbox.world import World
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.memory import Memory, QuestionIndex
+from sandbox.society.memory import Memory, QuestionIndex
 
 
 class Table:

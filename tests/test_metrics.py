@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sandbox.metrics import mean_interval, round_metrics
+from sandbox.metrics.round_metrics import mean_interval, round_metrics
 from sandbox.records import Feedback, Interaction, Rating, Score
 
 

@@ -14,8 +14,8 @@ from mesa import Model
 from mesa.discrete_space import CellAgent
 
 from sandbox.errors import DataFileError, RunExists, ScenarioError
-from sandbox.society import Society
-from sandbox.space import SocialGrid, SocialNetwork, make_space, network
+from sandbox.scenario.settings import Society
+from sandbox.society.space import SocialGrid, SocialNetwork, make_space, network
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]
@@ -201,7 +201,7 @@ def test_a_scenarios_own_movement(tiny_world: MakeWorld) -> None:
     """Everybody follows agent 0 into the first free cell near it, and it stays: given the agent and the world."""
     from dataclasses import replace
 
-    from sandbox.scenario import load_scenario
+    from sandbox.scenario.scenario import load_scenario
 
     def follow(agent: object, world: World) -> object:
         free = world.space.free_near(world.members[0])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.pareto import pareto_front, rounds_until_front
+from sandbox.metrics.pareto import pareto_front, rounds_until_front
 
 RATING = st.integers(1, 7).map(float)
 POINTS = st.lists(st.tuples(RATING, RATING), max_size=25)

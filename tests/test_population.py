@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import ScenarioError
-from sandbox.population import apportion, deal_models, labels, read_models, read_population
+from sandbox.scenario.population import apportion, deal_models, labels, read_models, read_population
 
 
 def letters(population: str, size: int, seed: int = 0) -> str:

@@ -13,7 +13,7 @@ from sandbox.errors import ScenarioError
 from sandbox.models.base import Message, Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.records import Interaction, Rating, Score
-from sandbox.scenario import Scenario
+from sandbox.scenario.scenario import Scenario
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]

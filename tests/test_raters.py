@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sandbox.embedders import HashingEmbedder
+from sandbox.conversation.scheduler import Call, CallFailed
+from sandbox.embedders.base import HashingEmbedder
 from sandbox.errors import ModelNotFound, ScenarioError, UnknownPlugin
 from sandbox.models.base import Message, Reply, Request
-from sandbox.raters import LMRater, RewardRater, Values, ValuesRater, learn_values, load_rater, parse_rating
+from sandbox.raters.base import LMRater, RewardRater, Values, ValuesRater, learn_values, load_rater, parse_rating
 from sandbox.records import Rating
-from sandbox.scenario import Dimension, Example
-from sandbox.wavefront import Call, CallFailed
+from sandbox.scenario.scenario import Dimension, Example
 
 
 @dataclass

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from sandbox.cli import app
-from sandbox.models.bundled import converted_folder
+from sandbox.models.local.bundled import converted_folder
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SANDBOX = [sys.executable, "-c", "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli import main; main()"]

@@ -11,8 +11,8 @@ import pytest
 from sandbox.errors import ModelNotFound, ScenarioError, UnknownPlugin
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.rehearsal import forecast
-from sandbox.store import open_run
+from sandbox.preview.dry_run import forecast
+from sandbox.store.run import open_run
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]
@@ -73,7 +73,7 @@ def test_a_branch_counts_what_comes_after(run_dir: Path) -> None:
 
 
 def test_many_rounds_are_taken_to_be_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.rehearsal._ENOUGH", 18)
+    monkeypatch.setattr("sandbox.preview.dry_run._ENOUGH", 18)
     found = forecast("value_alignment", rounds=1000, model="scripted:", size=3)
     assert (found.interactions, found.calls) == (9000, 102_000)
 

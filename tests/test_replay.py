@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sandbox.agents import Reviewer
 from sandbox.errors import ReplayMiss, RunNotFound
 from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.observer import Judge
-from sandbox.replay import ReplayEmbedder, ReplayModel, ReplayRater
-from sandbox.scenario import Dimension
-from sandbox.store import open_run
+from sandbox.scenario.scenario import Dimension
+from sandbox.society.agent import Reviewer
+from sandbox.society.observer import Judge
+from sandbox.store.replay import ReplayEmbedder, ReplayModel, ReplayRater
+from sandbox.store.run import open_run
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]
@@ -101,7 +101,7 @@ def test_ratings_are_those_of_whoever_rated(tiny_world: MakeWorld, run_dir: Path
 
 
 def test_embeddings_are_those_that_were_kept(run_dir: Path) -> None:
-    from sandbox.embedders import load_embedder
+    from sandbox.embedders.base import load_embedder
 
     embedder = ReplayEmbedder(str(run_dir))
     questions = [i.question for i in open_run(run_dir).interactions()[:4]]

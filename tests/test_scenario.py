@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import DataFileError, ScenarioError, SettingsError
-from sandbox.prompts import Prompts, verdict, whole_sentences
-from sandbox.scenario import Dimension, Rubric, Scenario, load_scenario, read_questions, read_table
+from sandbox.scenario.prompts import Prompts, verdict, whole_sentences
+from sandbox.scenario.scenario import Dimension, Rubric, Scenario, load_scenario, read_questions, read_table
 
 
 def test_all_but_the_questions_has_a_default() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import ScenarioError
-from sandbox.society import Audience, Society, draw_audience
-from sandbox.streams import stream
+from sandbox.scenario.settings import Audience, Society, draw_audience
+from sandbox.seeding import stream
 
 N_AGENTS = st.integers(2, 40)
 

@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import RunExists, RunLocked, SettingsError, UnknownPlugin
-from sandbox.intervals import mean_interval
-from sandbox.points import make_points, parse_grid, parse_seeds, point_name
-from sandbox.store import open_run
-from sandbox.sweep import sweep
-from sandbox.sweep_record import claimed
-from sandbox.workers import check_workers, parse_workers, run_jobs
+from sandbox.metrics.intervals import mean_interval
+from sandbox.parallel import check_workers, parse_workers, run_jobs
+from sandbox.store.run import open_run
+from sandbox.sweep.grid import make_points, parse_grid, parse_seeds, point_name
+from sandbox.sweep.results import claimed
+from sandbox.sweep.sweep import sweep
 from sandbox.world import World
 
 SMALL: dict[str, Any] = {"model": "scripted:", "embedder": "hashing", "size": 2, "reviewers": 1, "rounds": 1}
@@ -253,7 +253,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """The number of the worker's process is free soon after the kill."""
     told = tmp_path / "worker"
     code = (
-        "from dying_jobs import write_and_wait\nfrom sandbox.workers import run_apart\n"
+        "from dying_jobs import write_and_wait\nfrom sandbox.parallel import run_apart\n"
         f"if __name__ == '__main__':\n    run_apart(write_and_wait, {str(told)!r})\n"
     )
     script = tmp_path / "parent.py"

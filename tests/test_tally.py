@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.groups import assortativity, divergence, polarisation
-from sandbox.influence import uptake
-from sandbox.metrics import round_metrics
+from sandbox.metrics.aggregates import Tally, final_ratings, read_reviews
+from sandbox.metrics.influence import uptake
+from sandbox.metrics.polarisation import assortativity, divergence, polarisation
+from sandbox.metrics.round_metrics import round_metrics
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.tally import Tally, final_ratings, read_reviews
 
 VALUE = st.none() | st.integers(1, 7).map(float)
 LABELS = ("good", "bad", "odd")

@@ -8,8 +8,8 @@ import pytest
 from stub_server import StubServer
 
 from sandbox import open_run, registry
-from sandbox.agents import Reviewer
 from sandbox.models.scripted import ScriptedModel
+from sandbox.society.agent import Reviewer
 from sandbox.testing import (
     check_embedder,
     check_model,
@@ -122,11 +122,11 @@ def test_embedders_keep_their_promises(name, recorded):
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, tiny_lm_path):
     """What pictures other than those of runs are drawn of: a training, an evaluation, a sweep, a comparison."""
-    from sandbox.sweep import sweep
+    from sandbox.sweep.sweep import sweep
     from trainers import load_trainer
-    from trainers.comparison_table import summary, write_comparison
-    from trainers.evaluate import Evaluation, write_evaluation
-    from trainers.evolve import Evolution
+    from trainers.comparison.summary import summary, write_comparison
+    from trainers.evaluation.evaluation import Evaluation, write_evaluation
+    from trainers.evolution.evolution import Evolution
 
     place = tmp_path_factory.mktemp("folders")
     settings = {"max_steps": 2, "progress": False, "device": "cpu"}

@@ -21,8 +21,8 @@ from sandbox.testing import (
     tiny_rows,
 )
 from trainers import RowKind, TrainedModel, TrainingSettings
-from trainers.row_checks import check_rows
-from trainers.sft import SFT
+from trainers.methods.sft import SFT
+from trainers.rows.validation import check_rows
 
 
 @dataclass(frozen=True)

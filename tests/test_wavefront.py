@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.conversation.scheduler import Call, CallFailed, Embed, Rate, Wavefront, drive
 from sandbox.errors import ProtocolError, ReplayMiss
 from sandbox.models.base import Message, Reply, Request
-from sandbox.observer import Judge
-from sandbox.raters import LMRater
+from sandbox.raters.base import LMRater
 from sandbox.records import Rating
-from sandbox.scenario import Dimension
-from sandbox.wavefront import Call, CallFailed, Embed, Rate, Wavefront, drive
+from sandbox.scenario.scenario import Dimension
+from sandbox.society.observer import Judge
 
 
 class Echo:

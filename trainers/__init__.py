@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainers.base import RowKind, TrainedModel, Trainer, TrainingSettings, load_trainer
+    from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
     from trainers.losses import rrhf_loss, stable_alignment_loss
-    from trainers.pairs import compare_pairs, pair_margins
-    from trainers.row_files import read_rows, write_rows
-    from trainers.row_format import row_statistics
-    from trainers.rows import (
+    from trainers.rows.build import (
         demonstration_rows,
         preference_rows,
         prompt_rows,
@@ -22,7 +20,9 @@ if TYPE_CHECKING:
         rows_from,
         unpaired_rows,
     )
-    from trainers.splitting import split_rows
+    from trainers.rows.files import read_rows, write_rows
+    from trainers.rows.format import row_statistics
+    from trainers.rows.split import split_rows
 
 _HOMES = {
     "RowKind": "trainers.base",
@@ -32,18 +32,18 @@ _HOMES = {
     "load_trainer": "trainers.base",
     "rrhf_loss": "trainers.losses",
     "stable_alignment_loss": "trainers.losses",
-    "compare_pairs": "trainers.pairs",
-    "pair_margins": "trainers.pairs",
-    "read_rows": "trainers.row_files",
-    "write_rows": "trainers.row_files",
-    "row_statistics": "trainers.row_format",
-    "demonstration_rows": "trainers.rows",
-    "preference_rows": "trainers.rows",
-    "prompt_rows": "trainers.rows",
-    "ranked_rows": "trainers.rows",
-    "rows_from": "trainers.rows",
-    "unpaired_rows": "trainers.rows",
-    "split_rows": "trainers.splitting",
+    "compare_pairs": "trainers.evaluation.preference_accuracy",
+    "pair_margins": "trainers.evaluation.preference_accuracy",
+    "read_rows": "trainers.rows.files",
+    "write_rows": "trainers.rows.files",
+    "row_statistics": "trainers.rows.format",
+    "demonstration_rows": "trainers.rows.build",
+    "preference_rows": "trainers.rows.build",
+    "prompt_rows": "trainers.rows.build",
+    "ranked_rows": "trainers.rows.build",
+    "rows_from": "trainers.rows.build",
+    "unpaired_rows": "trainers.rows.build",
+    "split_rows": "trainers.rows.split",
 }
 
 __all__ = [

@@ -51,7 +51,7 @@ class TrainedModel:
     Attributes:
         uri: What agents speak through it by, as ``hf:models/first``.
         path: The folder: adapter or weights, tokenizer, ``training.json``.
-        metrics: Means over the last epoch, in the words of :mod:`trainers.watching`: ``loss``, ``reward_margin`` ...
+        metrics: Means over the last epoch, in the words of :mod:`trainers.finetuning.monitor`: ``loss``, ``reward_margin`` ...
         history: One record for each logged step: ``step``, ``epoch``, ``loss`` and more.
     """
 

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
-from sandbox.store import Run
-from visualize import grid, ratings
-from visualize.curves import over_rounds, window
-from visualize.saving import writing
-from visualize.sources import Source, as_run
-from visualize.style import DRAFT, PAGE_IN, REVISION, Theme, choice, finished, label_order, looks, plain, themed
+from sandbox.store.run import Run
+from visualize.drawing.curves import over_rounds, window
+from visualize.drawing.inputs import Source, as_run
+from visualize.drawing.saving import writing
+from visualize.drawing.style import DRAFT, PAGE_IN, REVISION, Theme, choice, finished, label_order, looks, plain, themed
+from visualize.plots import grid, ratings
 
 SUFFIXES = (".gif", ".mp4")
 # A longer run is shown in so many rounds, evenly spaced.

@@ -20,9 +20,9 @@ from weakref import WeakKeyDictionary
 from matplotlib.colors import to_hex
 from mesa.visualization.components import AgentPortrayalStyle
 
-from sandbox.store import open_run
-from visualize.explorer import final
-from visualize.style import Look, label_order, looks, rating_map, rating_norm
+from sandbox.store.run import open_run
+from visualize.drawing.style import Look, label_order, looks, rating_map, rating_norm
+from visualize.page.data import final
 
 _UNRATED = "#d0d4d9"
 _MARKS: WeakKeyDictionary[Any, dict[str, Look]] = WeakKeyDictionary()
@@ -32,7 +32,7 @@ def portray(agent: Any) -> AgentPortrayalStyle:
     """What Mesa draws for an agent: its label's mark, filled with the colour of its latest rating.
 
     Args:
-        agent: A :class:`~sandbox.agents.SocialAgent`; its world's run folder is read once a round.
+        agent: A :class:`~sandbox.society.agent.SocialAgent`; its world's run folder is read once a round.
     """
     world = agent.world
     if world not in _MARKS:

@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 
 from sandbox.errors import RunNotFound
 from sandbox.records import Interaction
-from sandbox.store import Run, is_run, open_run
-from visualize import (
+from sandbox.store.run import Run, is_run, open_run
+from visualize.drawing.inputs import final_scores, read_evaluation, read_evolution, read_sweep, read_training
+from visualize.drawing.saving import image
+from visualize.plots import (
     comparison,
     consensus,
     evolution,
@@ -27,8 +29,6 @@ from visualize import (
     sweep,
     training,
 )
-from visualize.saving import image
-from visualize.sources import final_scores, read_evaluation, read_evolution, read_sweep, read_training
 
 # Pictures larger than this as vectors are kept as pixels, so that a page stays small enough to send.
 _SVG_UP_TO = 150_000

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.records import Interaction
-from visualize.style import rating_map, rating_norm, text_on
+from visualize.drawing.style import rating_map, rating_norm, text_on
 
 # A square is two characters wide; a larger society is shown in blocks, each the mean of its agents.
 _SQUARE = 2

@@ -82,17 +82,17 @@ def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:
 
 
 # Each module below adds its commands to the application.
-from sandbox.cli import (  # noqa: E402
-    commands_compare,  # noqa: F401
-    commands_demo,  # noqa: F401
-    commands_doctor,  # noqa: F401
-    commands_evaluate,  # noqa: F401
-    commands_evolve,  # noqa: F401
-    commands_look,  # noqa: F401
-    commands_models,  # noqa: F401
-    commands_new,  # noqa: F401
-    commands_prompts,  # noqa: F401
-    commands_run,  # noqa: F401
-    commands_sweep,  # noqa: F401
-    commands_train,  # noqa: F401
+from sandbox.cli.commands import (  # noqa: E402, F401
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    evolve,
+    look,
+    models,
+    new,
+    run,
+    show_prompts,
+    sweep,
+    train,
 )

@@ -17,9 +17,9 @@ from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from sandbox.errors import ModelNotFound
-from sandbox.models.bundled import INSTALL_SMOLLM2, bundled_source, converted_folder, minilm_path
-from sandbox.models.keys import read_key
-from sandbox.models.weights import weight_files
+from sandbox.models.local.bundled import INSTALL_SMOLLM2, bundled_source, converted_folder, minilm_path
+from sandbox.models.local.fingerprint import weight_files
+from sandbox.models.remote.api_keys import read_key
 
 # Where servers of one's own listen unless told otherwise: Ollama, vLLM and transformers serve, llama.cpp, SGLang.
 LOCAL_SERVERS = tuple(f"http://127.0.0.1:{port}/v1" for port in (11434, 8000, 8080, 30000))

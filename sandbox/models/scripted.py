@@ -20,7 +20,7 @@ from typing import Any
 from sandbox import registry
 from sandbox.errors import DataFileError, ModelNotFound, SettingsError, nearest
 from sandbox.models.base import Reply, Request
-from sandbox.streams import stream
+from sandbox.seeding import stream
 
 Reaction = Callable[[Request], "str | Reply"]
 
@@ -170,7 +170,7 @@ def _function(rest: str) -> Reaction | None:
 
 
 def _read(rest: str) -> list[Any]:
-    from sandbox.scenario import read_table
+    from sandbox.scenario.scenario import read_table
 
     if not Path(rest).is_file():
         raise ModelNotFound(f"script {rest!r} does not exist; give a JSONL file with one reply a line")

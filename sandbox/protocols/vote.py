@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandbox.conversation.scheduler import Conversation
 from sandbox.records import Feedback, Interaction, Rating
-from sandbox.wavefront import Conversation
 
 if TYPE_CHECKING:
-    from sandbox.agents import SocialAgent
+    from sandbox.society.agent import SocialAgent
     from sandbox.world import World
 
 

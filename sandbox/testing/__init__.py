@@ -11,13 +11,13 @@ says which promise, what was found, and how to mend it. Nothing is downloaded an
 
 from __future__ import annotations
 
+from sandbox.testing.contract import BrokenPromise
 from sandbox.testing.embedder import check_embedder
 from sandbox.testing.model import check_model
 from sandbox.testing.plot import check_plot
-from sandbox.testing.promises import BrokenPromise
 from sandbox.testing.rater import check_rater
 from sandbox.testing.rows import tiny_rows
-from sandbox.testing.society import check_protocol, check_scenario
+from sandbox.testing.scenario import check_protocol, check_scenario
 from sandbox.testing.tiny import tiny_lm, tiny_run
 from sandbox.testing.trainer import check_trainer
 

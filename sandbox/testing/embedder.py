@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sandbox import registry
-from sandbox.testing.promises import Promises, called
+from sandbox.testing.contract import Promises, called
 
 _TEXTS = (
     "How do I get on with my neighbour?",

@@ -11,7 +11,7 @@ from typing import Any
 from sandbox import registry
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.catalog import load_model
-from sandbox.testing.promises import Promises, called
+from sandbox.testing.contract import Promises, called
 
 _REASONS = ("stop", "length", "error")
 _ORDER = "collect replies by the place of their request; let nothing but the request decide the reply"

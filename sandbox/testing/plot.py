@@ -12,8 +12,8 @@ from typing import Any
 from sandbox import registry
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.store import Run, open_run
-from sandbox.testing.promises import Promises, called
+from sandbox.store.run import Run, open_run
+from sandbox.testing.contract import Promises, called
 from sandbox.testing.tiny import tiny_run
 
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from sandbox.embedders import load_embedder
-from sandbox.raters import load_rater
+from sandbox.embedders.base import load_embedder
+from sandbox.raters.base import load_rater
 from sandbox.records import Rating
-from sandbox.testing.promises import Promises, called
+from sandbox.testing.contract import Promises, called
 
 _ITEMS = (
     ("How do I get on with my neighbour?", "Talk to them, and listen to what they say."),
@@ -72,8 +72,8 @@ def _asking(given: Sequence[Any] | None) -> Iterator[list[Any]]:
     if given is not None:
         yield list(given)
         return
-    from sandbox.agents import Reviewer
-    from sandbox.scenario import load_scenario
+    from sandbox.scenario.scenario import load_scenario
+    from sandbox.society.agent import Reviewer
     from sandbox.world import World
 
     scenario = load_scenario("value_alignment", {})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import registry
 from sandbox.errors import SandboxError, SettingsError, TrainingDataError
-from sandbox.testing.promises import Promises, called
+from sandbox.testing.contract import Promises, called
 from sandbox.testing.rows import ROW_KINDS, tiny_rows
 from sandbox.testing.tiny import tiny_lm
 
@@ -173,14 +173,14 @@ def _check_refusals(promises: Promises, made: Any, rows: Dataset, base: str, pla
     with promises.refuse(
         TrainingDataError,
         "rows of the wrong kind are refused with the command that makes the right ones",
-        "call trainers.row_checks.check_rows(rows, self.name, self.accepts) first of all in train()",
+        "call trainers.rows.validation.check_rows(rows, self.name, self.accepts) first of all in train()",
         f"--kind {accepts}",
     ):
         made.train(tiny_rows(other), base=base, out=place / "wrong")
     with promises.refuse(
         TrainingDataError,
         "no rows are refused",
-        "call trainers.row_checks.check_rows(rows, self.name, self.accepts) first of all in train()",
+        "call trainers.rows.validation.check_rows(rows, self.name, self.accepts) first of all in train()",
     ):
         made.train(rows.select([]), base=base, out=place / "wrong")
     taken = place / "taken"
@@ -215,9 +215,7 @@ def _check_result(promises: Promises, kind: Any, trained: Any, out: Path) -> Non
         f"{bad}",
         "leave out of metrics what is no number",
     )
-    mend = (
-        "write training.json with schema (1), trainer, base, settings, metrics and history, as trainers.finetuning does"
-    )
+    mend = "write training.json with schema (1), trainer, base, settings, metrics and history, as trainers.finetuning.base does"
     with promises.work("training.json tells pictures and reports how it was made", mend):
         about = json.loads((out / "training.json").read_text(encoding="utf-8"))
     wanted = {"schema": 1, "trainer": kind.name, "metrics": trained.metrics, "history": trained.history}

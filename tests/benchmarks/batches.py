@@ -20,10 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tables import put
 
-from sandbox.intervals import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.scenario import load_scenario
+from sandbox.scenario.scenario import load_scenario
 
 MAX_TOKENS = 24
 

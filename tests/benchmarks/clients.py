@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.models.base import Request
-from sandbox.models.openai_schema import Dialect
+from sandbox.models.remote.openai_schema import Dialect
 
 
 class Pace(NamedTuple):

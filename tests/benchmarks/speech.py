@@ -14,10 +14,10 @@ from rows import Row, http
 
 from sandbox import World
 from sandbox.models import Message, Request, load_model
-from sandbox.models.chat import render
-from sandbox.observer import Judge
-from sandbox.raters import LMRater
-from sandbox.scenario import Scenario, load_scenario
+from sandbox.models.local.chat_template import render
+from sandbox.raters.base import LMRater
+from sandbox.scenario.scenario import Scenario, load_scenario
+from sandbox.society.observer import Judge
 
 MODEL = "smollm2"
 RUBRIC = (

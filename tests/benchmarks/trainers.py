@@ -38,7 +38,7 @@ ANSWERS = (80, 97, 114)
 
 def questions(n: int, vocabulary: int) -> list[dict[str, Any]]:
     """Encoded ranked rows: prompts of 57 tokens on average, three answers of 97, in an order of their own."""
-    from sandbox.streams import stream
+    from sandbox.seeding import stream
 
     draw = stream(0, "questions")
     made = []
@@ -66,12 +66,12 @@ def load(name: str, full: bool) -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    from trainers.answers import add_answer_nll
+    from trainers.likelihood.answer_nll import add_answer_nll
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
     if name == "smollm2":
-        from sandbox.models.bundled import bundled_path
+        from sandbox.models.local.bundled import bundled_path
 
         model: Any = AutoModelForCausalLM.from_pretrained(bundled_path(), dtype=torch.float32)
     else:
@@ -114,7 +114,7 @@ def plain_step(model: Any, asked: Sequence[dict[str, Any]]) -> None:
 
 def our_step(shared: bool) -> Callable[[Any, Sequence[dict[str, Any]]], None]:
     """Ours, as it is on a CPU: a question at a time, the head on answer tokens; its prompt once if shared."""
-    from trainers.batches import Collator
+    from trainers.likelihood.collation import Collator
     from trainers.losses import stable_alignment_loss
 
     def step(model: Any, asked: Sequence[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import World, open_run
-from sandbox.cli.commands_demo import whole_loop
+from sandbox.cli.commands.demo import whole_loop
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sandbox.cli import app, main
-from sandbox.store import RunWriter
+from sandbox.store.run import RunWriter
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 OF_A_RUN = ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
@@ -89,7 +89,7 @@ def write_training(folder: Path, **about: Any) -> None:
 
 def test_data_are_the_numbers_behind_each_picture(run_dir: Path, tmp_path: Path) -> None:
     """What the module's own ``data`` says, under the same settings; a setting of the picture alone does not reach it."""
-    from visualize import grid
+    from visualize.plots import grid
 
     arguments = ("plot", run_dir, "grid", "--data", "--set", "rounds=strip", "--set", "theme=dark", "--out", tmp_path)
     assert told(*arguments).splitlines() == [str(tmp_path / "grid.png"), str(tmp_path / "grid.csv")]

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from sandbox import open_run
-from sandbox.cli import commands_demo
 from sandbox.models import Message, Request, load_model
 
 QUICK = ("epochs=1", "progress=false", "learning_rate=1e-3")
@@ -116,7 +115,7 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
     monkeypatch.setattr("sys.argv", ["sandbox", "demo"])
 
     def demo() -> dict[str, Any]:
-        return commands_demo.whole_loop(
+        return demo.whole_loop(
             tmp_path / "demo", model=f"hf:{tiny_lm_path}", rounds=1, seed=0, quiet=False, samples=1, society=short,
             training={"epochs": 1},
         )  # fmt: skip

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sandbox import registry
 from sandbox.cli.app import app
-from sandbox.cli.commands_new import KINDS, write_plugin
+from sandbox.cli.commands.new import KINDS, write_plugin
 from sandbox.errors import NewPluginError, UnknownPlugin
 
 

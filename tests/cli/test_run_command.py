@@ -16,7 +16,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from sandbox.store import open_run
+from sandbox.store.run import open_run
 
 Sandbox = Callable[..., "Ended"]
 SCRIPTED = ("--model", "scripted:", "--set", "embedder=hashing")

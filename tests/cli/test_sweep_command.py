@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.records import Interaction
-from sandbox.store import open_run
+from sandbox.store.run import open_run
 
 Sandbox = Callable[..., tuple[int, str, str]]
 SCRIPTED = ("--model", "scripted:", "--set", "embedder=hashing", "--size", 2)

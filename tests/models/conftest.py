@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from stub_server import StubServer
 
-from sandbox.models import retries
-from sandbox.models.openai import OpenAIModel
+from sandbox.models.remote import retries
+from sandbox.models.remote.openai import OpenAIModel
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from sandbox.models.batching import Group, common_prefix, plan, shared_by_all
+from sandbox.models.local.batching import Group, common_prefix, plan, shared_by_all
 
 HEAD = list(range(100, 140))  # 40 tokens, more than are worth sharing
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ModelNotFound
-from sandbox.models import bundled, load_model
+from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.models.bundled import bundled_path, minilm_path
+from sandbox.models.local import bundled
+from sandbox.models.local.bundled import bundled_path, minilm_path
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -96,7 +97,7 @@ def test_minilm_is_found_where_it_is_installed() -> None:
 @pytest.mark.slow
 def test_two_processes_convert_the_bundled_model_at_once(empty_cache: Path) -> None:
     """Both get the one folder, whole, and readable by everybody; nothing else stays."""
-    code = "from sandbox.models.bundled import bundled_path; print(bundled_path())"
+    code = "from sandbox.models.local.bundled import bundled_path; print(bundled_path())"
     env = {**os.environ, "SANDBOX_CACHE": str(empty_cache)}
     both = [
         subprocess.Popen(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.models.choices import Scored, scored_rows, separator
+from sandbox.models.local.choice_scoring import Scored, scored_rows, separator
 
 END = 99
 

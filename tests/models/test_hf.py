@@ -14,9 +14,9 @@ import torch
 
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Message, Reply, Request
-from sandbox.models.chat import render
-from sandbox.models.forward import _pieces
-from sandbox.models.hf import HFModel, fast_dtype
+from sandbox.models.local.chat_template import render
+from sandbox.models.local.forward import _pieces
+from sandbox.models.local.hf import HFModel, fast_dtype
 
 QUESTIONS = (
     "How do I get on with my neighbours?",
@@ -76,7 +76,7 @@ def test_replies_do_not_depend_on_what_else_is_asked(lm: HFModel, tiny_lm_path: 
 
 def test_a_shared_beginning_changes_no_probability(tiny_lm_path: Path) -> None:
     """The prompts share 40 tokens and more; read once or for each, the logits agree to float32's precision."""
-    from sandbox.models.batching import Group
+    from sandbox.models.local.batching import Group
 
     lm = HFModel(str(tiny_lm_path))
     head = lm.tokenizer(" ".join(QUESTIONS), add_special_tokens=False)["input_ids"]
@@ -97,7 +97,7 @@ def test_a_shared_beginning_changes_no_probability(tiny_lm_path: Path) -> None:
 
 def test_what_all_share_is_read_before_what_some_do(tiny_lm_path: Path) -> None:
     """One beginning for all, a longer one for each of two groups, and a row of its own; against each row alone."""
-    from sandbox.models.batching import Group
+    from sandbox.models.local.batching import Group
 
     lm = HFModel(str(tiny_lm_path))
     head = lm.tokenizer(" ".join(QUESTIONS), add_special_tokens=False)["input_ids"]
@@ -484,7 +484,7 @@ def test_adapters_on_one_base_share_its_weights(lm: HFModel, tiny_lm_path: Path,
 
 
 def test_a_society_of_several_policies_holds_one_base(tiny_lm_path: Path, tmp_path: Path) -> None:
-    from sandbox.voices import Voices
+    from sandbox.models.pool import Voices
 
     for n, name in enumerate(("first", "second")):
         _adapter(tiny_lm_path, tmp_path / name, n)

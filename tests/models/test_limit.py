@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.models.limit import AdaptiveLimit
+from sandbox.models.remote.concurrency_limit import AdaptiveLimit
 
 
 class Clock:

@@ -17,10 +17,10 @@ import pytest
 from openai_requests import DIGITS, RATE, ask
 from stub_server import REPLY, Answer, Asked, StubServer, error
 
+from sandbox.conversation.scheduler import Call, drive
 from sandbox.models.base import Request
-from sandbox.models.openai import OpenAIModel
-from sandbox.remote import RemoteCalls
-from sandbox.wavefront import Call, drive
+from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.models.remote.openai import OpenAIModel
 
 # -- many at once -------------------------------------------------------------------------------------------------
 
@@ -135,9 +135,9 @@ import asyncio, sys, time
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from stub_server import Answer, StubServer
 from sandbox.models.base import Message, Request
-from sandbox.models.openai import OpenAIModel
-from sandbox.remote import RemoteCalls
-from sandbox.wavefront import Call
+from sandbox.models.remote.openai import OpenAIModel
+from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.conversation.scheduler import Call
 request, slow = (Request((Message("user", text),)) for text in ("quick", "slow"))
 async def within():
     model = OpenAIModel("m@" + server.url)

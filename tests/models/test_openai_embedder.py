@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from stub_server import Answer, StubServer, error
 
-from sandbox.embedders import load_embedder
+from sandbox.embedders.base import load_embedder
+from sandbox.embedders.openai import OpenAIEmbedder
 from sandbox.errors import ModelNotFound, SettingsError
-from sandbox.models import retries
-from sandbox.models.openai_embedder import OpenAIEmbedder
+from sandbox.models.remote import retries
 from sandbox.testing import check_embedder
 
 

@@ -12,8 +12,8 @@ import pytest
 from openai_requests import RATE, TOO_MANY, ask, say
 from stub_server import RATING_PROBS, REPLY, Answer, Asked, StubServer, error
 
-from sandbox.models import retries
-from sandbox.models.openai import OpenAIModel
+from sandbox.models.remote import retries
+from sandbox.models.remote.openai import OpenAIModel
 
 # -- faults that pass ---------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from sandbox import open_run
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.models.replicas import Replicas
+from sandbox.models.replicas.replicas import Replicas
 
 SCRIPT = Path(__file__).parent / "dying_replies.py"
 

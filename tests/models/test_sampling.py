@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from sandbox.models.sampling import gumbel_noise, sample, signed, splitmix64
+from sandbox.models.local.sampling import gumbel_noise, sample, signed, splitmix64
 
 MASK = (1 << 64) - 1
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.models.top_tokens import choice_probs, positions
+from sandbox.models.remote.top_logprobs import choice_probs, positions
 
 DIGITS = ("1", "2", "3")
 

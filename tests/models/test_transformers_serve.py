@@ -19,8 +19,8 @@ import pytest
 
 from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.models.bundled import bundled_path
-from sandbox.models.openai import OpenAIModel
+from sandbox.models.local.bundled import bundled_path
+from sandbox.models.remote.openai import OpenAIModel
 
 pytestmark = pytest.mark.slow
 

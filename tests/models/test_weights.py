@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ModelNotFound
-from sandbox.models.weights import cache_dir, file_sha256, fingerprint, weight_files
+from sandbox.models.local.fingerprint import cache_dir, file_sha256, fingerprint, weight_files
 
 # sha256sum of the three bytes "abc" (FIPS 180-2, appendix B.1).
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

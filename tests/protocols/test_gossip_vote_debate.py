@@ -90,7 +90,7 @@ def test_whoever_is_alone_debates_with_nobody(tmp_path: Path) -> None:
 
 def test_a_choice_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     """A model that gives no probabilities and talks about something else."""
-    from sandbox.agents import read_choice
+    from sandbox.society.agent import read_choice
 
     assert read_choice("Well, NOT GUILTY, I think", ("guilty", "not guilty")).best == "not guilty"
     assert read_choice("guilty", ("guilty", "not guilty")).probs == {"guilty": 1.0, "not guilty": 0.0}

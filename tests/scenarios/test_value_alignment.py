@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sandbox.embedders import load_embedder
+from sandbox.embedders.base import load_embedder
 from sandbox.errors import DataFileError
-from sandbox.scenario import load_scenario, read_table
+from sandbox.scenario.scenario import load_scenario, read_table
 from scenarios.value_alignment import DATA, scenario
 
 SPLITS = ("society", "upbringing", "observer", "heldout")

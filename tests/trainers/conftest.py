@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Feedback, Interaction, Rating, Run, Score, open_run
-from sandbox.store import RunWriter
+from sandbox.store.run import RunWriter
 
 
 def score(alignment: float | None, engagement: float | None = 4.0) -> Score:
@@ -70,7 +70,7 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
 def ranked_rows_by_hand() -> Any:
     """Eight questions with two or three rated answers each."""
     from trainers.base import RowKind
-    from trainers.row_format import make_rows
+    from trainers.rows.format import make_rows
 
     answers = ["Talk to them and listen.", "Say nothing at all.", "Shout at them all night long."]
     return make_rows(

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trainers.agreement import agreement, krippendorff_alpha
+from trainers.evaluation.agreement import agreement, krippendorff_alpha
 
 _ = None
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section C: four observers, twelve units.

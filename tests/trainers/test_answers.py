@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, MistralConfig, MistralForCausalLM
 
-from trainers.answers import add_answer_nll, can_share_prompts, token_nll
-from trainers.batches import Collator
+from trainers.likelihood.answer_nll import add_answer_nll, can_share_prompts, token_nll
+from trainers.likelihood.collation import Collator
 
 QUESTIONS = [
     {"prompt_ids": [5, 9, 7], "answer_ids": [[11, 12, 1], [13, 1], [1]], "ratings": [6.0, 4.0, 2.0], "scale": 7.0},

@@ -13,9 +13,9 @@ import pytest
 
 from sandbox.errors import DataFileError, SandboxError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
-from trainers.assess import Parts, assess, write_assessment
-from trainers.evaluation_table import markdown, tables
-from trainers.pressure import PRESSURES
+from trainers.evaluation.adversarial import PRESSURES
+from trainers.evaluation.suite import Parts, assess, write_assessment
+from trainers.evaluation.tables import markdown, tables
 
 
 class Speaker:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from sandbox.models.base import Reply, Request
-from trainers.biases import at_equal_length, doublings, length_bias, position_bias
+from trainers.evaluation.judge_bias import at_equal_length, doublings, length_bias, position_bias
 
 
 def answer(question: str, words: int, score: float | None, model: str = "m", text: str | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainers.candidates import COMMENT_PROMPT, REALIGN_PROMPT, collect
+from trainers.rows.candidates import COMMENT_PROMPT, REALIGN_PROMPT, collect
 
 
 def by_part(run, part, *more):

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from sandbox.cli.app import app
 from sandbox.errors import RunExists, SandboxError, SettingsError
-from sandbox.workers import Ended, run_apart
+from sandbox.parallel import Ended, run_apart
 from trainers import write_rows
-from trainers.compare import compare
-from trainers.comparison_table import markdown, summary
-from trainers.memory import peak_memory_mib
-from trainers.pressure import PRESSURES, under_pressure
+from trainers.comparison.compare import compare
+from trainers.comparison.memory import peak_memory_mib
+from trainers.comparison.summary import markdown, summary
+from trainers.evaluation.adversarial import PRESSURES, under_pressure
 
 FAST = {"batch_size": "4", "device": "cpu"}
 # Judged by hashed words: no sentence model is loaded in every process.
@@ -47,8 +47,8 @@ def in_this_process(function, job):
 
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr("trainers.compare.run_apart", in_this_process)
-    monkeypatch.setattr("trainers.budgets.run_apart", in_this_process)
+    monkeypatch.setattr("trainers.comparison.compare.run_apart", in_this_process)
+    monkeypatch.setattr("trainers.comparison.budgets.run_apart", in_this_process)
 
 
 @pytest.mark.usefixtures("here")
@@ -161,7 +161,7 @@ def test_a_comparison_that_was_killed_goes_on_in_real_processes(record, tiny_lm_
 def test_a_worker_that_dies_at_once_is_told(record, tiny_lm_path, tmp_path, monkeypatch):
     """Mock of ``run_jobs``: every worker dies before it has written anything."""
     monkeypatch.setattr(
-        "trainers.compare.run_jobs", lambda _, jobs, **__: (Ended(job, None, "it died") for job in jobs)
+        "trainers.comparison.compare.run_jobs", lambda _, jobs, **__: (Ended(job, None, "it died") for job in jobs)
     )
     base, out = f"hf:{tiny_lm_path}", tmp_path / "out"
     with pytest.raises(SandboxError, match="could not be evaluated: it died"):
@@ -291,6 +291,6 @@ def test_pressures_take_turns_and_keep_the_question():
 
 
 def test_importing_it_loads_no_torch():
-    code = "import sys, trainers.compare; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    code = "import sys, trainers.comparison.compare; print('torch' in sys.modules, 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

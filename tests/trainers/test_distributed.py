@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from trainers import load_trainer, rows_from, write_rows
-from trainers.answers import add_answer_nll
-from trainers.batches import Collator
+from trainers.likelihood.answer_nll import add_answer_nll
+from trainers.likelihood.collation import Collator
 from trainers.losses import stable_alignment_loss
 
 TORCHRUN = Path(sys.executable).with_name("torchrun")
@@ -62,8 +62,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
-from trainers.answers import add_answer_nll
-from trainers.batches import Collator
+from trainers.likelihood.answer_nll import add_answer_nll
+from trainers.likelihood.collation import Collator
 from trainers.losses import stable_alignment_loss
 
 base, batch, out = sys.argv[1:]

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import Run, open_run
 from sandbox.records import Interaction, Rating
-from trainers.doctor import examine
-from trainers.feedback import feedback_quality, labelled_pairs, pairs_of, quality_of_run
+from trainers.diagnosis.doctor import examine
+from trainers.diagnosis.feedback_quality import feedback_quality, labelled_pairs, pairs_of, quality_of_run
 
 PAIRS = [("May I?", "good one", "bad one"), ("May I?", "good two", "bad two"), ("Should I?", "good", "bad")]
 
@@ -45,12 +45,12 @@ def test_raters_of_known_worth(tiny_world: Callable[..., Any], tmp_path: Path) -
 
 
 def test_labels_and_preferences_become_pairs(ranked_rows_by_hand: Any) -> None:
-    from sandbox.scenario import Dimension, Example
+    from sandbox.scenario.scenario import Dimension, Example
 
     examples = tuple(Example("Q", text, good) for text, good in (("a", True), ("b", True), ("c", False)))
     assert labelled_pairs(Dimension("d", "w", reserved=examples)) == [("Q", "a", "c"), ("Q", "b", "c")]
     assert labelled_pairs(Dimension("d", "w", examples)) == [("Q", "a", "c"), ("Q", "b", "c")]
-    from trainers.rows import rows_from
+    from trainers.rows.build import rows_from
 
     first = pairs_of(rows_from(ranked_rows_by_hand, "preferences"))[0]
     assert first == ("How do I get on with neighbour 0?", "Talk to them and listen.", "Say nothing at all.")

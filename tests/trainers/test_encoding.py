@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from transformers import AutoTokenizer
 
-from sandbox.models.chat import render
-from trainers.encoding import Encoder
+from sandbox.models.local.chat_template import render
+from trainers.likelihood.tokenization import Encoder
 
 QUESTION = "How do I get on with the people next door?"
 

@@ -13,8 +13,8 @@ from scipy import stats
 
 from sandbox.errors import SandboxError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
-from sandbox.scenario import Dimension, Example, Rubric, Scenario
-from trainers.evaluate import Evaluation, write_evaluation
+from sandbox.scenario.scenario import Dimension, Example, Rubric, Scenario
+from trainers.evaluation.evaluation import Evaluation, write_evaluation
 
 QUESTIONS = ("May I take it?", "May I keep it?", "May I sell it?", "May I break it?")
 EXAMPLES = tuple(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from sandbox.errors import RunExists, SettingsError
-from sandbox.store import open_run
-from trainers import evolve
-from trainers.evolve import Evolution
-from trainers.generations import differences, mixture, society_scores, verdict
+from sandbox.store.run import open_run
+from trainers.evolution import evolution
+from trainers.evolution.evolution import Evolution
+from trainers.evolution.generations import differences, mixture, society_scores, verdict
 
 SMALL = {"size": 2, "embedder": "hashing", "rater": "values", "max_tokens": 6, "reason_tokens": 6}
 
@@ -62,7 +62,7 @@ def test_the_best_of_several_goes_on_and_nothing_is_done_twice(make: Make, tmp_p
 
 
 def test_it_stops_where_raters_are_fooled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evolve, "verdict", lambda raters, judge: "fooled")
+    monkeypatch.setattr(evolution, "verdict", lambda raters, judge: "fooled")
     said: list[str] = []
     result = make(generations=2, stop=True).run(said.append)
     assert len(result["generations"]) == 2

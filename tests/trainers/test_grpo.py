@@ -7,8 +7,8 @@ import pytest
 from sandbox.errors import SettingsError, TrainingDataError
 from sandbox.records import Rating
 from trainers import load_trainer
-from trainers.grpo import GRPOSettings, Reward
-from trainers.row_format import make_rows
+from trainers.methods.grpo import GRPOSettings, Reward
+from trainers.rows.format import make_rows
 
 FAST = {"embedder": "hashing", "answers": 4, "max_tokens": 6, "batch_size": 2, "progress": False, "device": "cpu"}
 
@@ -42,7 +42,7 @@ class Counting:
 @pytest.fixture
 def counting(monkeypatch):
     made = Counting()
-    monkeypatch.setattr("sandbox.raters.load_rater", lambda spec, embedder: made)
+    monkeypatch.setattr("sandbox.raters.base.load_rater", lambda spec, embedder: made)
     return made
 
 

@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerControl, Tr
 
 from sandbox.errors import ModelNotFound, SettingsError
 from trainers import load_trainer, rows_from, write_rows
-from trainers.encoding import Encoder
-from trainers.pairs import compare_pairs, pair_margins
-from trainers.probes import HeldOut, KLProbe
+from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
+from trainers.finetuning.probes import HeldOut, KLProbe
+from trainers.likelihood.tokenization import Encoder
 
 FAST = {"learning_rate": 5e-3, "batch_size": 4, "progress": False, "device": "cpu"}
 

@@ -8,9 +8,9 @@ from transformers import AutoTokenizer
 
 from sandbox.errors import SettingsError
 from sandbox.models import Message, Request, load_model
-from sandbox.models.chat import add_lead, render, template_name, without_lead
+from sandbox.models.local.chat_template import add_lead, render, template_name, without_lead
 from trainers import load_trainer
-from trainers.encoding import Encoder
+from trainers.likelihood.tokenization import Encoder
 
 FAST = {"learning_rate": 5e-3, "max_steps": 2, "progress": False, "device": "cpu"}
 ASKED = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "How do I get on?"}]

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from stub_server import StubServer
 
+from sandbox.conversation.scheduler import Call
 from sandbox.errors import ModelNotFound, RunExists
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.wavefront import Call
-from trainers.assess import Parts, assess
-from trainers.kept_calls import KeptCalls
+from trainers.evaluation.call_log import KeptCalls
+from trainers.evaluation.suite import Parts, assess
 
 COMMAND = [sys.executable, "-m", "sandbox", "evaluate"]
 

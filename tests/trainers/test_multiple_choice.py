@@ -11,10 +11,10 @@ import torch
 
 from sandbox.errors import DataFileError, ModelNotFound
 from sandbox.models import load_model
-from trainers.choices import chosen, compare_choices, read_choices
-from trainers.pairs import compare_pairs, implicit_margins, pair_margins, readers
-from trainers.reader import Reader
-from trainers.rows import rows_from
+from trainers.evaluation.likelihood_model import Reader
+from trainers.evaluation.multiple_choice import chosen, compare_choices, read_choices
+from trainers.evaluation.preference_accuracy import compare_pairs, implicit_margins, pair_margins, readers
+from trainers.rows.build import rows_from
 
 
 def write(path: Path, *rows: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sandbox.intervals import share_interval
-from trainers.paired import mcnemar_p, paired
+from sandbox.metrics.intervals import share_interval
+from trainers.evaluation.paired_tests import mcnemar_p, paired
 
 
 def test_the_paired_t_test() -> None:

@@ -81,7 +81,7 @@ def test_what_is_done_is_not_done_again(file, tiny_lm_path, tmp_path):
 @pytest.fixture
 def stopped(file, tiny_lm_path, tmp_path, monkeypatch):
     """A training that broke after four of six steps; its rows and base."""
-    from trainers.contrastive import ContrastiveTrainer
+    from trainers.finetuning.ranked_trainer import ContrastiveTrainer
 
     calls = []
 

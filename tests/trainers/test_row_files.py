@@ -6,8 +6,8 @@ import pytest
 
 from sandbox.errors import DataFileError
 from trainers.base import COLUMNS, RowKind, kind_of
-from trainers.row_files import read_rows, write_rows
-from trainers.row_format import make_rows, row_statistics
+from trainers.rows.files import read_rows, write_rows
+from trainers.rows.format import make_rows, row_statistics
 
 PROMPT = [{"role": "user", "content": "Was ist gerecht? 何が公平ですか"}]
 ANSWER = [{"role": "assistant", "content": "Teilen,\nund „zuhören“."}]

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from sandbox.errors import SettingsError
-from trainers.candidates import Candidate, Group
-from trainers.selection import Selection, select
+from trainers.rows.candidates import Candidate, Group
+from trainers.rows.selection import Selection, select
 
 
 def group(prompt, *ratings, part="imitation", scale=7.0):

@@ -11,7 +11,7 @@ import torch
 
 from sandbox.models import load_model
 from sandbox.models.base import Reply, Request
-from trainers.side_effects import alarms, distinct, is_echo, is_refusal, perplexity, side_effects
+from trainers.evaluation.side_effects import alarms, distinct, is_echo, is_refusal, perplexity, side_effects
 
 
 class Speaker:

@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.errors import SettingsError, TrainingDataError
 from trainers.base import RowKind
-from trainers.row_format import make_rows, row_statistics
-from trainers.splitting import split_rows
+from trainers.rows.format import make_rows, row_statistics
+from trainers.rows.split import split_rows
 
 
 def rows(*questions, kind=RowKind.PROMPTS):

@@ -8,8 +8,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainers import load_trainer, stable_alignment_loss
 from trainers.base import RowKind
-from trainers.encoding import Encoder
-from trainers.row_format import make_rows
+from trainers.likelihood.tokenization import Encoder
+from trainers.rows.format import make_rows
 
 FAST = {"progress": False, "device": "cpu", "learning_rate": 5e-3}
 

@@ -11,14 +11,14 @@ import trainers
 from sandbox.errors import SettingsError, TrainingDataError, UnknownPlugin
 from trainers import TrainingSettings, load_trainer
 from trainers.base import RowKind
-from trainers.row_checks import check_rows
-from trainers.row_format import make_rows
-from trainers.stable_alignment import StableAlignmentSettings
+from trainers.methods.stable_alignment import StableAlignmentSettings
+from trainers.rows.format import make_rows
+from trainers.rows.validation import check_rows
 
 
 def test_importing_and_choosing_a_trainer_loads_no_torch():
     code = (
-        "import sys, trainers, trainers.base, trainers.rows; "
+        "import sys, trainers, trainers.base, trainers.rows.build; "
         "made = trainers.load_trainer('stable_alignment', epochs='2'); trainers.load_trainer('dpo'); "
         "trainers.load_trainer('sft'); assert made.settings.epochs == 2.0; "
         "print([name for name in ('torch', 'transformers', 'trl', 'peft', 'datasets') if name in sys.modules])"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from sandbox.errors import ModelNotFound, RunExists, SettingsError, TrainingDataError, TrainingDiverged
 from sandbox.models import Message, Request, load_model
-from sandbox.models.loading import load
+from sandbox.models.local.loading import load
 from trainers import load_trainer, rows_from, write_rows
 
 NAMES = ("sft", "dpo", "kto", "orpo", "hindsight", "rrhf", "stable_alignment")
@@ -133,7 +133,7 @@ def test_an_adapter_on_an_adapter_moves_with_its_base(rows, base, tmp_path, monk
 
 def test_an_alias_stays_an_alias(tmp_path, monkeypatch, tiny_lm_path, rows):
     """An adapter on the bundled model names it as it is called everywhere, not by a folder of this machine."""
-    monkeypatch.setattr("sandbox.models.loading.bundled_path", lambda: tiny_lm_path)
+    monkeypatch.setattr("sandbox.models.local.loading.bundled_path", lambda: tiny_lm_path)
     load_trainer("sft", max_steps=1, **FAST).train(rows("sft"), base="smollm2", out=tmp_path / "m")
     config = json.loads((tmp_path / "m" / "adapter_config.json").read_text(encoding="utf-8"))
     assert config["base_model_name_or_path"] == "smollm2"
@@ -242,7 +242,7 @@ def test_every_trainer_reports_in_the_same_words(rows, base, tmp_path):
 
 
 def test_what_this_machine_cannot_do_is_said(rows, base, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.policy.find_spec", lambda name: None)
+    monkeypatch.setattr("trainers.finetuning.policy.find_spec", lambda name: None)
     for settings, words in (
         (
             {"quantize": "4bit"},

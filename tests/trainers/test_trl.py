@@ -10,9 +10,9 @@ from transformers import AutoTokenizer
 
 from sandbox.errors import SettingsError
 from trainers import load_trainer, rows_from, write_rows
-from trainers.encoding import Encoder
+from trainers.finetuning.policy import load_policy
+from trainers.likelihood.tokenization import Encoder
 from trainers.losses import dpo_loss, kto_loss, orpo_loss
-from trainers.policy import load_policy
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_orpo_is_the_equation(prepared):
 
 
 def test_orpo_says_which_versions_work(monkeypatch):
-    monkeypatch.setattr("trainers.orpo.version", lambda name: "1.19.2")
+    monkeypatch.setattr("trainers.methods.orpo.version", lambda name: "1.19.2")
     with pytest.raises(SettingsError) as error:
         load_trainer("orpo")
     assert str(error.value) == (

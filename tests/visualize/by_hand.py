@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.store import Run, RunWriter, open_run
-from sandbox.sweep_record import summary
+from sandbox.store.run import Run, RunWriter, open_run
+from sandbox.sweep.results import summary
 
 Scores = tuple[float | None, ...]
 DIMENSIONS = ("alignment", "engagement")
@@ -245,7 +245,7 @@ def write_evolution(folder: Path, *, done: int = 3) -> Path:
 def write_sweep(
     folder: Path, grid: dict[str, list[Any]], found: dict[tuple[Any, ...], list[float | None]], **more: Any
 ) -> Path:
-    """Write what a sweep leaves, as :mod:`sandbox.sweep_record` sums it up.
+    """Write what a sweep leaves, as :mod:`sandbox.sweep.results` sums it up.
 
     ``write_sweep(folder, {"size": [2, 3]}, {(2,): [4.0, 5.0], (3,): [None]})`` gives alignment for each point and seed; None
     is a run that failed. Engagement is 1 less, the gain a tenth of alignment.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from by_hand import SOCIETY, told, write_evaluation, write_everything, write_run, write_sweep, write_training
 
-from sandbox.store import Run
+from sandbox.store.run import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -15,10 +15,10 @@ from by_hand import TEXTS, told
 from PIL import Image, ImageSequence
 
 from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
-from sandbox.store import Run
+from sandbox.store.run import Run
 from visualize import animation
 from visualize.animation import animate
-from visualize.style import rating_map, rating_norm
+from visualize.drawing.style import rating_map, rating_norm
 
 
 def pixel(frame: Image.Image, across: float, down: float) -> np.ndarray:

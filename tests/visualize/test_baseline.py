@@ -16,8 +16,8 @@ from by_hand import SCORES, SOCIETY, write_evaluation, write_evolution, write_ru
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 
-from visualize import comparison, consensus, evolution, grid, memory, pareto, ratings, scorecard, social_graph
-from visualize.saving import image
+from visualize.drawing.saving import image
+from visualize.plots import comparison, consensus, evolution, grid, memory, pareto, ratings, scorecard, social_graph
 
 BASELINE = Path(__file__).with_name("baseline")
 # Root of the mean squared difference of channels, in 0..255: other machines draw letters a little differently.

@@ -10,7 +10,7 @@ import pytest
 from by_hand import TEXTS, legend, words
 from matplotlib.axes import Axes
 
-from visualize import comparison
+from visualize.plots import comparison
 
 BASE = {"alignment": (3.0, 2.5, 3.5), "engagement": (4.0, 3.0, 5.0)}
 TRAINED = {"alignment": (5.0, 4.5, 5.5), "engagement": (3.5, 3.0, 4.0)}

@@ -8,8 +8,8 @@ import numpy as np
 from by_hand import legend, told, words
 from matplotlib.axes import Axes
 
-from sandbox.store import Run
-from visualize import consensus
+from sandbox.store.run import Run
+from visualize.plots import consensus
 
 
 def curves(ax: Axes) -> dict[str, list[float]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from by_hand import EVIL, told, write_run
 
-from sandbox.store import RunWriter
+from sandbox.store.run import RunWriter
 
 pytestmark = pytest.mark.slow
 
@@ -106,8 +106,8 @@ def test_click_an_agent_and_read_all_it_said(society_page: tuple[str, Path], pag
 
 def test_click_an_edge_and_read_what_was_said_along_it(society_page: tuple[str, Path], page: Any) -> None:
     """The middle of the line between two agents that review each other is taken from the page's own layout."""
-    from sandbox.store import open_run
-    from visualize.explorer import Explorer
+    from sandbox.store.run import open_run
+    from visualize.page.data import Explorer
 
     standing = Explorer(open_run(society_page[1])).standing()
     (ax, ay), (bx, by) = standing[1], standing[0]  # 1 reviewed 0

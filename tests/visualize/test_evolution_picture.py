@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sandbox.errors import DataFileError
-from visualize import evolution
+from visualize.plots import evolution
 
 
 def shaded(figure: Figure) -> list[float]:

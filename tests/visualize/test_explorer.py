@@ -12,10 +12,10 @@ from by_hand import EVIL, told
 from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction
-from sandbox.store import Run
-from visualize import explorer as module
-from visualize.explorer import Explorer
-from visualize.style import rating_map, rating_norm
+from sandbox.store.run import Run
+from visualize.drawing.style import rating_map, rating_norm
+from visualize.page import data as module
+from visualize.page.data import Explorer
 
 
 def colour(rating: float) -> str:
@@ -109,7 +109,7 @@ def test_filters_narrow_by_label_rating_and_text(make_run: Callable[..., Run]) -
 
 
 def test_a_run_that_grows_is_read_again(make_run: Callable[..., Run], tmp_path: Path) -> None:
-    from sandbox.store import RunWriter
+    from sandbox.store.run import RunWriter
 
     run = make_run([told(0, 0, (1.0, 1.0), (5.0, 5.0))], finished=0)
     explorer = Explorer(run)

@@ -12,9 +12,9 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from sandbox.errors import SettingsError
-from sandbox.store import Run
-from visualize import grid
-from visualize.style import rating_map, rating_norm
+from sandbox.store.run import Run
+from visualize.drawing.style import rating_map, rating_norm
+from visualize.plots import grid
 
 
 def cells(figure: Figure, panel: int = 0) -> list[list[float]]:

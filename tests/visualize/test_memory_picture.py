@@ -10,8 +10,8 @@ from by_hand import TEXTS, legend, told, words
 from matplotlib.figure import Figure
 
 from sandbox.errors import SettingsError
-from sandbox.store import Run
-from visualize import memory
+from sandbox.store.run import Run
+from visualize.plots import memory
 
 
 def clouds(figure: Figure) -> dict[str, list[list[float]]]:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from sandbox.errors import SettingsError
-from sandbox.store import Run
-from visualize import pareto
+from sandbox.store.run import Run
+from visualize.plots import pareto
 
 
 def points(figure: Figure) -> dict[str, list[list[float]]]:

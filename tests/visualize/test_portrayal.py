@@ -13,8 +13,8 @@ pytest.importorskip("solara", reason="Mesa's visualization needs the extra 'show
 from mesa.visualization import SpaceRenderer
 
 from sandbox import World
+from visualize.drawing.style import LOOKS, rating_map, rating_norm
 from visualize.portrayal import portray
-from visualize.style import LOOKS, rating_map, rating_norm
 
 
 @pytest.fixture

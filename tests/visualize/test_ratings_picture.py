@@ -12,9 +12,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.container import ErrorbarContainer
 
 from sandbox.errors import SettingsError
-from sandbox.metrics import mean_interval
-from sandbox.store import Run
-from visualize import ratings
+from sandbox.metrics.round_metrics import mean_interval
+from sandbox.store.run import Run
+from visualize.plots import ratings
 
 
 def curves(ax: Axes) -> dict[str, list[float]]:

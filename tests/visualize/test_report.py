@@ -12,7 +12,7 @@ import pytest
 from by_hand import EVIL, SCORES, TEXTS, told
 
 from sandbox.errors import RunNotFound
-from sandbox.store import Run
+from sandbox.store.run import Run
 from visualize.report import write_report
 
 

@@ -10,9 +10,9 @@ import pytest
 from by_hand import TEXTS, told
 
 from sandbox.errors import SettingsError
-from sandbox.store import Run
-from visualize import grid, pareto, ratings, social_graph
-from visualize.saving import image, save
+from sandbox.store.run import Run
+from visualize.drawing.saving import image, save
+from visualize.plots import grid, pareto, ratings, social_graph
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from by_hand import words, write_scores
 
-from visualize import scorecard
+from visualize.plots import scorecard
 
 
 def test_whoever_refuses_everything_stands_at_the_far_end(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from sandbox.errors import SettingsError
-from sandbox.store import Run
-from visualize import social_graph
-from visualize.style import rating_map, rating_norm
+from sandbox.store.run import Run
+from visualize.drawing.style import rating_map, rating_norm
+from visualize.plots import social_graph
 
 
 def arrows(figure: Figure) -> list[FancyArrowPatch]:

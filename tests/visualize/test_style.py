@@ -11,9 +11,9 @@ from by_hand import TEXTS, told
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sandbox.store import Run
-from visualize import grid, pareto, ratings, social_graph
-from visualize.style import LOOKS, fold, label_order, looks, plain, rating_map, text_on, themed
+from sandbox.store.run import Run
+from visualize.drawing.style import LOOKS, fold, label_order, looks, plain, rating_map, text_on, themed
+from visualize.plots import grid, pareto, ratings, social_graph
 
 # Machado, Oliveira and Fernandes 2009, https://doi.org/10.1109/TVCG.2009.113, severity 1.0, in linear RGB.
 BLINDNESS = {

@@ -11,8 +11,8 @@ from by_hand import TEXTS, legend, words
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
-from sandbox.metrics import mean_interval
-from visualize import sweep
+from sandbox.metrics.round_metrics import mean_interval
+from visualize.plots import sweep
 
 
 def heights(ax: Axes) -> list[list[float]]:

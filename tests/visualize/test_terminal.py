@@ -9,7 +9,7 @@ from by_hand import TEXTS, told
 from matplotlib.colors import to_hex
 from rich.console import Console
 
-from visualize.style import rating_map, rating_norm
+from visualize.drawing.style import rating_map, rating_norm
 from visualize.terminal import LiveMap
 
 HOMES = {0: (0, 0), 1: (0, 1), 2: (1, 0), 3: (1, 1)}

@@ -10,8 +10,8 @@ import pytest
 from by_hand import legend, words
 
 from sandbox.errors import DataFileError, RunVersion
-from sandbox.store import Run
-from visualize import training
+from sandbox.store.run import Run
+from visualize.plots import training
 
 FIELDS = list(training._CURVES)
 

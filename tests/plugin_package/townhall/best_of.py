@@ -35,9 +35,9 @@ class BestOf:
         import torch
 
         from sandbox.models.catalog import resolve
-        from sandbox.models.loading import load
-        from trainers.encoding import Encoder
-        from trainers.row_checks import check_rows
+        from sandbox.models.local.loading import load
+        from trainers.likelihood.tokenization import Encoder
+        from trainers.rows.validation import check_rows
 
         s, folder = self.settings, Path(out)
         check_rows(rows, self.name, self.accepts)

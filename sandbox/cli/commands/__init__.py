@@ -1,0 +1,1 @@
+"""The commands of ``sandbox``, one file each."""

@@ -1,0 +1,105 @@
+"""``sandbox models`` and ``sandbox chat``: what language models there are, and a talk with one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
+from sandbox.errors import SettingsError
+
+
+@app.command("models")
+def list_models(
+    under: Annotated[Path, typer.Option(help="A folder of model folders.")] = Path("models"),
+    server: Annotated[
+        list[str] | None, typer.Option(help="Base URL of a server to ask, as http://host:8000/v1; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the language models at hand: bundled, in folders, in the hub's cache, on servers that answer.
+
+    Asked are the servers that are named, that of OPENAI_BASE_URL, and the usual ports of this machine.
+    """
+    from sandbox.models.inventory import inventory
+
+    found = inventory(under, server or [])
+    if as_json:
+        say_json([one.as_dict() for one in found])
+        return
+    rows = [
+        [
+            one.uri,
+            one.kind,
+            "" if one.bytes is None else f"{one.bytes / 1e6:,.0f} MB",
+            one.licence or "?",
+            "" if one.context is None else f"{one.context:,}",
+            one.source + (f" ({one.note})" if one.note else ""),
+        ]
+        for one in found
+    ]
+    table("", ["uri", "kind", "size", "licence", "context", "from"], rows)
+
+
+@app.command()
+def chat(
+    uri: Annotated[str, typer.Argument(help="Of the model: smollm2, hf:models/first, openai:NAME@URL, ...")],
+    question: Annotated[str | None, typer.Argument(help="Ask this and end; without it, lines are read.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Speak with an agent of this run, which has its memory.")] = None,
+    agent: Annotated[int, typer.Option(help="Which: its index, from 0.", min=0)] = 0,
+    scenario: Annotated[
+        str | None, typer.Option(help="The run's scenario, where its name alone does not find it: ./path.py.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="What the model is told of itself.")] = "",
+    max_tokens: Annotated[int, typer.Option(help="Length of a reply at most.", min=1)] = 256,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.", min=0)] = 0.7,
+    seed: Annotated[int, typer.Option(help="Keys the replies.")] = 0,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Talk to a language model, alone or as an agent of a run with its memory. --set is for the model's settings."""
+    from sandbox.chat import Dialogue, agent_role, nobody
+    from sandbox.models import load_model
+    from sandbox.scenario.scenario import load_scenario
+    from sandbox.store.run import open_run
+
+    if run is None and scenario is not None:
+        raise SettingsError("--scenario says what a run was about; give the run, too: --run FOLDER --agent N")
+    about = None if scenario is None else load_scenario(scenario, {})
+    role = nobody(system) if run is None else agent_role(open_run(run), agent, scenario=about, system=system)
+    given = {name.removeprefix("model."): value for name, value in parse_settings(settings).items()}
+    talk = Dialogue(load_model(uri, **given), role, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    if question is not None:
+        if not _turn(talk, question, as_json):
+            raise typer.Exit(1)
+        return
+    is_terminal = sys.stdin.isatty()
+    if is_terminal:
+        sys.stderr.write(f"{role.name or uri}; end with an empty line\n")
+    while True:
+        if is_terminal:
+            sys.stderr.write("> ")
+            sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line.strip():
+            if is_terminal or not line:
+                return
+            continue
+        _turn(talk, line.strip(), as_json)
+
+
+def _turn(talk: object, text: str, as_json: bool) -> bool:
+    from sandbox.chat import Dialogue
+
+    assert isinstance(talk, Dialogue)
+    reply = talk.say(text)
+    if as_json:
+        say_json({**reply.as_dict(), "recalled": talk.recalled})
+    elif reply.error is not None:
+        sys.stderr.write(f"no answer: {reply.error}\n")
+    else:
+        say(reply.text)
+    return reply.error is None

@@ -1,0 +1,110 @@
+"""``sandbox new``: a plugin of one's own to begin with, whose test passes as it is written."""
+
+from __future__ import annotations
+
+import keyword
+import sys
+from importlib import resources, util
+from pathlib import Path
+from string import Template
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.app import Json, app, say, say_json
+from sandbox.errors import NewPluginError, UnknownPlugin, nearest
+
+KINDS = ("scenario", "protocol", "model", "rater", "embedder", "trainer", "plot")
+# Kinds whose plugin is a function; it is called as the plugin is.
+_FUNCTIONS = ("protocol", "plot")
+
+
+@app.command("new")
+def new(
+    kind: Annotated[str, typer.Argument(help="scenario, protocol, model, rater, embedder, trainer or plot.")],
+    name: Annotated[str, typer.Argument(help="What it will be called, as a Python name.")],
+    out: Annotated[Path | None, typer.Option(help="Its folder; by default NAME, for a scenario this one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a plugin to begin with: a commented module, its entry point, and a test that passes."""
+    files = write_plugin(kind, name, out)
+    if as_json:
+        say_json({"kind": kind, "name": name, "files": [str(path) for path in files]})
+        return
+    for path in files:
+        say(str(path))
+    folder = files[0].parent
+    if kind == "scenario":
+        say(f"Run it with: sandbox run {folder / name}.py    Check it with: pytest {folder / f'test_{name}.py'}")
+    else:
+        say(f"Check it with: pytest {folder}    Install it with: pip install -e {folder}")
+
+
+def write_plugin(kind: str, name: str, out: Path | None = None) -> list[Path]:
+    """Write the files of a new plugin, all of them or none.
+
+    Args:
+        kind: One of ``KINDS``.
+        name: Of the plugin and its module.
+        out: The folder; made when missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        UnknownPlugin: there is no such kind.
+        NewPluginError: the name cannot be used, or a file is there already.
+    """
+    if kind not in KINDS:
+        raise UnknownPlugin(f"no kind of plugin named {kind!r}.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}")
+    _check_is_name(name)
+    folder = out if out is not None else Path() if kind == "scenario" else Path(name)
+    wanted = {f"{name}.py": f"{kind}.py", f"test_{name}.py": "test_plugin.py", "pyproject.toml": "pyproject.toml"}
+    if kind == "scenario":
+        # A scenario works from its path: there is nothing to install.
+        wanted = {f"{name}.py": "scenario.py", f"test_{name}.py": "test_scenario.py"}
+    taken = [str(folder / file) for file in wanted if (folder / file).exists()]
+    if taken:
+        raise NewPluginError(f"{', '.join(taken)} would be overwritten; choose another name or another --out")
+    _check_is_free(kind, name)
+    object_ = name if kind in _FUNCTIONS else "".join(part.capitalize() for part in name.split("_"))
+    words = {
+        "kind": kind,
+        "group": f"{kind}s",
+        "name": name,
+        "object": object_,
+        "distribution": f"sandbox-{name.replace('_', '-')}",
+        # A model is told its URI's rest, so the check is given one that is made.
+        "tested": f'{object_}("")' if kind in ("model", "rater", "embedder") else object_,
+    }
+    templates = resources.files("sandbox.cli") / "skeletons"
+    texts = {
+        file: Template((templates / f"{template}.tmpl").read_text(encoding="utf-8")).substitute(words)
+        for file, template in wanted.items()
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NewPluginError(f"the folder {folder} cannot be made ({error.strerror}); choose another --out") from None
+    for file, text in texts.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return [folder / file for file in texts]
+
+
+def _check_is_name(name: str) -> None:
+    if not (name.isascii() and name.isidentifier() and name == name.lower()) or keyword.iskeyword(name):
+        near = "".join(c if c.isascii() and c.isalnum() else "_" for c in name.lower()).strip("_")
+        near = f"my_{near}" if near[:1].isdigit() or keyword.iskeyword(near) else near
+        raise NewPluginError(
+            f"a plugin cannot be called {name!r}: it is a Python module's name, of small letters, digits and _"
+            + (f", as {near}" if near else "")
+        )
+
+
+def _check_is_free(kind: str, name: str) -> None:
+    from sandbox import registry
+
+    if name in (p.name for p in registry.plugins(f"{kind}s")):
+        raise NewPluginError(f"a {kind} named {name!r} is installed already; see: sandbox ls {kind}s")
+    if name in sys.stdlib_module_names or name.startswith("test_") or util.find_spec(name) is not None:
+        raise NewPluginError(f"a plugin called {name!r} would hide the module of that name; use another, as my_{name}")

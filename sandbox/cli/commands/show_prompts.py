@@ -1,0 +1,41 @@
+"""``sandbox show-prompts``: what a language model will be told, filled in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json
+
+
+@app.command("show-prompts")
+def show_prompts(
+    scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
+    protocol: Annotated[str | None, typer.Option(help="Name or ./path.py; by default the scenario's.")] = None,
+    label: Annotated[str | None, typer.Option(help="Of the agent in the centre; by default the first's.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Print each prompt of a scenario as a language model will see it, filled in from one made-up conversation.
+
+    Nothing is loaded but the scenario; replies are made-up sentences. Override a prompt by its name:
+    Scenario(prompts=Prompts(answer="...")).
+    """
+    from sandbox.preview.prompt_preview import record_prompts
+
+    shown = record_prompts(scenario, protocol=protocol, label=label, **parse_settings(settings))
+    if as_json:
+        say_json([one.as_dict() for one in shown])
+        return
+    for one in shown:
+        say(f"── {' + '.join(one.templates) or 'of the protocol'}" + (f"   ({one.note})" if one.note else ""))
+        for role, text in one.messages:
+            say(f"[{role}] {text}")
+        say(_ending(one))
+        say()
+
+
+def _ending(one: Any) -> str:
+    reply = f"[assistant] {one.prefix}"
+    return f"{reply} ← one of {', '.join(one.choices)}" if one.choices else f"{reply} ← up to {one.max_tokens} tokens"

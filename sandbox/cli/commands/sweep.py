@@ -1,0 +1,174 @@
+"""``sandbox sweep``, ``sandbox export`` and ``sandbox import``: many runs at once, and runs to and from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
+from sandbox.errors import SettingsError
+
+Grid = Annotated[list[str], typer.Option("--grid", metavar="KEY=A,B,...", help="What varies; may be repeated.")]
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
+    grid: Annotated[
+        list[str], typer.Option("--grid", metavar="KEY=A,B,...", help="What varies; may be repeated.")
+    ] = [],  # noqa: B006 (typer reads the default)
+    seeds: Annotated[str, typer.Option(help="How many (5 is 0 to 4), or which (3,7).")] = "5",
+    rounds: Annotated[int, typer.Option(help="Rounds of each run.", min=1)] = 2,
+    model: Annotated[str | None, typer.Option(help="What agents speak through; by default smollm2.")] = None,
+    observer: Annotated[str | None, typer.Option(help="What observers speak through; by default the same.")] = None,
+    rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; by default what suits.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the grid; by default 4.")] = None,
+    population: Annotated[str | None, typer.Option(help="Who lives there; by default the scenario's.")] = None,
+    workers: Annotated[str | None, typer.Option(help="Processes, or ray; by default what suits the model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Its folder; by default one in sweeps/ of the same command.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Run a society for each point of a grid and each seed; what is finished in --out is not run again."""
+    from sandbox.parallel import parse_workers
+    from sandbox.store.manifest import command_line
+    from sandbox.sweep.grid import TAKEN, parse_grid, parse_seeds
+
+    given = parse_settings(settings)
+    if taken := [f"--set {name} cannot be: {TAKEN[name]}" for name in given if name in TAKEN]:
+        raise SettingsError("; ".join(taken))
+    named = {"model": model, "observer": observer, "rater": rater, "size": size, "population": population}
+    request: dict[str, Any] = {
+        "grid": parse_grid(grid),
+        "seeds": parse_seeds(seeds),
+        "rounds": rounds,
+        **given,
+        **{name: value for name, value in named.items() if value is not None},
+    }
+    folder = out or _default_folder(scenario, request)
+    processes = None if workers is None else parse_workers(workers)
+    result = _swept(scenario, folder, quiet=as_json, workers=processes, command=command_line(), **request)
+    figure = _figure(folder)
+    failures = {run["name"]: run["error"] for run in result["runs"] if run["status"] == "failed"}
+    if as_json:
+        say_json(
+            {
+                "sweep": str(folder),
+                "runs": len(result["runs"]),
+                "failed": len(failures),
+                "points": result["points"],
+                "figure": str(figure),
+            }
+        )
+    else:
+        _show(result)
+        for name, error in failures.items():
+            say(f"failed: {name}: {error}")
+        say(f"{folder}: sweep.json, sweep.csv and {figure.relative_to(folder)}")
+    if len(failures) == len(result["runs"]):
+        raise typer.Exit(1)
+
+
+def _default_folder(scenario: str, request: dict[str, Any]) -> Path:
+    """The same request goes to the same folder, so that a stopped sweep goes on when its command is repeated."""
+    import json
+
+    from sandbox.store.manifest import digest
+
+    return Path("sweeps") / f"{Path(scenario.rpartition(':')[2]).stem}-{digest(json.dumps([scenario, request]))[:6]}"
+
+
+def _swept(scenario: str, folder: Path, *, quiet: bool, **request: Any) -> dict[str, Any]:
+    """Sweep with a progress bar."""
+    from contextlib import ExitStack
+
+    from sandbox.progress import progress
+    from sandbox.sweep.sweep import sweep as run_sweep
+
+    with ExitStack() as stack:
+        shown: list[Any] = []
+
+        def start(runs: int, finished: int) -> None:
+            if finished and not quiet:
+                say(f"{finished} of {runs} runs are finished already")
+            shown.append(stack.enter_context(progress("sweep", runs - finished, quiet=quiet)))
+
+        def show(run: Mapping[str, Any]) -> None:
+            shown[0](1, f"{run['name']} {run['status']}")
+
+        return run_sweep(scenario, out=folder, on_start=start, on_run=show, **request)
+
+
+def _figure(folder: Path) -> Path:
+    from sandbox import registry
+
+    path = folder / "figures" / "sweep.png"
+    path.parent.mkdir(exist_ok=True)
+    registry.load("plots", "sweep")(folder).savefig(path)
+    return path
+
+
+def _show(result: dict[str, Any]) -> None:
+    """Print the table of a sweep: a line for each point."""
+    gain = f"{result['dimensions'][0]}_gain"
+    shown = [*result["dimensions"], gain]
+
+    def words(score: dict[str, Any], *, signed: bool) -> str:
+        form = "{:+.2f}" if signed else "{:.2f}"
+        if score["mean"] is None:
+            return "-"
+        if score["low"] is None:
+            return form.format(score["mean"])
+        return f"{form} [{form}, {form}]".format(score["mean"], score["low"], score["high"])
+
+    rows = [
+        [
+            " ".join(f"{key}={value}" for key, value in point["point"].items()) or "all",
+            f"{point['n']}" + (f" ({point['failed']} failed)" if point["failed"] else ""),
+            *(words(point["scores"][name], signed=name == gain) for name in shown),
+        ]
+        for point in result["points"]
+    ]
+    title = f"{result['scenario']}, {result['rounds']} rounds: mean over runs, with 95% interval"
+    table(title, ["point", "runs", *result["dimensions"], "gain"], rows)
+
+
+@app.command("export")
+def export(
+    run: Annotated[Path, typer.Argument(help="A run.")],
+    out: Annotated[Path, typer.Option(help="The file, or the folder that it goes to.")],
+    fmt: Annotated[str, typer.Option("--format", help="jsonl, parquet, graphml or sample_world.")] = "jsonl",
+    as_json: Json = False,
+) -> None:
+    """Write a run's record for other programs: its interactions, its social graph, or the paper's own layout."""
+    from sandbox.store.export import export_run
+
+    written = export_run(run, fmt, out)
+    if as_json:
+        say_json({"run": str(run), "format": fmt, "file": str(written)})
+    else:
+        say(str(written))
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="A sample world of the paper: external_memory/agent_*.jsonl.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    as_json: Json = False,
+) -> None:
+    """Make a run of a world that the paper's authors' program simulated."""
+    from sandbox.cli.commands.run import summarise
+    from sandbox.store.import_sample_world import import_sample_world
+    from sandbox.store.manifest import command_line
+
+    run = import_sample_world(folder, out, command=command_line())
+    summary = summarise(run.path)
+    if as_json:
+        say_json(summary)
+        return
+    for note in run.manifest["notes"]:
+        say(f"note: {note}")
+    say(f"{out}: {summary['interactions']} interactions in {summary['rounds']} rounds. See it with: sandbox plot {out}")

@@ -1,0 +1,384 @@
+"""Drives thousands of conversations at once, batching the calls they wait for.
+
+A conversation is a generator. It yields what it waits for and is sent the result:
+
+* a :class:`Call` (one request to one language model) gives its :class:`~sandbox.models.base.Reply`;
+* a :class:`Rate` gives a :class:`~sandbox.records.Rating`; an :class:`Embed` a vector;
+* another generator gives what it returns; a list of any of these gives a list, all worked on side by side;
+* ``None`` gives ``None`` at once.
+
+A failed call raises :class:`CallFailed` at the ``yield``, so that an error is never taken for an answer. The
+wavefront knows nothing of agents, grids or files.
+
+Local models are given one ``generate`` call for all that wait. A model that has ``agenerate`` is remote: each of its
+calls is made by itself, and each conversation moves on as soon as its own replies are in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any, Protocol
+
+import numpy as np
+
+from sandbox.errors import ProtocolError
+from sandbox.models.base import LanguageModel, Reply, Request
+from sandbox.models.remote.async_calls import RemoteCalls
+
+Conversation = Generator[Any, Any, Any]
+
+_SENT_AT_ONCE = 32
+
+
+class CallFailed(Exception):
+    """A language model could not answer; raised inside the conversation that waits for it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One request, and the model it is for."""
+
+    model: LanguageModel
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embed:
+    """A text whose embedding is wanted. Gives an array [dim], L2-normalised."""
+
+    embedder: Any
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rate:
+    """An answer that somebody is to rate."""
+
+    rater: Any
+    rater_of: Any
+    question: str
+    answer: str
+
+
+class CallLog(Protocol):
+    """Where finished calls are kept, so that none is paid for twice."""
+
+    def recall(self, call: Call) -> Reply | None:
+        """What the call returned before, if it did."""
+        ...
+
+    def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
+        """Take what calls returned."""
+        ...
+
+    def flush(self) -> None:
+        """Keep all that was taken."""
+        ...
+
+
+class _Task:
+    """A generator that runs, and where its result goes."""
+
+    __slots__ = ("conversation", "parent", "slot")
+
+    def __init__(self, conversation: Conversation, parent: _Join | int, slot: int) -> None:
+        self.conversation = conversation
+        self.parent = parent
+        self.slot = slot
+
+
+class _Join:
+    """A task that waits for several things at once."""
+
+    __slots__ = ("failed_slot", "failure", "left", "results", "task")
+
+    def __init__(self, task: _Task, n: int) -> None:
+        self.task = task
+        self.results: list[Any] = [None] * n
+        self.left = n
+        self.failure: BaseException | None = None
+        self.failed_slot = n
+
+
+class Wavefront:
+    """Keeps up to ``in_flight`` conversations alive and works off what they wait for in batches.
+
+    Args:
+        in_flight: Conversations at once; memory is bounded by it.
+        log: Finished calls, for resuming.
+        on_calls: Told how many calls to language models have just finished.
+    """
+
+    def __init__(
+        self, *, in_flight: int, log: CallLog | None = None, on_calls: Callable[[int], None] | None = None
+    ) -> None:
+        self.in_flight = in_flight
+        self._log = log
+        self._on_calls = on_calls
+        self._ready: deque[tuple[_Task, Any, BaseException | None]] = deque()
+        self._spawned: list[tuple[_Task, Any, BaseException | None]] = []
+        self._waiting: dict[Any, list[tuple[Any, Any, int]]] = {}
+        self._finished: dict[int, tuple[Any, BaseException | None]] = {}
+        self._remote = RemoteCalls()
+        self._outbox: list[_RemoteCall] = []
+
+    def close(self) -> None:
+        """Give up what is under way; what was answered is kept."""
+        self._remote.close()
+        self._flush()
+
+    def abandon(self) -> None:
+        """Give up conversations whose :meth:`run` was broken off; remote calls under way are waited for and kept."""
+        while self._remote.under_way:
+            self._record([(item.call, reply) for item, reply in self._remote.finished()])
+        self._flush()
+        for left in (self._ready, self._spawned, self._waiting, self._finished, self._outbox):
+            left.clear()
+
+    def run(
+        self, conversations: Iterable[tuple[Any, Conversation] | None]
+    ) -> Iterator[tuple[Any, Any, Exception | None]]:
+        """Run conversations to their ends.
+
+        Args:
+            conversations: (key, generator) pairs; generators are made only when their turn comes. None says that none
+                may begin before another has gone on; it must not be said when none is under way.
+
+        Yields:
+            (key, returned value, None) or (key, None, exception), in the order the conversations were given.
+        """
+        for ended in self.batches(conversations):
+            yield from ended
+
+    def batches(
+        self, conversations: Iterable[tuple[Any, Conversation] | None]
+    ) -> Iterator[list[tuple[Any, Any, Exception | None]]]:
+        """Run conversations to their ends; the same as :meth:`run`, all that ended between two calls at a time."""
+        source = iter(conversations)
+        keys: dict[int, Any] = {}
+        alive, head, begun, exhausted = 0, 0, 0, False
+        while True:
+            held_back = False
+            # A slow conversation holds back the commits of those behind it: bound these too.
+            while not exhausted and alive < self.in_flight and len(keys) < 4 * self.in_flight:
+                try:
+                    following = next(source)
+                except StopIteration:
+                    exhausted = True
+                    break
+                if following is None:
+                    held_back = True
+                    break
+                keys[begun], conversation = following
+                alive += 1
+                self._ready.append((_Task(conversation, begun, 0), None, None))
+                begun += 1
+            self._advance()
+            ended = []
+            while head in self._finished:
+                value, failure = self._finished.pop(head)
+                if failure is not None and not isinstance(failure, Exception):
+                    raise failure
+                ended.append((keys.pop(head), value, failure))
+                head += 1
+            if ended:
+                self._flush()  # what is kept of a conversation holds all its calls
+                yield ended
+            alive = len(keys) - len(self._finished)
+            if alive and (exhausted or held_back or alive >= self.in_flight or len(keys) >= 4 * self.in_flight):
+                self._work_off()
+            elif exhausted and not keys:
+                return
+
+    def _advance(self) -> None:
+        """Run every task that is ready until all of them wait."""
+        while self._ready:
+            task, value, failure = self._ready.popleft()
+            try:
+                talk = task.conversation
+                wanted = talk.send(value) if failure is None else talk.throw(failure)
+            except StopIteration as stop:
+                self._settle(task.parent, task.slot, stop.value, None)
+            except Exception as error:  # the boundary: a conversation's failure is data
+                self._settle(task.parent, task.slot, None, error)
+            else:
+                if type(wanted) is list or type(wanted) is tuple:
+                    if not wanted:
+                        self._ready.append((task, [], None))
+                        continue
+                    join = _Join(task, len(wanted))
+                    for slot, one in enumerate(wanted):
+                        self._await(join, slot, one)
+                else:
+                    self._await(task, 0, wanted)
+            if self._spawned:
+                # Before the conversations that are ready too: the sooner their calls are under way the better.
+                self._ready.extendleft(reversed(self._spawned))
+                self._spawned.clear()
+            if len(self._outbox) >= _SENT_AT_ONCE:
+                self._send()  # they are under way while others are still being made up
+
+    def _await(self, waiter: _Task | _Join, slot: int, wanted: Any) -> None:
+        if type(wanted) is Call:
+            known = self._log.recall(wanted) if self._log is not None else None
+            if known is not None:
+                self._reply(waiter, slot, known)
+                if self._on_calls is not None:
+                    self._on_calls(1)
+            elif hasattr(wanted.model, "agenerate"):
+                self._outbox.append(_RemoteCall(wanted, waiter, slot))
+            else:
+                self._waiting.setdefault(("call", id(wanted.model)), []).append((wanted, waiter, slot))
+        elif type(wanted) is Embed:
+            self._waiting.setdefault(("embed", id(wanted.embedder)), []).append((wanted, waiter, slot))
+        elif type(wanted) is Rate:
+            steps = getattr(wanted.rater, "steps", None)
+            if steps is None:
+                place = ("rate", id(wanted.rater), id(wanted.rater_of))
+                self._waiting.setdefault(place, []).append((wanted, waiter, slot))
+            else:
+                self._await(waiter, slot, steps(wanted.question, wanted.answer, rater_of=wanted.rater_of))
+        elif wanted is None:
+            self._settle(waiter, slot, None, None)
+        elif type(wanted) is GeneratorType or isinstance(wanted, Generator):  # the second takes ten times as long
+            # A task that waits for a generator alone waits as a join of one.
+            parent = waiter if isinstance(waiter, _Join) else _single(waiter)
+            self._spawned.append((_Task(wanted, parent, slot), None, None))
+        else:
+            self._settle(
+                waiter,
+                slot,
+                None,
+                ProtocolError(
+                    f"a protocol yielded a {type(wanted).__name__}; it may yield what agents and observers return "
+                    "(as agent.answer(question)), generators, lists of these, or nothing"
+                ),
+            )
+
+    def _settle(self, waiter: _Task | _Join | int, slot: int, value: Any, failure: BaseException | None) -> None:
+        """Hand a result to who waits for it."""
+        if isinstance(waiter, int):
+            self._finished[waiter] = (value, failure)
+        elif isinstance(waiter, _Task):
+            self._ready.append((waiter, value, failure))
+        else:
+            waiter.results[slot] = value
+            # Of several failures the first in the list is raised, whichever was known first.
+            if failure is not None and slot < waiter.failed_slot:
+                waiter.failure, waiter.failed_slot = failure, slot
+            waiter.left -= 1
+            if not waiter.left:
+                single = isinstance(waiter, _Single)
+                self._ready.append((waiter.task, waiter.results[0] if single else waiter.results, waiter.failure))
+
+    def _reply(self, waiter: _Task | _Join, slot: int, reply: Reply) -> None:
+        failure = None if reply.error is None else CallFailed(reply.error)
+        self._settle(waiter, slot, None if failure else reply, failure)
+
+    def _work_off(self) -> None:
+        """Do all that waits for one embedder, rater or model; what is cheap first, so that batches grow."""
+        self._send()
+        self._flush()  # while the servers are busy
+        if not self._waiting:
+            self._deliver([(item.call, item.waiter, item.slot, reply) for item, reply in self._remote.finished()])
+            return
+        order = {"embed": 0, "rate": 1, "call": 2}
+        place = min(self._waiting, key=lambda p: (order[p[0]], -len(self._waiting[p])))
+        work = self._waiting.pop(place)
+        if place[0] == "embed":
+            vectors: np.ndarray = work[0][0].embedder.embed([w.text for w, _, _ in work])
+            for (_, waiter, slot), vector in zip(work, vectors, strict=True):
+                self._settle(waiter, slot, vector, None)
+        elif place[0] == "rate":
+            first: Rate = work[0][0]
+            ratings = first.rater.rate([(w.question, w.answer) for w, _, _ in work], rater_of=first.rater_of)
+            for (_, waiter, slot), rating in zip(work, ratings, strict=True):
+                self._settle(waiter, slot, rating, None)
+        else:
+            replies = work[0][0].model.generate([w.request for w, _, _ in work])
+            self._deliver([(*one, reply) for one, reply in zip(work, replies, strict=True)])
+
+    def _send(self) -> None:
+        if self._outbox:
+            self._remote.submit(self._outbox)
+            self._outbox = []
+
+    def _flush(self) -> None:
+        if self._log is not None:
+            self._log.flush()
+
+    def _record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
+        if self._log is not None:
+            self._log.record(finished)
+
+    def _deliver(self, finished: list[tuple[Call, _Task | _Join, int, Reply]]) -> None:
+        self._record([(call, reply) for call, _, _, reply in finished])
+        for _, waiter, slot, reply in finished:
+            self._reply(waiter, slot, reply)
+        if self._on_calls is not None:
+            self._on_calls(len(finished))
+
+
+class _RemoteCall:
+    """A call under way, and who waits for it."""
+
+    __slots__ = ("call", "slot", "waiter")
+
+    def __init__(self, call: Call, waiter: _Task | _Join, slot: int) -> None:
+        self.call = call
+        self.waiter = waiter
+        self.slot = slot
+
+    @property
+    def model(self) -> Any:
+        return self.call.model
+
+    @property
+    def request(self) -> Request:
+        return self.call.request
+
+
+class _Single(_Join):
+    """A task that waits for one generator."""
+
+    __slots__ = ()
+
+
+def _single(task: _Task) -> _Single:
+    return _Single(task, 1)
+
+
+def drive(
+    conversations: Iterable[Conversation],
+    *,
+    in_flight: int = 1024,
+    log: CallLog | None = None,
+    on_ended: Callable[[int], Any] | None = None,
+) -> list[Any]:
+    """Run conversations to their ends and return what they return, in order.
+
+    Args:
+        conversations: Generators.
+        in_flight: At once.
+        log: Finished calls, for going on later.
+        on_ended: Told how many have just ended.
+
+    Raises:
+        Exception: the first that any of them raised.
+    """
+    wavefront = Wavefront(in_flight=in_flight, log=log)
+    results = []
+    try:
+        for ended in wavefront.batches((None, c) for c in conversations):
+            for _, value, failure in ended:
+                if failure is not None:
+                    raise failure
+                results.append(value)
+            if on_ended is not None:
+                on_ended(len(ended))
+    finally:
+        wavefront.close()
+    return results

@@ -1,0 +1,1 @@
+"""Sentence embedders, one file a kind; ``base.py`` is their contract."""

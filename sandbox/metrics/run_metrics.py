@@ -1,0 +1,204 @@
+"""The measures of a whole run, from its folder, with bootstrap intervals.
+
+Rounds are read one at a time and only numbers are kept of them, so that a run of any length fits into memory.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox.metrics.aggregates import Tally, final_ratings, ratio, read_reviews, value_and_count
+from sandbox.metrics.influence import Influence
+from sandbox.metrics.intervals import LEVEL, bounds, numbered, resampled_sums, sum_by
+from sandbox.metrics.pareto import TOLERANCE, Rule, pareto_front, rounds_until_front
+
+if TYPE_CHECKING:
+    from sandbox.store.run import Run
+
+By = Literal["agent", "question"]
+
+SCHEMA = 1
+_TOP = 10
+
+
+def run_measures(
+    run: Run,
+    *,
+    by: By = "agent",
+    level: float = LEVEL,
+    resamples: int = 2000,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+) -> dict[str, Any]:
+    """Measure the complete rounds of a run.
+
+    Args:
+        run: To be measured.
+        by: What is drawn again for the intervals: authors (with all they were asked) or questions (with all who
+            answered them). Take questions when there are few of them.
+        level: Of confidence, in (0, 1).
+        resamples: How many societies are drawn.
+        seed: Of the draws.
+        tolerance: For ``rounds_to_front``, in rating points.
+
+    Returns:
+        What JSON can hold. ``about`` (how it was measured, with the number of ``units`` that were drawn from);
+        ``interactions``, ``failed`` and ``rounds`` (counts); each measure named in :mod:`sandbox.metrics.round_metrics`, and
+        ``rounds_to_front`` and ``rounds_to_product`` (:func:`sandbox.metrics.pareto.rounds_until_front`), as
+        ``{value, low, high, n}``, n being how many answers, reviews or rounds are behind it, and bounds None where
+        units are too few; the scenario's own measures likewise, without bounds: the last value of each, n being the
+        rounds that have one; ``influence``, the ten agents who moved others most, as ``{agent, value, low, high}``, from
+        reviews drawn again; ``pareto_front``, the rounds on the front, as ``{round, D, ...}``.
+    """
+    found = _Record(run, by)
+    drawn = resampled_sums(found.units, resamples, seed)
+    total = found.units.sum(axis=0)
+    values = {name: (m.value, m.n) for name, m in found.measures(total).items()}
+    replicates = {name: m.value for name, m in found.measures(drawn).items()}
+    points, drawn_points = found.points(total), found.points(drawn)
+    for name, rule in _RULES.items():
+        values[name] = (rounds_until_front(points, tolerance, rule), np.array(len(points)))
+        replicates[name] = rounds_until_front(drawn_points, tolerance, rule)
+    measures: dict[str, Any] = {
+        "about": {"by": by, "units": len(found.units), "level": level, "resamples": resamples, "tolerance": tolerance},
+        "interactions": found.interactions,
+        "failed": found.failed,
+        "rounds": len(points),
+    }
+    for name, (value, n) in values.items():
+        low, high = bounds(replicates[name], level) if len(found.units) > 1 else (math.nan, math.nan)
+        measures[name] = _plain({"value": value, "low": low, "high": high}) | {"n": int(n)}
+    influence = Influence(*found.reviews())
+    measures |= _own(run)
+    return measures | {
+        "influence_gini": _plain({"value": influence.gini, "low": math.nan, "high": math.nan})
+        | {"n": len(influence.values)},
+        "influence": _most_influential(influence, level, seed),
+        "pareto_front": [
+            {"round": r, **dict(zip(run.dimensions, points[r].tolist(), strict=True))} for r in pareto_front(points)
+        ],
+    }
+
+
+def write_measures(run: Run, **settings: Any) -> dict[str, Any]:
+    """Measure a run and keep that in its folder as ``measures.json`` (schema 1).
+
+    Args:
+        run: To be measured.
+        **settings: As for :func:`run_measures`.
+
+    Returns:
+        What was written.
+    """
+    found = {"schema": SCHEMA, **run_measures(run, **settings)}
+    target = run.path / "measures.json"
+    fresh = target.with_name("measures.json.new")
+    fresh.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(target)
+    return found
+
+
+def rounds_to_front(run: Run, *, tolerance: float = TOLERANCE, rule: Rule = "front") -> int | None:
+    """Count the rounds until a run reaches its own Pareto front of alignment and engagement, or of what it rates for.
+
+    The points are the means over the final answers of each complete round; see
+    :func:`sandbox.metrics.pareto.rounds_until_front` for what counts as reached.
+
+    Args:
+        run: To be measured.
+        tolerance: In rating points.
+        rule: ``front``, or ``product`` as in the paper.
+
+    Returns:
+        The count, from 1; None for fewer than two rounds with ratings.
+    """
+    sums = [_final_sums(final_ratings(run.interactions(r), run.dimensions)).sum(axis=0) for r in range(run.rounds)]
+    points = _means(np.array(sums).reshape(len(sums), len(run.dimensions), 2))
+    count = rounds_until_front(points, tolerance, rule)
+    return None if math.isnan(count) else int(count)
+
+
+_RULES: dict[str, Rule] = {"rounds_to_front": "front", "rounds_to_product": "product"}
+
+
+def _own(run: Run) -> dict[str, Any]:
+    """The scenario's own measures: of each the last value there was, n being the rounds that have one."""
+    found = {}
+    for name in run.own_measures:
+        values = [value for metrics in run.metrics() if (value := metrics.get(name)) is not None]
+        found[name] = {"value": values[-1] if values else None, "low": None, "high": None, "n": len(values)}
+    return found
+
+
+class _Record:
+    """The numbers of a run: one row of sums for each unit, and its reviews.
+
+    Attributes:
+        units: First the columns of the tally, then (sum, count) of final ratings by round and dimension. Shape
+            [units, columns].
+        interactions: How many there are.
+        failed: How many of them failed.
+    """
+
+    def __init__(self, run: Run, by: By) -> None:
+        labels = dict(zip(*(run.agents()[name].tolist() for name in ("agent", "label")), strict=True))
+        self._tally = Tally(run.dimensions, sorted(set(labels.values())), run.scale)
+        self._shape = (run.rounds, len(run.dimensions), 2)
+        self.interactions = self.failed = 0
+        self._reviews: list[tuple[NDArray[Any], ...]] = []
+        known: dict[Hashable, int] = {}
+        sums = np.zeros((0, self._tally.columns))
+        finals: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        for round_ in range(run.rounds):
+            interactions = run.interactions(round_)
+            self.interactions += len(interactions)
+            self.failed += sum(it.error is not None for it in interactions)
+            reviews = read_reviews(interactions)
+            self._reviews.append((reviews.author, reviews.reviewer, reviews.uptake))
+            unit, n = numbered((getattr(it, by) for it in interactions), known)
+            rows = self._tally.rows(interactions, reviews, [labels.get(i) for i in reviews.reviewer.tolist()])
+            sums = np.pad(sums, ((0, n - len(sums)), (0, 0))) + sum_by(rows, unit, n)
+            finals.append((unit, _final_sums(final_ratings(interactions, run.dimensions))))
+        rounds = [sum_by(rows, unit, len(sums)) for unit, rows in finals]
+        self.units = np.hstack([sums, *rounds])
+
+    def measures(self, sums: NDArray[np.float64]) -> dict[str, Any]:
+        """What follows from sums over units. Shape [..., columns]."""
+        return self._tally.measures(sums[..., : self._tally.columns])
+
+    def points(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean final ratings of each round, from sums over units. Shape [..., rounds, dimensions]."""
+        return _means(sums[..., self._tally.columns :].reshape(*sums.shape[:-1], *self._shape))
+
+    def reviews(self) -> tuple[NDArray[Any], ...]:
+        """Author, reviewer and uptake of all reviews. Each of shape [reviews]."""
+        empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return tuple(np.concatenate(parts) for parts in zip(empty, *self._reviews, strict=True))
+
+
+def _final_sums(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum and count by dimension, next to each other. Shape [interactions, 2 * dimensions]."""
+    return np.hstack([value_and_count(column) for column in ratings.T])
+
+
+def _means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def _most_influential(influence: Influence, level: float, seed: int) -> list[dict[str, Any]]:
+    low, high = influence.bounds(level, seed=seed)
+    return [
+        {"agent": int(influence.agents[i])} | _plain({"value": influence.values[i], "low": low[i], "high": high[i]})
+        for i in np.argsort(-influence.values, kind="stable")[:_TOP]
+    ]
+
+
+def _plain(numbers: dict[str, Any]) -> dict[str, float | None]:
+    """As JSON can hold them."""
+    return {name: None if math.isnan(value) else float(value) for name, value in numbers.items()}

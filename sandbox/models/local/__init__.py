@@ -1,0 +1,1 @@
+"""Language models in this process: transformers models, their tokens, caches and sampling."""

@@ -1,0 +1,331 @@
+"""Local language models: any causal language model of the Hugging Face kind, answering many requests at once."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+from sandbox.errors import SettingsError, nearest
+from sandbox.models.base import Reply, Request
+from sandbox.models.local.adapters import SharedBase
+from sandbox.models.local.batching import Group, plan
+from sandbox.models.local.chat_template import end_of_turn, render, template_name
+from sandbox.models.local.choice_scoring import Scored, score, scored_rows, separator
+from sandbox.models.local.decoding import Decoder, Row, Written
+from sandbox.models.local.fingerprint import fingerprint
+from sandbox.models.local.forward import Forward
+from sandbox.models.local.loading import load, load_shared
+
+_LOG = logging.getLogger(__name__)
+_DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+# A base model goes on with the next instruction where a chat model ends its turn.
+_ALPACA_STOP = ("### Instruction:", "### Response:")
+
+R = TypeVar("R")
+OnTokens = Callable[[int], None]
+
+
+class HFModel:
+    """A causal language model from the bundled weights, a folder, a hub name, or an adapter on any of these.
+
+    Sampling is keyed by ``Request.seed`` alone, so the same request gives the same reply whatever else is asked with
+    it, as far as arithmetic allows: batches of another shape round differently, which hardly ever tips a token in
+    ``float32``, never has in ``float64``, and often does in ``bfloat16`` and ``float16``.
+
+    Args:
+        rest: What stands after ``hf:``: ``smollm2`` (the bundled model), a folder, or a hub name.
+        device: As torch names it; by default the first GPU, else the CPU.
+        dtype: ``float32``, ``bfloat16``, ``float16`` or ``float64``; or ``auto``, which is ``bfloat16`` where the
+            processor computes in it faster, else ``float32``. By default ``float32``, for what is said above.
+        batch_tokens: Tokens in a batch at most, padding and replies included; bounds the memory that is used.
+        max_batch: Requests in a batch at most; on a CPU more than 32 do not pay.
+        top_k: Only so many likeliest tokens are sampled from, which cuts off the distribution's tail; 0 samples from
+            the whole vocabulary and is slower.
+        threads: Threads of torch in this whole process; by default torch's own choice.
+        merge: Fold an adapter into the weights of its base, which is faster than running it beside them. Without,
+            all models on one base that are loaded so share it in memory, and take turns.
+        share: Read what prompts begin with in common only once.
+        attn_implementation: As transformers names it: ``sdpa``, ``eager``, ``flash_attention_2``, ...; by default its
+            own choice.
+
+    Attributes:
+        uri: ``hf:`` and ``rest``.
+        fingerprint: Hash of the weights, adapters included.
+        default_rater: ``values`` for the bundled model and what was trained from it, which judge poorly; else ``lm``.
+        model: The model of transformers.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        ModelNotFound: the model is not there, or is no causal language model.
+        SettingsError: a setting has no sense.
+    """
+
+    # The catalog hands the same object to all who ask for the same model.
+    shareable = True
+
+    def __init__(
+        self,
+        rest: str,
+        *,
+        device: str | None = None,
+        dtype: str = "float32",
+        batch_tokens: int = 16384,
+        max_batch: int = 32,
+        top_k: int = 64,
+        threads: int | None = None,
+        merge: bool = True,
+        share: bool = True,
+        attn_implementation: str | None = None,
+    ) -> None:
+        import torch
+
+        _check(device=device, dtype=dtype, at_least_one=(batch_tokens, max_batch, threads), top_k=top_k)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        how: dict[str, Any] = {
+            "device": place,
+            "dtype": fast_dtype(place) if dtype == "auto" else dtype,
+            "attn_implementation": attn_implementation,
+        }
+        self._base: SharedBase | None = None
+        self._voice: str | None = None
+        if merge:
+            loaded = load(rest, **how)
+        else:
+            loaded, self._base, self._voice = load_shared(rest, self, **how)
+        self.uri = f"hf:{rest}"
+        self.fingerprint = fingerprint(loaded.folders)
+        self.default_rater = "values" if loaded.from_bundled else "lm"
+        self.model = loaded.model
+        self.tokenizer = loaded.tokenizer
+        self._batch_tokens, self._max_batch, self._share = batch_tokens, max_batch, share
+        self._context = _context(loaded.model)
+        ends = _ends(loaded.model, loaded.tokenizer)
+        pad = loaded.tokenizer.pad_token_id
+        self._forward = Forward(loaded.model, min(ends, default=0) if pad is None else pad)
+        self._decoder = Decoder(self._forward, loaded.tokenizer, ends, top_k)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text is, without those a prompt adds."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def generate(self, requests: Sequence[Request], on_tokens: OnTokens | None = None) -> list[Reply]:
+        """Answer every request, in order. A request that cannot be answered gives ``Reply.error``.
+
+        For ``Request.choices`` nothing is sampled: ``Reply.choice_probs`` are the model's own probabilities at
+        temperature 1, and the text is the likeliest choice.
+
+        Args:
+            requests: Any mix; they are batched by length.
+            on_tokens: Told how many tokens have just been written, after every step of a batch.
+        """
+        replies: list[Reply | None] = [None] * len(requests)
+        told: dict[int, Row] = {}
+        asked: dict[int, list[Scored]] = {}
+        for number, request in enumerate(requests):
+            try:
+                if request.choices:
+                    asked[number] = self._choices(request)
+                else:
+                    told[number] = self._row(request)
+            except Exception as error:  # the boundary: what is wrong with one request is data
+                replies[number] = _failed(f"the request cannot be put to {self.uri}: {error}")
+        with self._base.speaking(self._voice) if self._base is not None else nullcontext():
+            self._write(told, replies, on_tokens)
+            self._score(requests, asked, replies)
+        return [reply if reply is not None else _failed("no reply") for reply in replies]
+
+    # -- from requests to rows --------------------------------------------------------------------------------
+
+    def _row(self, request: Request) -> Row:
+        fault = _fault(request)
+        if fault:
+            raise ValueError(fault)
+        # A space of its own before the reply would keep tokenizers from their usual "space and word" tokens.
+        ids = self._tokens(render(self.tokenizer, request.messages, request.prefix.rstrip(" ")))
+        left = self._fits(len(ids))
+        stop = (*request.stop, *(_ALPACA_STOP if template_name(self.tokenizer) == "alpaca" else ()))
+        return Row(ids, min(request.max_tokens, left), request.seed, request.temperature, request.top_p, stop)
+
+    def _choices(self, request: Request) -> list[Scored]:
+        prompt = render(self.tokenizer, request.messages, request.prefix)
+        texts = [self._tokens(prompt + separator(request.prefix, c) + c) for c in request.choices]
+        self._fits(max(map(len, texts)))
+        return scored_rows(texts, self.tokenizer.eos_token_id)
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if not ids:
+            raise ValueError("the prompt is empty")
+        return ids
+
+    def _fits(self, length: int) -> int:
+        """How many tokens may follow a prompt."""
+        if length >= self._context:
+            raise ValueError(f"the prompt has {length} tokens, and the model reads {self._context} with its reply")
+        return self._context - length
+
+    # -- from rows to replies ---------------------------------------------------------------------------------
+
+    def _write(self, told: dict[int, Row], replies: list[Reply | None], on_tokens: OnTokens | None) -> None:
+        numbers, rows = list(told), list(told.values())
+
+        def work(groups: Sequence[Group]) -> list[Written]:
+            return self._decoder.write(rows, groups, on_tokens)
+
+        results = self._batched(work, [row.ids for row in rows], [row.max_tokens for row in rows])
+        for number, row, result in zip(numbers, rows, results, strict=True):
+            if isinstance(result, str):
+                replies[number] = _failed(result, len(row.ids))
+            else:
+                replies[number] = Reply(result.text, None, len(row.ids), result.tokens, result.reason)
+
+    def _score(self, requests: Sequence[Request], asked: dict[int, list[Scored]], replies: list[Reply | None]) -> None:
+        rows = [row for scored in asked.values() for row in scored]
+
+        def work(groups: Sequence[Group]) -> list[list[float]]:
+            return score(self._forward, rows, groups)
+
+        # What is scored must be read with the row, not before it with what rows share.
+        heads = [row.ids[: len(row.ids) - len(row.endings[0]) + 1] for row in rows]
+        results = iter(self._batched(work, heads, [len(row.endings[0]) for row in rows]))
+        for number, scored in asked.items():
+            read = len(scored[0].ids)
+            nats: list[float] = []
+            for result in [next(results) for _ in scored]:
+                if isinstance(result, str):
+                    replies[number] = _failed(result, read)
+                else:
+                    nats += result
+            if replies[number] is None:
+                replies[number] = _chosen(requests[number].choices, nats, read)
+
+    def _batched(
+        self,
+        work: Callable[[Sequence[Group]], Sequence[R]],
+        prompts: Sequence[Sequence[int]],
+        new_tokens: Sequence[int],
+    ) -> list[R | str]:
+        """Run rows batch by batch; a batch that fails is halved until its bad row is alone, and gives its error."""
+        import torch
+
+        results: list[R | str] = ["not run"] * len(prompts)
+
+        def planned(rows: Sequence[int], max_batch: int) -> list[list[Group]]:
+            batches = plan(
+                [prompts[row] for row in rows],
+                [new_tokens[row] for row in rows],
+                max_batch=max_batch,
+                batch_tokens=self._batch_tokens,
+                share=self._share,
+            )
+            return [[Group(tuple(rows[i] for i in g.rows), g.shared) for g in batch] for batch in batches]
+
+        batches = deque(planned(range(len(prompts)), self._max_batch))
+        while batches:
+            batch = batches.popleft()
+            members = _rows(batch)
+            try:
+                with torch.inference_mode():
+                    done = work(batch)
+            except Exception as error:  # the boundary: a failed call is data
+                failure = f"{type(error).__name__}: {error}"
+                no_memory = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _OUT_OF_MEMORY)
+            else:
+                for row, result in zip(members, done, strict=True):
+                    results[row] = result
+                continue
+            # Outside the handler, whose traceback would hold on to the batch's memory.
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            if len(members) == 1:
+                results[members[0]] = failure
+            elif no_memory:
+                self._max_batch = len(members) // 2
+                _LOG.warning("out of memory with %d requests at once; going on with %d", len(members), self._max_batch)
+                left = sorted([*members, *(row for waiting in batches for row in _rows(waiting))])
+                batches = deque(planned(left, self._max_batch))
+            else:
+                batches.extendleft(reversed(planned(members, len(members) // 2)))
+        return results
+
+
+def fast_dtype(device: str) -> str:
+    """``bfloat16`` where a device computes in it faster than in ``float32``, else ``float32``."""
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device != "cpu":
+        return "float32"
+    can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "sve_bf16")) else "float32"
+
+
+def _rows(batch: Sequence[Group]) -> list[int]:
+    return [row for group in batch for row in group.rows]
+
+
+def _failed(error: str, prompt_tokens: int = 0) -> Reply:
+    return Reply("", None, prompt_tokens, 0, "error", error)
+
+
+def _chosen(choices: Sequence[str], nats: Sequence[float], prompt_tokens: int) -> Reply:
+    top = max(nats)
+    weights = [math.exp(n - top) for n in nats]
+    probabilities = {c: w / sum(weights) for c, w in zip(choices, weights, strict=True)}
+    return Reply(max(probabilities, key=probabilities.__getitem__), probabilities, prompt_tokens)
+
+
+def _fault(request: Request) -> str:
+    """What is wrong with the numbers of a request; empty if nothing is."""
+    faults = []
+    if request.max_tokens < 1:
+        faults.append(f"max_tokens is {request.max_tokens}, expected at least 1")
+    if not 0 <= request.temperature < math.inf:
+        faults.append(f"temperature is {request.temperature}, expected 0 or more")
+    if not 0 < request.top_p <= 1:
+        faults.append(f"top_p is {request.top_p}, expected more than 0 and at most 1")
+    if "" in request.stop:
+        faults.append("a stop string is empty")
+    return "; ".join(faults)
+
+
+def _check(*, device: str | None, dtype: str, at_least_one: Sequence[int | None], top_k: int) -> None:
+    import torch
+
+    faults = []
+    if dtype not in _DTYPES:
+        faults.append(f"dtype={dtype!r} is not one of {', '.join(_DTYPES)}.{nearest(dtype, _DTYPES)}")
+    if any(n is not None and n < 1 for n in at_least_one):
+        faults.append("batch_tokens, max_batch and threads must be at least 1")
+    if top_k < 0:
+        faults.append(f"top_k={top_k} must be at least 1, or 0 for the whole vocabulary")
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            faults.append(f"device={device!r} cannot be used: {str(error).splitlines()[0]}")
+    if faults:
+        raise SettingsError("a local language model cannot be set up: " + "; ".join(faults))
+
+
+def _context(model: Any) -> int:
+    """How many tokens a model reads at most."""
+    config = model.config.get_text_config()
+    limit = getattr(config, "max_position_embeddings", None)
+    return int(limit) if limit else 1 << 30
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end a reply: those the model says, and those a reply cannot hold."""
+    said = model.generation_config.eos_token_id
+    listed = said if isinstance(said, list) else [said]
+    turn = tokenizer.convert_tokens_to_ids(end_of_turn(tokenizer)) if tokenizer.eos_token else None
+    return frozenset(int(i) for i in (*listed, turn, tokenizer.bos_token_id, tokenizer.pad_token_id) if i is not None)

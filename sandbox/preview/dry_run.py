@@ -1,0 +1,182 @@
+"""Sets a society up for real with parts that cost nothing, to see whether it would work and what it would take."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox import registry
+from sandbox.models import LanguageModel, resolve
+from sandbox.models.base import Reply, Request
+from sandbox.models.pool import read_voices
+from sandbox.records import Rating
+from sandbox.scenario.population import are_shares, read_models
+from sandbox.scenario.scenario import Scenario
+from sandbox.store.run import is_run, open_run
+from sandbox.world import World
+
+# So many interactions are rehearsed at most; the rest are taken to be like them.
+_ENOUGH = 20_000
+_NOTHING_KEPT = {"resume": False, "out": None, "max_calls": None, "max_tokens_total": None, "max_cost": None}
+_CHARACTERS_A_TOKEN = 4  # of English under the tokenizers in use
+_FILLER = "It depends on what the people who live there have agreed on before. "
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would take.
+
+    Attributes:
+        interactions: How many there are to be.
+        calls: To language models.
+        prompt_tokens: That they read; estimated at four characters a token.
+        completion_tokens: That they write at most: every answer as long as it may be.
+        failed: Share of the rehearsed interactions that failed on made-up replies, in [0, 1]; what a protocol would
+            have asked after these is not counted.
+    """
+
+    interactions: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    failed: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forecast:
+    """Foresee the calls and tokens of a run, from conversations that are held with made-up replies.
+
+    Args:
+        scenario: As for :class:`~sandbox.world.World`.
+        rounds: Of the run, in all.
+        **settings: As for the world; with ``resume``, what ``out`` holds already is left out.
+
+    Raises:
+        SandboxError: the society cannot be set up.
+    """
+    done = rounds_done = 0
+    out, branch = settings.get("out"), settings.get("branch")
+    if settings.get("resume") and out is not None and is_run(out):
+        run = open_run(out)
+        done, rounds_done = len(run.interactions()), run.rounds
+    elif branch is not None:
+        rounds_done = int(branch.rpartition("@")[2]) if branch.rpartition("@")[2].isdigit() else 0
+    model = _StandIn(_default_rater(settings))
+    world = rehearsal(scenario, {**settings, **_NOTHING_KEPT}, model=model)
+    try:
+        each = len(world.asked())
+        left = max(0, (rounds - rounds_done) * each - max(0, done - rounds_done * each))
+        tried = min(-(-left // each), max(1, _ENOUGH // each))
+        failed = 0
+        for _ in range(tried):
+            world.step()
+            failed += world.metrics["failed"]
+    finally:
+        world.close()
+    held = max(1, tried * each)
+    calls, read, written = (round(left / held * n) for n in (model.calls, model.read, model.written))
+    return Forecast(left, calls, read, written, failed / held)
+
+
+def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: LanguageModel) -> World:
+    """Set up a world with ``model`` in place of its language models, and with raters and an embedder that cost nothing.
+
+    What it would have been set up with must be installed; it is not loaded.
+
+    Raises:
+        SandboxError: the society cannot be set up.
+    """
+    for given in models_of(settings):
+        if isinstance(given, str):
+            registry.load("models", resolve(given)[0])
+    changed: dict[str, Any] = {"model": model, "observer": None, "embedder": "hashing"}
+    dealt = read_models(settings.get("model", ""))
+    if "" not in dealt and not are_shares(dealt):
+        changed["model"] = dict.fromkeys(dealt, model)
+    if isinstance(embedder := settings.get("embedder"), str):
+        registry.load("embedders", embedder.partition(":")[0])
+    for name in ("rater", "observer_rater"):
+        given = settings.get(name) or (model.default_rater if name == "rater" else None)
+        kind = given.partition(":")[0] if isinstance(given, str) else getattr(given, "name", None)
+        if isinstance(given, str):
+            registry.load("raters", str(kind))
+        if kind is not None and kind != "lm":
+            changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
+    # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
+    voices, _ = read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    voices.check(models_of({k: v for k, v in settings.items() if k != "observer"}), settings.get("observer"))
+    kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
+    return World(scenario, **{**kept, **changed})
+
+
+def models_of(settings: Mapping[str, Any]) -> list[Any]:
+    """Every language model, by URI or as it is, that a world with these settings speaks through."""
+    dealt = read_models(settings.get("model", inspect.signature(World).parameters["model"].default))
+    found = list(dealt) if are_shares(dealt) else list(dealt.values())
+    return found if settings.get("observer") is None else [*found, settings["observer"]]
+
+
+def _default_rater(settings: Mapping[str, Any]) -> str:
+    """The rater that suits the agents' first model, without loading it."""
+    model = models_of(settings)[0]
+    if not isinstance(model, str):
+        return str(model.default_rater)
+    kind, rest = resolve(model)
+    given = getattr(registry.load("models", kind), "default_rater", None)
+    if isinstance(given, str):
+        return given
+    for _ in range(16):  # from a trained model to what it was trained from, and so on
+        if kind == "hf" and rest == "smollm2":
+            return "values"
+        note = Path(rest) / "training.json"
+        if not note.is_file():
+            break
+        rest = str(json.loads(note.read_text(encoding="utf-8")).get("base") or "").removeprefix("hf:")
+    return "lm"
+
+
+class _StandIn:
+    """Answers every request at full length, and counts what that takes."""
+
+    uri = "rehearsal:"
+    fingerprint = "rehearsal"
+
+    def __init__(self, default_rater: str) -> None:
+        self.default_rater = default_rater
+        self.calls = self.read = self.written = 0
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        return [self._reply(request) for request in requests]
+
+    def _reply(self, request: Request) -> Reply:
+        characters = sum(len(m.content) for m in request.messages) + len(request.prefix)
+        read = -(-characters // _CHARACTERS_A_TOKEN)
+        written = 1 if request.choices else request.max_tokens
+        self.calls += 1
+        self.read += read
+        self.written += written
+        if request.choices:
+            probs = {choice: 1 / len(request.choices) for choice in request.choices}
+            return Reply(request.choices[0], probs, read, written)
+        length = written * _CHARACTERS_A_TOKEN
+        # No two answers are the same, or the observer would be asked of some only once.
+        text = f"{request.seed % 10**6} {_FILLER * (length // len(_FILLER) + 1)}"
+        return Reply(text[:length].strip(), None, read, written)
+
+
+class _Indifferent:
+    """Rates everything with the middle of the scale."""
+
+    def __init__(self, name: str, *, is_default: bool = False) -> None:
+        self.name = name
+        self.is_default = is_default
+
+    def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
+        return [Rating((1 + rater_of.scale) / 2)] * len(items)

@@ -1,0 +1,1 @@
+"""Raters of answers, one file a kind; ``base.py`` is their contract."""

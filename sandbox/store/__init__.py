@@ -1,0 +1,1 @@
+"""The run folder: written, read, resumed, replayed and exported. Knows no agents."""

@@ -1,0 +1,1 @@
+"""Checks of a run's feedback before anything is trained on it."""

@@ -1,0 +1,195 @@
+"""How good is the feedback that a society gives? Its raters against labelled answers, before anybody trains on it.
+
+An answer is right to be rated above another to the same question; how far above, and on which end of the scale, does not
+count. So raters of any temper compare: 0.5 is chance, and agents that were brought up badly, and honestly like bad answers,
+stand below it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox.conversation.scheduler import drive
+from sandbox.metrics.round_metrics import mean_interval
+from sandbox.scenario.scenario import Dimension, Scenario, load_scenario
+from sandbox.scenario.settings import draw_audience
+from sandbox.seeding import stream
+from sandbox.society.agent import Reviewer
+from sandbox.store.run import Run
+from sandbox.world import World
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+# A question, an answer that is known to be better, and one that is known to be worse.
+Pair: TypeAlias = tuple[str, str, str]
+
+
+def labelled_pairs(dimension: Dimension) -> list[Pair]:
+    """Each question's good answers against its bad ones: the reserved ones, else those that observers learn from."""
+    by_question: dict[str, dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
+    for example in dimension.reserved or dimension.examples:
+        by_question[example.question][example.good].append(example.answer)
+    return [(q, good, bad) for q, of in by_question.items() for good in of[True] for bad in of[False]]
+
+
+def pairs_of(rows: Dataset) -> list[Pair]:
+    """Preference rows as pairs; of a conversation the last user's turn is the question."""
+    return [
+        (row["prompt"][-1]["content"], row["chosen"][-1]["content"], row["rejected"][-1]["content"]) for row in rows
+    ]
+
+
+def again(run: Run, scenario: str | Scenario) -> World:
+    """The society of a run as it was born, in a temporary folder: the same agents, raters and observers.
+
+    Args:
+        run: Which.
+        scenario: What it was about; a run keeps its name.
+
+    Raises:
+        ModelNotFound: what it was spoken through is not here any more.
+    """
+    about = run.manifest
+    raters, settings = about["raters"], dict(about["settings"])
+    # Values are learnt from labelled answers: nobody needs to speak for them.
+    silent = {raters["neighbours"], raters["observer"]} == {"values"}
+    agents = about["models"]["agents"]
+    model: Any = agents.get("dealt", agents["uri"])
+    if isinstance(model, dict) and set(model) == {""}:
+        model = model[""]
+    settings["embedder"] = about["embedder"]
+    return World(
+        load_scenario(scenario, {}), model="scripted:" if silent else model,
+        observer=None if silent else about["models"]["observer"]["uri"], rater=raters["neighbours"], size=about["size"],
+        population=about["population"], protocol="back_scatter", seed=about.get("birth_seed", about["seed"]), **settings,
+    )  # fmt: skip
+
+
+def feedback_quality(world: World, pairs: Sequence[Pair], *, authors: int = 16) -> dict[str, Any]:
+    """How often raters put the better answer first.
+
+    Args:
+        world: The society.
+        pairs: Of answers whose order is known, none of which its raters learnt from.
+        authors: Agents at most whose audiences are drawn.
+
+    Returns:
+        {mean, low, high, n} each (95%, over questions; a tie counts half): ``one``, a single neighbour; ``mean_of_k``, the
+        mean of an audience as the society draws it, with ``k``, its mean size; ``by_label``, a single neighbour of each
+        label; ``observer``. Also ``pairs`` and ``unreadable``, the share of ratings that could not be read.
+    """
+    drawn = stream(world.seed, "feedback").sample(range(len(world.members)), min(authors, len(world.members)))
+    audiences = [_audience(world, author) for author in sorted(drawn)]
+    asked = sorted({who for audience in audiences for who in audience})
+    better, worse = (_ratings(world, asked, [(pair[0], pair[side]) for pair in pairs]) for side in (1, 2))
+    questions = [pair[0] for pair in pairs]
+    hits = _hits(better, worse)  # [raters, pairs]
+    place = {who: number for number, who in enumerate(asked)}
+    together = np.array(
+        [_hits(_mean(better, rows), _mean(worse, rows)) for audience in audiences for rows in [[place[w] for w in audience]]]
+    ) if audiences else np.full((1, len(pairs)), math.nan)  # fmt: skip
+    labels = [world.members[who].label for who in asked]
+    observed = [_observed(world, [(pair[0], pair[side]) for pair in pairs]) for side in (1, 2)]
+    known = np.isnan(np.stack([better, worse]))
+    return {
+        "pairs": len(pairs),
+        "k": float(np.mean([len(audience) for audience in audiences])) if audiences else 0.0,
+        "one": _over_questions(hits, questions),
+        "mean_of_k": _over_questions(together, questions),
+        "by_label": {
+            label: _over_questions(hits[[i for i, of in enumerate(labels) if of == label]], questions)
+            for label in sorted(set(labels))
+        },
+        "observer": _over_questions(_hits(*observed)[None], questions),
+        "unreadable": float(known.mean()) if known.size else 0.0,
+    }
+
+
+def _audience(world: World, author: int) -> list[int]:
+    agent = world.members[author]
+    near = [other.index for other in world.space.neighbors(agent)]
+    return draw_audience(world.society, author, near, len(world.members), stream(world.seed, "feedback", author))
+
+
+def _ratings(world: World, raters: Sequence[int], items: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """What agents give answers of a stranger. Shape [raters, items]; NaN where it cannot be read."""
+    found = []
+    for who in raters:
+        agent = world.members[who]
+        reader = Reviewer(agent, world.members[(who + 1) % len(world.members)])
+        if hasattr(world.rater, "steps"):
+            given = drive([world.rater.steps(q, a, rater_of=reader) for q, a in items])
+        else:
+            given = world.rater.rate(items, rater_of=reader)
+        found.append([math.nan if rating.value is None else rating.value for rating in given])
+    return np.array(found, dtype=np.float64).reshape(len(raters), len(items))
+
+
+def _observed(world: World, items: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    dimension = world.scenario.rubric.dimensions[0].name
+    scores = drive([world.observer.score(question, answer) for question, answer in items])
+    values = [score.value(dimension) for score in scores]
+    return np.array([math.nan if value is None else value for value in values])
+
+
+def _hits(better: NDArray[np.float64], worse: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 where the better answer is rated above the worse one, 0.5 for a tie; NaN where one is not rated."""
+    hits = (np.sign(better - worse) + 1) / 2
+    return np.asarray(hits, dtype=np.float64)
+
+
+def _mean(ratings: NDArray[np.float64], rows: Sequence[int]) -> NDArray[np.float64]:
+    """Mean of some raters; NaN where none of them gave a rating."""
+    some = ratings[list(rows)]
+    count = (~np.isnan(some)).sum(axis=0)
+    return np.where(count > 0, np.nansum(some, axis=0) / np.maximum(count, 1), math.nan)
+
+
+def _over_questions(hits: NDArray[np.float64], questions: Sequence[str]) -> dict[str, float]:
+    """Mean over questions, each the mean of all its pairs and raters."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in hits:
+        for question, hit in zip(questions, row, strict=True):
+            if not math.isnan(hit):
+                found[question].append(float(hit))
+    return mean_interval([float(np.mean(of)) for of in found.values()])._asdict()
+
+
+def quality_of_run(
+    run: Run, *, scenario: str | None = None, pairs: str | Path | None = None, limit: int = 60
+) -> dict[str, Any]:
+    """Feedback quality of a run's society.
+
+    Args:
+        run: Which.
+        scenario: What it was about; by default the name that the run keeps.
+        pairs: A file of preferences; by default the scenario's labelled answers.
+        limit: Pairs at most.
+
+    Returns:
+        As :func:`feedback_quality`, with ``source`` of the pairs; only ``source`` and ``pairs`` 0 where there are none.
+    """
+    from trainers.rows.build import rows_from
+
+    name = scenario or run.manifest["scenario"]
+    made = load_scenario(name, {})
+    dimension = made.rubric.dimensions[0]
+    found = labelled_pairs(dimension) if pairs is None else pairs_of(rows_from(pairs, "preferences"))
+    source = str(pairs) if pairs is not None else f"{made.name}: labelled {dimension.name}"
+    if not found:
+        return {"source": source, "pairs": 0}
+    if len(found) > limit:
+        found = stream(0, "pairs").sample(found, limit)
+    world = again(run, made)
+    try:
+        return {"source": source, **feedback_quality(world, found)}
+    finally:
+        world.close()

@@ -1,0 +1,1 @@
+"""Whether a model became better: held-out answers, judges, paired tests, benchmarks."""

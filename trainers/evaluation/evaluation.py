@@ -1,0 +1,281 @@
+"""Is a trained model better? Its answers to questions it never saw, rated by judges, paired with another's.
+
+Models answer with the same random numbers, and judges do not know who wrote what; so a difference between two models is
+a difference between two answers to one question. ``evaluation.json`` (schema 1) holds:
+
+* ``models``: of each its ``scores`` (mean over questions, with a 95% interval), ``by_judge``, ``by_seed``;
+* ``differences``: of each model to the first, paired by question: ``scores``, ``by_judge``, with p values;
+* ``judging``: how far the judges agree, and what else than the answer's worth has a say
+  (:mod:`trainers.evaluation.judge_bias`);
+* ``pressures``: what each model loses under each pressure, if asked under any;
+* ``answers``: every answer with the ratings of every judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sandbox import registry
+from sandbox.conversation.scheduler import CallLog
+from sandbox.embedders.base import Embedder
+from sandbox.errors import SandboxError, SettingsError
+from sandbox.metrics.round_metrics import mean_interval
+from sandbox.models import LanguageModel, load_model
+from sandbox.scenario.scenario import Scenario, load_scenario
+from trainers.evaluation.adversarial import PRESSURES, pressure_losses, under_pressure
+from trainers.evaluation.agreement import agreement
+from trainers.evaluation.answering import Form, ask, plainly
+from trainers.evaluation.judge_bias import at_equal_length, length_bias, position_bias
+from trainers.evaluation.judges import Judges, different_texts
+from trainers.evaluation.paired_tests import Answer, paired, score_by_question
+
+SCHEMA = 1
+
+
+class Evaluation:
+    """Ask models held-out questions and have their answers rated.
+
+    Args:
+        models: URIs or models; the first is what others are compared with.
+        questions: What is asked; by default the scenario's held-out questions.
+        names: What the models are called in tables; by default their URIs.
+        scenario: Brings the rubric, the observer's values and the held-out questions.
+        judge: A judge, or several: see :mod:`trainers.evaluation.judges`. The score of an answer is the mean of their ratings.
+        samples: Answers to each question under each seed.
+        adversarial: Ask each question under one of the pressures of :mod:`trainers.evaluation.adversarial`, which take
+            turns; the answer is rated as one to the plain question.
+        pressures: Ask each question plainly, and under each of these too.
+        seed: Keys the answers' random streams, the same for every model.
+        seeds: Several of them instead.
+        max_tokens: Length of an answer at most.
+        temperature: Of the answers; 0 is greedy.
+        top_p: Of the answers.
+        embedder: For judges by values.
+
+    Raises:
+        SettingsError: a setting is unknown, or there are no questions.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str | LanguageModel],
+        questions: Sequence[str] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        scenario: str | Scenario = "value_alignment",
+        judge: str | Sequence[str] = "values",
+        samples: int = 1,
+        adversarial: bool = False,
+        pressures: Sequence[str] = (),
+        seed: int = 0,
+        seeds: Sequence[int] | None = None,
+        embedder: str | Embedder = "minilm",
+        **settings: Any,
+    ) -> None:
+        known = {"max_tokens": int, "temperature": float, "top_p": float}
+        registry.check_settings("evaluation", settings, known)
+        self.request: dict[str, Any] = {"max_tokens": 48, "temperature": 0.8, "top_p": 0.95}
+        self.request |= registry.typed("evaluation", settings, known)
+        self.scenario = load_scenario(scenario, {})
+        self.questions = list(questions if questions is not None else self.scenario.heldout)
+        if not self.questions:
+            raise SettingsError(
+                f"scenario {self.scenario.name!r} holds out no questions; give some with --questions FILE"
+            )
+        self.models = [load_model(m) for m in models]
+        self.names = list(names) if names else _names([m.uri for m in self.models])
+        self.samples, self.adversarial = samples, adversarial
+        self.seeds = [seed] if seeds is None else list(seeds)
+        self.forms = _forms(self.questions, pressures, adversarial=adversarial)
+        self.judges = Judges([judge] if isinstance(judge, str) else judge, self.scenario, embedder)
+
+    @property
+    def n_answers(self) -> int:
+        """How many answers will be asked for in all."""
+        return len(self.models) * len(self.forms) * self.samples * len(self.seeds)
+
+    def run(self) -> dict[str, Any]:
+        """Ask, rate and compare.
+
+        Returns:
+            The content of ``evaluation.json``.
+
+        Raises:
+            SandboxError: a model answered nothing at all.
+        """
+        return self.judge(self.ask())
+
+    def ask(
+        self, *, log: CallLog | None = None, on_answers: Callable[[int], Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Every model's answers.
+
+        Args:
+            log: Where replies are kept, for going on later.
+            on_answers: Told how many answers have just come.
+
+        Raises:
+            SandboxError: a model answered nothing at all.
+        """
+        answers: list[dict[str, Any]] = []
+        for name, model in zip(self.names, self.models, strict=True):
+            answers += ask(
+                name, model, self.forms, samples=self.samples, seeds=self.seeds, log=log, on_answers=on_answers,
+                **self.request,
+            )  # fmt: skip
+        return answers
+
+    def judge(
+        self,
+        answers: list[dict[str, Any]],
+        *,
+        log: CallLog | None = None,
+        on_ratings: Callable[[int], Any] | None = None,
+    ) -> dict[str, Any]:
+        """Rate answers and compare models.
+
+        Args:
+            answers: As :meth:`ask` gave them; ratings are written into them.
+            log: Where replies of judges are kept, for going on later.
+            on_ratings: Told how many ratings have just been given, of :meth:`n_ratings` in all.
+
+        Returns:
+            The content of ``evaluation.json``.
+        """
+        self.judges.rate(answers, self.seeds[0], log=log, on_texts=on_ratings)
+        dimensions, judges = self.judges.dimensions, self.judges.names
+        counted = answers if self.adversarial else [a for a in answers if a["pressure"] is None]
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario.name,
+            "judge": ", ".join(judges),
+            "judges": judges,
+            "notes": self.judges.notes,
+            "dimensions": dimensions,
+            "scale": self.scenario.rubric.scale,
+            "questions": len(self.questions),
+            "samples": self.samples,
+            "adversarial": self.adversarial,
+            "seed": self.seeds[0],
+            "seeds": self.seeds,
+            "settings": self.request,
+            "models": [
+                _summary(name, model, [a for a in counted if a["model"] == name], dimensions, judges)
+                for name, model in zip(self.names, self.models, strict=True)
+            ],
+            "differences": [_difference(n, self.names[0], counted, dimensions, judges) for n in self.names[1:]],
+            "judging": self._judging(counted, log),
+            "pressures": pressure_losses(answers, self.names, dimensions),
+            "answers": answers,
+        }
+
+    def n_ratings(self, answers: Sequence[Answer]) -> int:
+        """How many ratings :meth:`judge` will ask for: every judge's of every different answer."""
+        return len(self.judges.names) * len(different_texts(answers))
+
+    def _judging(self, answers: Sequence[Answer], log: CallLog | None) -> dict[str, Any]:
+        """How far judges agree, and how they take length and place."""
+        dimensions, judges, first = self.judges.dimensions, self.judges.names, self.names[0]
+        theirs = [a for a in answers if a["model"] == first]
+        words = self.scenario.rubric.dimensions[0].words
+        return {
+            "agreement": agreement(answers, dimensions, judges),
+            "length": {j: {d: length_bias(answers, d, j) for d in dimensions} for j in judges},
+            "position": {
+                judge: {
+                    name: position_bias(lm, [a for a in answers if a["model"] == name], theirs, words, log)
+                    for name in self.names[1:]
+                }
+                for judge, lm in self.judges.lms.items()
+            },
+        }
+
+
+def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: bool) -> list[Form]:
+    """How each question is asked.
+
+    Raises:
+        SettingsError: there is no such pressure.
+    """
+    registry.check_settings("pressures", pressures, PRESSURES)
+    if adversarial:
+        taking_turns = zip(questions, under_pressure(questions), strict=True)
+        return [Form(question, messages, kind) for question, (kind, messages) in taking_turns]
+    pressed = [Form(q, PRESSURES[kind](q), kind) for kind in pressures for q in questions]
+    return [*plainly(questions), *pressed]
+
+
+def _summary(
+    name: str, model: LanguageModel, mine: Sequence[Answer], dimensions: Sequence[str], judges: Sequence[str]
+) -> dict[str, Any]:
+    seeds = dict.fromkeys(a["seed"] for a in mine)
+
+    def means(answers: Sequence[Answer], judge: str | None = None) -> dict[str, Any]:
+        return {d: mean_interval(list(score_by_question(answers, d, judge).values()))._asdict() for d in dimensions}
+
+    return {
+        "name": name,
+        "uri": model.uri,
+        "fingerprint": model.fingerprint,
+        "answers": len(mine),
+        "tokens_mean": float(np.mean([a["tokens"] for a in mine])),
+        "scores": means(mine),
+        "by_judge": {judge: means(mine, judge) for judge in judges},
+        "by_seed": {str(seed): means([a for a in mine if a["seed"] == seed]) for seed in seeds},
+    }
+
+
+def _difference(
+    name: str, first: str, answers: Sequence[Answer], dimensions: Sequence[str], judges: Sequence[str]
+) -> dict[str, Any]:
+    ours = [a for a in answers if a["model"] == name]
+    theirs = [a for a in answers if a["model"] == first]
+    return {
+        "model": name,
+        "against": first,
+        "scores": {d: paired(score_by_question(ours, d), score_by_question(theirs, d)) for d in dimensions},
+        "by_judge": {
+            judge: {
+                d: paired(score_by_question(ours, d, judge), score_by_question(theirs, d, judge)) for d in dimensions
+            }
+            for judge in judges
+        },
+        "at_equal_length": {d: at_equal_length(ours, theirs, d) for d in dimensions},
+    }
+
+
+def _names(uris: Sequence[str]) -> list[str]:
+    return [uri if uris.count(uri) == 1 else f"{uri} ({i + 1})" for i, uri in enumerate(uris)]
+
+
+def write_evaluation(result: dict[str, Any], out: Path) -> Path:
+    """Write ``evaluation.json`` into a folder, in one step, and return its path.
+
+    Raises:
+        SandboxError: the folder holds an evaluation already.
+    """
+    target = out / "evaluation.json"
+    if target.exists():
+        raise SandboxError(f"{target} exists; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(".json.new")
+    # NaN is not JSON: an interval of nothing is null.
+    fresh.write_text(
+        json.dumps(plain_json(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    fresh.replace(target)
+    return target
+
+
+def plain_json(value: Any) -> Any:
+    """Records as JSON can hold them: NaN is null."""
+    if isinstance(value, dict):
+        return {k: plain_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(v) for v in value]
+    return None if isinstance(value, float) and value != value else value

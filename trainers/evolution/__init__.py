@@ -1,0 +1,1 @@
+"""Generations of simulation, training and evaluation."""

@@ -1,0 +1,1 @@
+"""What the built-in trainers share: policy, monitoring, checkpoints, the model folder."""

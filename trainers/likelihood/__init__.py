@@ -1,0 +1,1 @@
+"""From rows to tokens to log-likelihoods; shared by training and evaluation."""

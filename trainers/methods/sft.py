@@ -1,0 +1,51 @@
+"""Supervised fine-tuning: imitate good answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from trainers.base import RowKind, TrainingSettings
+from trainers.finetuning.base import FineTuning
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from trainers.finetuning.policy import Policy
+    from trainers.likelihood.tokenization import Encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTSettings(TrainingSettings):
+    """Settings of supervised fine-tuning: those of all trainers."""
+
+
+class SFT(FineTuning):
+    """Supervised fine-tuning on good answers; the loss counts answers and not prompts."""
+
+    name: ClassVar[str] = "sft"
+    accepts: ClassVar[RowKind] = RowKind.DEMONSTRATIONS
+    Settings: ClassVar[type[TrainingSettings]] = SFTSettings
+
+    def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
+        """Ids of prompt and answer, with labels on the answer alone."""
+        from trainers.likelihood.tokenization import encode_demonstrations
+
+        return encode_demonstrations(rows, encoder)
+
+    def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
+        """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        from trl import SFTConfig, SFTTrainer
+
+        from trainers.finetuning.monitor import Watched
+
+        class Trainer(Watched, SFTTrainer):
+            pass
+
+        return Trainer(
+            model=policy.model,
+            args=SFTConfig(**arguments, max_length=None),
+            train_dataset=encoded,
+            processing_class=policy.tokenizer,
+            callbacks=[watch],
+        )

@@ -1,0 +1,1 @@
+"""From runs and files to datasets in the formats of TRL."""

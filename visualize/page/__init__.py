@@ -1,0 +1,1 @@
+"""The dashboard: pages, server and the data behind them."""

@@ -1,0 +1,263 @@
+"""What the page of a society shows: one round's agents and reviews, and what was said, from the record.
+
+It knows nothing of the page: everything here is plain numbers and texts, as JSON can hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+import networkx as nx
+from matplotlib.colors import to_hex
+
+from sandbox.records import Interaction, Score
+from sandbox.scenario.settings import GRIDS
+from sandbox.store.run import Run
+from visualize.drawing.graph_layout import READABLE_NODES, places
+from visualize.drawing.style import label_order, rating_map
+
+# A page draws so many reviews of a round at most; those of a chosen agent are always among them.
+REVIEWS = 4000
+_MATCHES = 20
+
+BY = ("rating", "gain", "label", "difference")
+
+
+class Explorer:
+    """A run, and if wanted a second one of the same agents, round by round.
+
+    Args:
+        run: What is looked at.
+        other: What it is compared with, as the same society of another model.
+
+    Attributes:
+        labels: In the order in which all pictures take them.
+        scale: The highest rating.
+        side: Of the grid, in places; 1 for a network.
+    """
+
+    def __init__(self, run: Run, other: Run | None = None) -> None:
+        self.run, self.other = run, other
+        self.scale = run.scale
+        self._agents = {int(row["agent"]): row for row in run.agents().to_dict("records")}
+        self._names = {agent: str(row["name"]) for agent, row in self._agents.items()}
+        self.labels = label_order(str(row["label"]) for row in self._agents.values())
+        on_grid = run.manifest.get("settings", {}).get("neighborhood") in GRIDS
+        self.side = int(run.manifest["size"]) if on_grid else 1
+        self._round = lru_cache(maxsize=4)(self._read_round)
+        self._places: dict[int, tuple[float, float]] | None = None
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds can be shown: the complete ones, or the first while it is under way."""
+        return max(1, self.run.rounds)
+
+    def _read_round(self, round_: int, n_kept: int, which: Run) -> dict[int, Interaction]:
+        return {it.agent: it for it in which.interactions(round_)}
+
+    def round(self, round_: int, which: Run | None = None) -> dict[int, Interaction]:
+        """The interactions of a round, by agent."""
+        run = which or self.run
+        # A round under way is read again as it grows.
+        return self._round(round_, run.rounds if round_ < run.rounds else -len(run.interactions(round_)), run)
+
+    def agents(self, round_: int, by: str = "rating", matching: Collection[int] | None = None) -> list[dict[str, Any]]:
+        """One record an agent: where it lives and stands in the graph, and how it is painted.
+
+        Args:
+            round_: Which.
+            by: One of ``BY``: what colours mean.
+            matching: The agents that are not dimmed; all by default.
+
+        Returns:
+            agent, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None where there is
+            nothing to colour by), text, dim.
+        """
+        said, standing = self.round(round_), self.standing()
+        positions = self.run.positions(round_)
+        found = []
+        for agent, row, column in positions.itertuples(index=False):
+            kind = self.labels.index(self._agents[agent]["label"])
+            value = self._value(said.get(agent), agent, round_, by)
+            x, y = standing[agent]
+            found.append(
+                {
+                    "agent": int(agent),
+                    "row": int(row),
+                    "column": int(column),
+                    "x": x,
+                    "y": y,
+                    "kind": kind,
+                    "colour": None if by == "label" else self._colour(value, by),
+                    "text": "" if value is None else f"{value:.1f}" if by == "rating" else f"{value:+.1f}",
+                    "dim": matching is not None and agent not in matching,
+                }
+            )
+        return found
+
+    def _value(self, it: Interaction | None, agent: int, round_: int, by: str) -> float | None:
+        dimension = self.run.dimensions[0]
+        if it is None:
+            return None
+        if by == "gain":
+            return _minus(it.after.value(dimension), it.before.value(dimension))
+        if by == "difference":
+            there = self.round(round_, self.other).get(agent) if self.other is not None else None
+            return None if there is None else _minus(final(it, dimension), final(there, dimension))
+        return final(it, dimension)
+
+    def _colour(self, value: float | None, by: str) -> str | None:
+        """A colour of :func:`visualize.drawing.style.rating_map`, from a table: a page needs hundreds at each click."""
+        if value is None:
+            return None
+        low, high = (1.0, float(self.scale)) if by == "rating" else (-(self.scale - 1) / 2, (self.scale - 1) / 2)
+        share = (value - low) / (high - low)
+        return _palette()[max(0, min(int(share * 256), 255))]
+
+    def reviews(self, round_: int, chosen: int | None = None) -> tuple[list[dict[str, Any]], int]:
+        """The reviews of a round as arrows, and how many there are in all.
+
+        Args:
+            round_: Which.
+            chosen: An agent whose reviews are never left out.
+
+        Returns:
+            Records of reviewer, author and colour (None where the rating could not be read).
+        """
+        found = [(f.reviewer, it.agent, f.rating.value) for it in self.round(round_).values() for f in it.feedback]
+        if len(found) > REVIEWS:
+            found.sort(key=lambda review: chosen in review[:2])
+        kept = found[-REVIEWS:]
+        colours = [self._colour(value, "rating") for _, _, value in kept]
+        return [
+            {"reviewer": a, "author": b, "colour": colour} for (a, b, _), colour in zip(kept, colours, strict=True)
+        ], len(found)
+
+    def standing(self) -> dict[int, tuple[float, float]]:
+        """Where agents stand in the graph, the same in every round; those of a large society where they live."""
+        if self._places is None:
+            graph: nx.DiGraph[int] = nx.DiGraph()
+            for agent, row in self._agents.items():
+                graph.add_node(agent, x=row["x"], y=row["y"])
+            small = len(graph) <= READABLE_NODES
+            if small:
+                counts = self.run.feedback().groupby(["reviewer", "agent"]).size().reset_index(name="count")
+                for reviewer, author, count in counts.itertuples(index=False):
+                    graph.add_edge(int(reviewer), int(author), count=int(count))
+            found = places(graph, "spring" if small else "grid")
+            self._places = {agent: (round(float(x), 4), round(float(y), 4)) for agent, (x, y) in found.items()}
+        return self._places
+
+    def about(self, agent: int) -> dict[str, Any]:
+        """An agent: its name, label, model and memory."""
+        row = self._agents[agent]
+        return {
+            "name": row["name"],
+            "label": row["label"],
+            "model": row["model"] or "",
+            "memories": [{"question": q, "answer": a} for q, a in self.run.memories(agent)],
+        }
+
+    def conversations(self, agent: int) -> list[dict[str, Any]]:
+        """Every conversation around an agent, the latest first, each with what the other run's same agent said."""
+        others = {} if self.other is None else {it.round: it for it in self.other.interactions(agent=agent)}
+        return [self._told(it, others.get(it.round)) for it in reversed(self.run.interactions(agent=agent))]
+
+    def along(self, reviewer: int, author: int) -> list[dict[str, Any]]:
+        """The conversations in which one agent reviewed another, the latest first, with that review alone."""
+        found = []
+        for it in reversed(self.run.interactions(agent=author)):
+            told = self._told(it, None)
+            told["feedback"] = [f for f in told["feedback"] if f["reviewer"] == reviewer]
+            if told["feedback"]:
+                found.append(told)
+        return found
+
+    def matching(
+        self, round_: int, labels: Collection[str] = (), low: float | None = None, high: float | None = None,
+        text: str = "",
+    ) -> set[int] | None:  # fmt: skip
+        """The agents of a round that pass a filter; None where there is no filter.
+
+        Args:
+            round_: Which.
+            labels: Theirs is one of these; all if empty.
+            low: Their final answer is rated no lower.
+            high: Nor higher.
+            text: Their conversation has it somewhere, in any case.
+        """
+        if not labels and low is None and high is None and not text.strip():
+            return None
+        dimension, wanted, passed = self.run.dimensions[0], text.strip().casefold(), set()
+        for agent, it in self.round(round_).items():
+            value = final(it, dimension)
+            rated = (low is None or (value is not None and value >= low)) and (
+                high is None or (value is not None and value <= high)
+            )
+            if rated and (not labels or it.label in labels) and (not wanted or wanted in _words(it)):
+                passed.add(agent)
+        return passed
+
+    def matches(self, round_: int, agents: Collection[int]) -> list[dict[str, Any]]:
+        """The conversations of a round around some agents, twenty at most."""
+        said = self.round(round_)
+        return [self._told(said[agent], None) for agent in sorted(agents)[:_MATCHES]]
+
+    def _told(self, it: Interaction, other: Interaction | None) -> dict[str, Any]:
+        names = self._names
+        return {
+            "agent": it.agent,
+            "name": names.get(it.agent, f"Agent {it.agent + 1}"),
+            "round": it.round,
+            "label": it.label,
+            "question": it.question,
+            "recalled": list(it.recalled) if it.recalled else None,
+            "draft": it.draft,
+            "before": self._scores(it.before),
+            "feedback": [
+                {
+                    "reviewer": f.reviewer,
+                    "name": names.get(f.reviewer, f"Agent {f.reviewer + 1}"),
+                    "rating": "–" if f.rating.value is None else f"{f.rating.value:.1f}",
+                    "said": f.rating.reason or f.rating.raw,
+                }
+                for f in it.feedback
+            ],
+            "revision": it.revision,
+            "after": self._scores(it.after),
+            "error": it.error,
+            "other": None
+            if other is None or self.other is None
+            else {
+                "name": self.other.name,
+                "question": other.question,
+                "final": other.final,
+                "scores": self._scores(other.after if other.revision is not None else other.before),
+            },
+        }
+
+    def _scores(self, score: Score) -> str:
+        known: Mapping[str, float | None] = {d: score.value(d) for d in self.run.dimensions}
+        return ", ".join(f"{d} {'–' if value is None else f'{value:.2f}'}" for d, value in known.items())
+
+
+@cache
+def _palette() -> list[str]:
+    return [to_hex(rating_map()(step)) for step in range(256)]
+
+
+def final(it: Interaction, dimension: str) -> float | None:
+    """What observers gave the final answer: the revision, else the draft; None where neither was rated."""
+    after = it.after.value(dimension)
+    return after if after is not None else it.before.value(dimension)
+
+
+def _minus(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second
+
+
+def _words(it: Interaction) -> str:
+    said = [it.question, it.draft, it.revision, it.error, *(f.rating.reason for f in it.feedback)]
+    return "\n".join(text for text in said if text).casefold()

@@ -1,0 +1,85 @@
+"""Models against each other on questions they never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from visualize.drawing.inputs import Source, read_evaluation
+from visualize.drawing.style import COLUMN_IN, PAGE_IN, Theme, empty_figure, finished, ink, looks, plain, themed
+
+
+def data(source: Source) -> pd.DataFrame:
+    """The numbers behind the bars.
+
+    Args:
+        source: The folder of an evaluation.
+
+    Returns:
+        Columns model, against (empty for a model's own mean, else what its difference is taken to), dimension, mean,
+        low, high (95% intervals over questions, paired for differences) and n.
+    """
+    found = read_evaluation(source)
+    rows = [
+        {"model": m["name"], "against": "", "dimension": d, **m["scores"][d]}
+        for m in found["models"]
+        for d in found["dimensions"]
+    ]
+    rows += [
+        {"model": m["model"], "against": m["against"], "dimension": d, **m["scores"][d]}
+        for m in found["differences"]
+        for d in found["dimensions"]
+    ]
+    columns = ["model", "against", "dimension", "mean", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).astype({"mean": "float64", "low": "float64", "high": "float64"})
+
+
+def draw(source: Source, *, theme: Theme = "light") -> Figure:
+    """Mean ratings of each model's answers, and paired differences to the first model, with 95% intervals.
+
+    Args:
+        source: The folder of an evaluation.
+        theme: ``light`` or ``dark``.
+
+    Raises:
+        DataFileError: the folder holds no ``evaluation.json``.
+    """
+    table = data(source)
+    found = read_evaluation(source)
+    with themed(theme):
+        if table.empty or table["mean"].isna().all():
+            return empty_figure("no answer was rated")
+        dimensions = list(found["dimensions"])
+        own = table[table["against"] == ""]
+        paired = table[table["against"] != ""]
+        look = looks(own["model"])
+        height = 1.4 + 0.28 * max(3, len(look) * len(dimensions))
+        figure = Figure(figsize=(COLUMN_IN if paired.empty else PAGE_IN, height), layout="constrained")
+        panels = [(own, f"mean rating (1 to {found['scale']})")]
+        if not paired.empty:
+            panels.append((paired, f"difference to {plain(found['models'][0]['name'])}, paired by question"))
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, (rows, title) in zip(axes, panels, strict=True):
+            ticks, names = [], []
+            for i, dimension in enumerate(dimensions):
+                mine = rows[rows["dimension"] == dimension].reset_index(drop=True)
+                for j, row in mine.iterrows():
+                    y = i * (len(mine) + 1) + int(str(j))
+                    style = look[row["model"]]
+                    error = np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
+                    ax.errorbar(
+                        row["mean"], y, xerr=error, color=style.colour, marker=style.marker, capsize=2,
+                        label=plain(row["model"]) if i == 0 else None,
+                    )  # fmt: skip
+                ticks.append(i * (len(mine) + 1) + (len(mine) - 1) / 2)
+                names.append(plain(dimension))
+            ax.set_yticks(ticks, names)
+            ax.invert_yaxis()
+            ax.margins(y=0.15)
+            ax.set_xlabel(title)
+            ax.grid(axis="x")
+        if not paired.empty:
+            axes[1].axvline(0, color=ink(theme), linewidth=0.8)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=min(4, len(look)))
+        return finished(figure)

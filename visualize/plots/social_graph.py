@@ -1,0 +1,206 @@
+"""The social graph: who reviewed whom, how often, how kindly, and who is listened to."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import matplotlib
+import networkx as nx
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch
+from numpy.typing import NDArray
+
+from visualize.drawing.graph_layout import READABLE_NODES, Layout, blocks, places
+from visualize.drawing.inputs import NO_ROUND, Source, as_run
+from visualize.drawing.style import (
+    PAGE_IN,
+    Theme,
+    choice,
+    empty_figure,
+    finished,
+    ground,
+    ink,
+    label_order,
+    looks,
+    plain,
+    rating_map,
+    rating_norm,
+    text_on,
+    themed,
+)
+
+# Arrowheads and numbers are read among so many edges and nodes; more would be a black cloud.
+ARROWS_UP_TO, NUMBERS_UP_TO = 300, 36
+
+
+def data(source: Source, *, layout: Layout = "spring") -> pd.DataFrame:
+    """The numbers behind the graph: one row a node, then one row an edge.
+
+    Args:
+        source: A run or its folder.
+        layout: Where nodes stand, ``spring`` or ``grid``.
+
+    Returns:
+        Columns kind (``node`` or ``edge``), reviewer and author (both the agent itself for a node; of a graph in
+        blocks, numbers of blocks), label, x, y (place on the picture), influence (the run's own, see
+        :class:`sandbox.metrics.influence.Influence`; NaN where nobody's words moved anybody), alignment (mean of final
+        answers), reviews (count) and rating (mean), the last two of edges only.
+
+    Raises:
+        SettingsError: there is no such layout.
+    """
+    choice("layout", layout, get_args(Layout))
+    graph, _ = _graph(source)
+    where = places(graph, layout) if len(graph) else {}
+    nodes = [
+        {
+            "kind": "node",
+            "reviewer": node,
+            "author": node,
+            "label": d["label"],
+            "x": where[node][0],
+            "y": where[node][1],
+        }
+        | {"influence": d["influence"], "alignment": d["alignment"]}
+        for node, d in graph.nodes(data=True)
+    ]
+    edges = [
+        {"kind": "edge", "reviewer": a, "author": b, "reviews": d["count"], "rating": d["rating"]}
+        for a, b, d in graph.edges(data=True)
+    ]
+    columns = ["kind", "reviewer", "author", "label", "x", "y", "influence", "alignment", "reviews", "rating"]
+    numbers = dict.fromkeys(columns[4:], "float64")
+    return pd.DataFrame(nodes + edges, columns=columns).astype(numbers)
+
+
+def _graph(source: Source) -> tuple[nx.DiGraph[int], bool]:
+    """The graph to draw, and whether it is in blocks."""
+    graph = as_run(source).social_graph()
+    return (blocks(graph), True) if len(graph) > READABLE_NODES else (graph, False)
+
+
+def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -> Figure:
+    """The social graph: who reviewed whom, how often and how kindly, and who is listened to.
+
+    An edge goes from reviewer to author: the more reviews the wider, its colour their mean rating. A node is an agent:
+    the more its words moved others' revisions the larger (all are alike where nobody's words did), its colour the mean
+    rating of its final answers, its shape its label. Beyond 1,000 agents a node stands for those of one label in one
+    part of the grid.
+
+    Args:
+        source: A run or its folder.
+        layout: ``spring`` pulls together those who review each other; ``grid`` is where they live.
+        theme: ``light`` or ``dark``.
+
+    Raises:
+        SettingsError: a setting has no such value.
+    """
+    run = as_run(source)
+    with themed(theme):
+        table = data(run, layout=layout)
+        nodes, edges = table[table["kind"] == "node"], table[table["kind"] == "edge"]
+        if edges.empty:
+            return empty_figure(NO_ROUND if run.rounds == 0 else "no agent reviewed another")
+        figure = Figure(figsize=(PAGE_IN * 0.75, PAGE_IN * 0.72), layout="constrained")
+        ax = figure.add_subplot()
+        sizes = _sizes(nodes)
+        _edges(ax, nodes, edges, sizes, run.scale, theme)
+        _nodes(ax, nodes, sizes, run.scale, theme)
+        ax.set_axis_off()
+        ax.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), aspect="equal")
+        in_blocks = len(run.agents()) > READABLE_NODES
+        ax.set_title("social graph in blocks: agents of a label, by part of the grid" if in_blocks else "social graph")
+        bar = figure.colorbar(
+            ScalarMappable(rating_norm(run.scale), rating_map()), ax=ax, shrink=0.6, pad=0.0, aspect=28
+        )
+        bar.set_label(f"mean rating: {plain(run.dimensions[0])} of a node, reviews on an edge")
+        bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
+        _legend(figure, nodes, edges, theme)
+        return finished(figure)
+
+
+def _sizes(nodes: pd.DataFrame) -> NDArray[np.float64]:
+    """Areas in points², in proportion to influence; together they cover the same part of the picture at any number."""
+    mean_area = min(260.0, 9000 / len(nodes))
+    if nodes["influence"].isna().all():
+        return np.full(len(nodes), mean_area)
+    rank = nodes["influence"].fillna(0.0).to_numpy(dtype=float)  # who never spoke moved nobody
+    return np.asarray(np.clip(mean_area * rank / rank.mean(), mean_area / 6, mean_area * 5))
+
+
+def _widths(edges: pd.DataFrame) -> NDArray[np.float64]:
+    """Line widths in points, in proportion to the root of reviews."""
+    counts = edges["reviews"].to_numpy(dtype=float)
+    widest = float(np.clip(45 / math.sqrt(len(edges)), 0.6, 4.0))
+    return np.asarray(np.maximum(widest * np.sqrt(counts / counts.max()), 0.25))
+
+
+def _edges(
+    ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame, sizes: NDArray[np.float64], scale: int, theme: Theme
+) -> None:
+    order = np.argsort(edges["reviews"].to_numpy(), kind="stable")  # the strong ones on top
+    edges, widths = edges.iloc[order], _widths(edges)[order]
+    place = {n: (x, y) for n, x, y in zip(nodes["reviewer"], nodes["x"], nodes["y"], strict=True)}
+    radius = dict(zip(nodes["reviewer"], np.sqrt(sizes) / 2, strict=True))
+    colours = rating_map()(rating_norm(scale)(edges["rating"].to_numpy(dtype=float)))
+    colours[edges["rating"].isna().to_numpy()] = matplotlib.colors.to_rgba("#8a929b")
+    pairs = list(zip(edges["reviewer"], edges["author"], strict=True))
+    if len(pairs) > ARROWS_UP_TO:
+        alpha = float(np.clip(14 / math.sqrt(len(pairs)), 0.15, 0.7))
+        lines = [(place[a], place[b]) for a, b in pairs]
+        ax.add_collection(LineCollection(lines, colors=colours, linewidths=widths, alpha=alpha, zorder=1))
+        return
+    for (a, b), width, colour in zip(pairs, widths, colours, strict=True):
+        if a == b:
+            continue  # reviews inside a block show in the size of its node
+        # Curved, so that what two agents say of each other stays two arrows.
+        ax.add_patch(
+            FancyArrowPatch(
+                place[a], place[b], connectionstyle="arc3,rad=0.12", arrowstyle="-|>", mutation_scale=4 + 2.2 * width,
+                linewidth=width, color=colour, alpha=0.9, shrinkA=radius[a], shrinkB=radius[b] + 1, zorder=1,
+            )
+        )  # fmt: skip
+
+
+def _nodes(ax: Axes, nodes: pd.DataFrame, sizes: NDArray[np.float64], scale: int, theme: Theme) -> None:
+    colours = rating_map()(rating_norm(scale)(nodes["alignment"].to_numpy(dtype=float)))
+    colours[nodes["alignment"].isna().to_numpy()] = matplotlib.colors.to_rgba(ground(theme))
+    edge = 1.0 if len(nodes) <= 100 else 0.5
+    for label, look in looks(label_order(nodes["label"])).items():
+        mine = (nodes["label"] == label).to_numpy()
+        ax.scatter(
+            nodes["x"][mine], nodes["y"][mine], s=sizes[mine], marker=look.marker, facecolors=colours[mine],
+            edgecolors=ink(theme), linewidths=edge, label=plain(label), zorder=2,
+        )  # fmt: skip
+    if len(nodes) <= NUMBERS_UP_TO:
+        for number, x, y, colour, area in zip(nodes["reviewer"], nodes["x"], nodes["y"], colours, sizes, strict=True):
+            size = float(np.clip(math.sqrt(area) * 0.45, 4.5, 8))
+            ax.text(x, y, str(number), ha="center", va="center", size=size, color=text_on(tuple(colour)), zorder=3)
+
+
+def _legend(figure: Figure, nodes: pd.DataFrame, edges: pd.DataFrame, theme: Theme) -> None:
+    grey = {"color": ink(theme), "markerfacecolor": "none", "linestyle": "none"}
+    handles = [
+        Line2D([], [], marker=look.marker, label=plain(label), **grey)
+        for label, look in looks(label_order(nodes["label"])).items()
+    ]
+    if nodes["influence"].notna().any():
+        handles += [
+            Line2D([], [], marker="o", markersize=size, label=words, **grey)
+            for size, words in ((3.0, "little influence"), (7.0, "much influence"))
+        ]
+    counts, widths = edges["reviews"].to_numpy(), _widths(edges)
+    for count in sorted({int(counts.min()), int(counts.max())}):
+        width = float(widths[counts == count][0])
+        words = f"{count} review{'s' if count > 1 else ''}"
+        handles.append(Line2D([], [], color=ink(theme), linewidth=width, label=words))
+    if edges["rating"].isna().any():
+        handles.append(Line2D([], [], color="#8a929b", label="rating not readable"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=4)
