@@ -18,7 +18,8 @@ FILE = "calls.jsonl"
 class KeptCalls:
     """A :class:`~sandbox.conversation.scheduler.CallLog` in a folder, one JSON object a line.
 
-    Each is found by the request's hash and the model. A reply is that of the same weights to the same request; whatever else has changed is asked anew. Failures are not
+    Each is found by the request's hash and the model.
+    A reply is that of the same weights to the same request; whatever else has changed is asked anew. Failures are not
     kept, so that they are tried again.
 
     Args:
