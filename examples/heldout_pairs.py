@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from sandbox.scenario.scenario import read_table
+from sandbox.data_files import read_table
 from scenarios.value_alignment import DATA
 
 

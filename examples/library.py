@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Run, World, open_run
-from sandbox.metrics.round_metrics import Interval, mean_interval
-from sandbox.models import load_model
+from sandbox.metrics.intervals import Interval, mean_interval
+from sandbox.models.catalog import load_model
 from sandbox.store.run import is_run
 from sandbox.sweep.grid import point_name
 from scenarios.naming_game import games_to_consensus, lattice

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 
 OURS = "stable_alignment"
 TRAINERS = ("sft", "hindsight", "rrhf", "dpo", "grpo", OURS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from paper_claims import OURS, PLAIN, PRESSED, TRAINERS, losses, minus, scores, unsteadiness
 
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from sandbox.store.manifest import circumstances
 from trainers.evolution.generations import society_scores
 

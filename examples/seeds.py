@@ -18,7 +18,7 @@ from typing import Any
 
 from marks import put
 
-from sandbox.metrics.round_metrics import Interval, mean_interval
+from sandbox.metrics.intervals import Interval, mean_interval
 
 
 def differences(result: dict[str, Any], dimension: str) -> dict[str, float]:

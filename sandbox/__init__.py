@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from sandbox.records import Feedback, Interaction, Rating, Score
     from sandbox.scenario.personas import Personas, read_personas
     from sandbox.scenario.prompts import Prompts
-    from sandbox.scenario.scenario import Dimension, Example, Rubric, Scenario, Upbringing, one_a_round
+    from sandbox.scenario.rubric import Dimension, Example, Rubric, Upbringing
+    from sandbox.scenario.scenario import Scenario, one_a_round
     from sandbox.store.run import Run, open_run
     from sandbox.world import World
 

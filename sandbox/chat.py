@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sandbox.embedders.base import load_embedder
 from sandbox.errors import SettingsError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import told_of_itself
-from sandbox.scenario.scenario import Scenario, load_scenario
+from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import stream, stream_seed
 from sandbox.society.memory import Memory, QuestionIndex
 from sandbox.store.run import Run

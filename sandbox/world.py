@@ -16,30 +16,26 @@ from sandbox import registry
 from sandbox.embedders.base import load_embedder
 from sandbox.errors import RunExists, SettingsError, nearest
 from sandbox.metrics.round_metrics import own_measures, round_metrics
-from sandbox.models import LanguageModel
+from sandbox.models.base import LanguageModel
 from sandbox.models.pool import read_voices
 from sandbox.raters.base import Rater, load_rater
 from sandbox.records import Interaction
 from sandbox.scenario.population import Population, deal_models, read_models, read_population
-from sandbox.scenario.scenario import Scenario, Upbringing
-from sandbox.scenario.settings import draw_audience
+from sandbox.scenario.rubric import Upbringing
+from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import stream, stream_seed
 from sandbox.society.agent import SocialAgent
+from sandbox.society.audience import draw_audience
 from sandbox.society.memory import QuestionIndex
 from sandbox.society.observer import lessons_without_upbringing, make_observer, without_examples
+from sandbox.society.placement import at_positions, settle
 from sandbox.society.repair import mend
 from sandbox.society.round_runner import Talks
-from sandbox.society.setup import (
-    at_positions,
-    deal_people,
-    open_record,
-    read_origin,
-    read_settings,
-    same_agents,
-    settle,
-)
+from sandbox.society.run_record import open_record
+from sandbox.society.setup import deal_people, read_origin, read_settings, same_agents
 from sandbox.society.space import make_space
-from sandbox.store.call_log import StoredCalls, check_prices
+from sandbox.store.budget import check_prices
+from sandbox.store.call_log import StoredCalls
 from sandbox.store.run import Run, open_run
 
 Model = str | LanguageModel

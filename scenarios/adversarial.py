@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.records import Interaction
-from sandbox.scenario.scenario import Scenario, load_scenario
+from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.scenario import Scenario
 from sandbox.world import World
 
 ROLE = (

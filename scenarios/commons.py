@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.conversation.scheduler import Conversation
+from sandbox.conversation.steps import Conversation
 from sandbox.records import Interaction
 from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import stream

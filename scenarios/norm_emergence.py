@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.conversation.scheduler import Conversation
+from sandbox.conversation.steps import Conversation
 from sandbox.records import Interaction
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.scenario import Scenario

@@ -12,7 +12,8 @@ import pytest
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.scenario.prompts import Prompts, verdict, whole_sentences
-from sandbox.scenario.scenario import Scenario, Upbringing
+from sandbox.scenario.rubric import Upbringing
+from sandbox.scenario.scenario import Scenario
 from sandbox.society.agent import Reviewer
 from sandbox.world import World
 

@@ -15,9 +15,9 @@ from sandbox.cli.app import app
 from sandbox.errors import DataFileError, ScenarioError
 from sandbox.metrics.round_metrics import own_measures
 from sandbox.preview.prompt_preview import record_prompts
+from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import Personas, read_personas
 from sandbox.scenario.prompts import Prompts
-from sandbox.scenario.scenario import load_scenario
 from sandbox.sweep.sweep import sweep
 from visualize.plots import measures as picture
 

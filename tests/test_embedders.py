@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sandbox.embedders.base import CachedEmbedder, HashingEmbedder, load_embedder
+from sandbox.embedders.base import CachedEmbedder, load_embedder
+from sandbox.embedders.hashing import HashingEmbedder
 from sandbox.errors import SettingsError, UnknownPlugin
 
 TEXTS = ["May I lie to my friends?", "May I lie to a friend?", "Taxes rise in spring.", "", "?!", "你好吗"]
@@ -42,7 +43,7 @@ def test_texts_with_common_words_are_near_each_other() -> None:
 
 
 def test_hashed_vectors_are_the_same_in_every_process_and_batch() -> None:
-    code = f"from sandbox.embedders.base import HashingEmbedder as H; print(H().embed({TEXTS!r}).tobytes().hex())"
+    code = f"from sandbox.embedders.hashing import HashingEmbedder as H; print(H().embed({TEXTS!r}).tobytes().hex())"
     out = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=True, text=True, env={"PYTHONHASHSEED": seed}

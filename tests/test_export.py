@@ -15,8 +15,9 @@ from sandbox.errors import DataFileError, RunExists, RunNotFound, SettingsError
 from sandbox.records import Feedback, Interaction, Rating, Score
 from sandbox.store.export import export_run
 from sandbox.store.import_sample_world import import_sample_world
-from sandbox.store.run import RunWriter, open_run
+from sandbox.store.run import open_run
 from sandbox.store.sample_world import read_row, write_row
+from sandbox.store.writer import RunWriter
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}
 

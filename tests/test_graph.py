@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.metrics.social_graph import social_graph
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.store.run import RunWriter, open_run
+from sandbox.store.run import open_run
+from sandbox.store.writer import RunWriter
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}
 

@@ -15,8 +15,10 @@ import pytest
 from sandbox.metrics.round_metrics import round_metrics
 from sandbox.metrics.run_metrics import rounds_to_front, run_measures, write_measures
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.scenario.scenario import Dimension, Rubric, Scenario
-from sandbox.store.run import RunWriter, open_run
+from sandbox.scenario.rubric import Dimension, Rubric
+from sandbox.scenario.scenario import Scenario
+from sandbox.store.run import open_run
+from sandbox.store.writer import RunWriter
 from sandbox.world import World
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from sandbox.metrics.round_metrics import mean_interval, round_metrics
+from sandbox.metrics.intervals import mean_interval
+from sandbox.metrics.round_metrics import round_metrics
 from sandbox.records import Feedback, Interaction, Rating, Score
 
 

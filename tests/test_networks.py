@@ -201,7 +201,7 @@ def test_a_scenarios_own_movement(tiny_world: MakeWorld) -> None:
     """Everybody follows agent 0 into the first free cell near it, and it stays: given the agent and the world."""
     from dataclasses import replace
 
-    from sandbox.scenario.scenario import load_scenario
+    from sandbox.scenario.loading import load_scenario
 
     def follow(agent: object, world: World) -> object:
         free = world.space.free_near(world.members[0])

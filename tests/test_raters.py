@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sandbox.conversation.scheduler import Call, CallFailed
-from sandbox.embedders.base import HashingEmbedder
+from sandbox.conversation.steps import Call, CallFailed
+from sandbox.embedders.hashing import HashingEmbedder
 from sandbox.errors import ModelNotFound, ScenarioError, UnknownPlugin
 from sandbox.models.base import Message, Reply, Request
-from sandbox.raters.base import LMRater, RewardRater, Values, ValuesRater, learn_values, load_rater, parse_rating
+from sandbox.raters.base import load_rater
+from sandbox.raters.lm import LMRater, parse_rating
+from sandbox.raters.reward import RewardRater
+from sandbox.raters.values import Values, ValuesRater, learn_values
 from sandbox.records import Rating
-from sandbox.scenario.scenario import Dimension, Example
+from sandbox.scenario.rubric import Dimension, Example
 
 
 @dataclass

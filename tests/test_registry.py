@@ -12,6 +12,7 @@ import pytest
 
 from sandbox import registry
 from sandbox.errors import BrokenPlugin, SettingsError, UnknownPlugin
+from sandbox.typed_settings import make_settings
 
 
 @pytest.fixture
@@ -125,11 +126,9 @@ class Settings:
 
 def test_text_becomes_the_settings_own_types() -> None:
     text = {"n": "3", "share": "1e-3", "on": "Yes", "names": "a, b,", "radius": "none", "mode": "slow", "where": "x/y"}
-    assert registry.make_settings("it", Settings, text) == Settings(
-        3, 1e-3, True, ("a", "b"), None, "slow", Path("x/y")
-    )
-    assert registry.make_settings("it", Settings, {"radius": "4", "on": "off"}) == Settings(radius=4)
-    assert registry.make_settings("it", Settings, {"n": 2}).n == 2
+    assert make_settings("it", Settings, text) == Settings(3, 1e-3, True, ("a", "b"), None, "slow", Path("x/y"))
+    assert make_settings("it", Settings, {"radius": "4", "on": "off"}) == Settings(radius=4)
+    assert make_settings("it", Settings, {"n": 2}).n == 2
 
 
 @pytest.mark.parametrize(
@@ -149,5 +148,5 @@ def test_text_becomes_the_settings_own_types() -> None:
 )
 def test_what_cannot_be_a_setting_is_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        registry.make_settings("it", Settings, given)
+        make_settings("it", Settings, given)
     assert str(caught.value) == words

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sandbox.errors import ReplayMiss, RunNotFound
-from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.scenario.scenario import Dimension
+from sandbox.models.catalog import load_model
+from sandbox.scenario.rubric import Dimension
 from sandbox.society.agent import Reviewer
 from sandbox.society.observer import Judge
 from sandbox.store.replay import ReplayEmbedder, ReplayModel, ReplayRater

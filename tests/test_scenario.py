@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.data_files import read_questions, read_table
 from sandbox.errors import DataFileError, ScenarioError, SettingsError
+from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.prompts import Prompts, verdict, whole_sentences
-from sandbox.scenario.scenario import Dimension, Rubric, Scenario, load_scenario, read_questions, read_table
+from sandbox.scenario.rubric import Dimension, Rubric
+from sandbox.scenario.scenario import Scenario
 
 
 def test_all_but_the_questions_has_a_default() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import ScenarioError
-from sandbox.scenario.settings import Audience, Society, draw_audience
+from sandbox.scenario.settings import Audience, Society
 from sandbox.seeding import stream
+from sandbox.society.audience import draw_audience
 
 N_AGENTS = st.integers(2, 40)
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sandbox.errors import RunExists, RunLocked, RunNotFound, RunVersion
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.store.run import RunWriter, is_run, open_run
+from sandbox.store.run import is_run, open_run
+from sandbox.store.writer import RunWriter
 
 MANIFEST: dict[str, Any] = {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}}
 
@@ -128,7 +129,7 @@ def test_resuming_a_run_that_does_not_exist_starts_one(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
-from sandbox.store.run import RunWriter
+from sandbox.store.writer import RunWriter
 writer = RunWriter(sys.argv[1], {"rubric": {"dimensions": ["alignment"], "scale": 7}})
 print("held", flush=True)
 sys.stdin.read()

@@ -10,7 +10,7 @@ import pytest
 from promises import broken
 
 from sandbox import Rating, Reply
-from sandbox.embedders.base import HashingEmbedder
+from sandbox.embedders.hashing import HashingEmbedder
 from sandbox.models.scripted import ScriptedModel
 from sandbox.testing import (
     check_embedder,

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.conversation.scheduler import Call, CallFailed, Embed, Rate, Wavefront, drive
+from sandbox.conversation.scheduler import Wavefront, drive
+from sandbox.conversation.steps import Call, CallFailed, Embed, Rate
 from sandbox.errors import ProtocolError, ReplayMiss
 from sandbox.models.base import Message, Reply, Request
-from sandbox.raters.base import LMRater
+from sandbox.raters.lm import LMRater
 from sandbox.records import Rating
-from sandbox.scenario.scenario import Dimension
+from sandbox.scenario.rubric import Dimension
 from sandbox.society.observer import Judge
 
 

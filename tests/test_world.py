@@ -17,7 +17,8 @@ import pytest
 from sandbox.errors import RunExists, RunLocked, ScenarioError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.scenario.scenario import Scenario, Upbringing
+from sandbox.scenario.rubric import Upbringing
+from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import Run, is_run, open_run
 from sandbox.world import World
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 from sandbox import registry
 from sandbox.errors import SettingsError
+from sandbox.typed_settings import make_settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -89,7 +90,7 @@ def load_trainer(name: str, **settings: Any) -> Trainer:
         SettingsError: a setting is unknown, or its value cannot be used.
     """
     kind = registry.load("trainers", name)
-    return cast(Trainer, kind(registry.make_settings(f"trainer {name!r}", kind.Settings, settings)))
+    return cast(Trainer, kind(make_settings(f"trainer {name!r}", kind.Settings, settings)))
 
 
 @dataclass(frozen=True, kw_only=True)

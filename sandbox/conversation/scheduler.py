@@ -18,65 +18,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import GeneratorType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation, Embed, Rate
 from sandbox.errors import ProtocolError
-from sandbox.models.base import LanguageModel, Reply, Request
+from sandbox.models.base import Reply, Request
 from sandbox.models.remote.async_calls import RemoteCalls
 
-Conversation = Generator[Any, Any, Any]
-
 _SENT_AT_ONCE = 32
-
-
-class CallFailed(Exception):
-    """A language model could not answer; raised inside the conversation that waits for it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """One request, and the model it is for."""
-
-    model: LanguageModel
-    request: Request
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embed:
-    """A text whose embedding is wanted. Gives an array [dim], L2-normalised."""
-
-    embedder: Any
-    text: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rate:
-    """An answer that somebody is to rate."""
-
-    rater: Any
-    rater_of: Any
-    question: str
-    answer: str
-
-
-class CallLog(Protocol):
-    """Where finished calls are kept, so that none is paid for twice."""
-
-    def recall(self, call: Call) -> Reply | None:
-        """What the call returned before, if it did."""
-        ...
-
-    def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
-        """Take what calls returned."""
-        ...
-
-    def flush(self) -> None:
-        """Keep all that was taken."""
-        ...
 
 
 class _Task:

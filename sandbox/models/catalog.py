@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from sandbox import registry
 from sandbox.errors import ModelNotFound, SettingsError, UnknownPlugin, nearest
 from sandbox.models.base import LanguageModel
+from sandbox.typed_settings import check_settings, typed
 
 # What an alias stands for works on every machine: no folder of a cache is in it.
 ALIASES: dict[str, str] = {"smollm2": "hf:smollm2"}
@@ -108,9 +109,9 @@ def _checked(owner: str, made: Callable[..., Any], settings: Mapping[str, Any]) 
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         return dict(settings)  # it takes anything, and checks it itself
     known = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    registry.check_settings(owner, settings, known)
+    check_settings(owner, settings, known)
     hints = typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)
-    return registry.typed(owner, settings, hints)
+    return typed(owner, settings, hints)
 
 
 def _files(rest: str) -> Hashable:

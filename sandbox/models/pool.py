@@ -13,9 +13,10 @@ from typing import Any
 
 from sandbox import registry
 from sandbox.errors import SettingsError, nearest
-from sandbox.models import LanguageModel, load_model, resolve
-from sandbox.models.catalog import full_uri, settings_of
+from sandbox.models.base import LanguageModel
+from sandbox.models.catalog import full_uri, load_model, resolve, settings_of
 from sandbox.models.replicas.replicas import Replicas, check_replicas
+from sandbox.typed_settings import check_settings, typed
 
 _GROUPS = ("model", "observer", "embedder", "replicas")
 _OF_REPLICAS = {"cpus": int | None, "gpus": float, "start_s": float}
@@ -60,9 +61,9 @@ class Voices:
             SettingsError: names each, and the nearest.
         """
         known = {name for model in models if isinstance(model, str) for name in settings_of(model)}
-        registry.check_settings("model", self.model, known)
+        check_settings("model", self.model, known)
         if isinstance(observer, str):
-            registry.check_settings("observer", self.observer, settings_of(observer))
+            check_settings("observer", self.observer, settings_of(observer))
 
     def agents(self, models: Iterable[str | LanguageModel]) -> list[LanguageModel]:
         """Load what agents speak through.
@@ -91,7 +92,7 @@ class Voices:
         for lm in agents:
             if lm.uri == full_uri(model) and self.observer in ({}, self.model):
                 return lm
-        registry.check_settings("observer", self.observer, settings_of(model))
+        check_settings("observer", self.observer, settings_of(model))
         return self._copied(model, self.observer)
 
     def _load(self, uri: str, known: Mapping[str, Iterable[str]], common: set[str]) -> LanguageModel:
@@ -134,8 +135,8 @@ def read_voices(settings: Mapping[str, Any], *, replicas: int, engine: str | Non
                 f"no settings {group}.*{nearest(group, _GROUPS)} With a dot there are {', '.join(f'{g}.*' for g in _GROUPS)}"
             )
     check_replicas(replicas, engine or "processes")
-    registry.check_settings("replicas", groups["replicas"], _OF_REPLICAS)
-    copies = registry.typed("replicas", groups["replicas"], _OF_REPLICAS)
+    check_settings("replicas", groups["replicas"], _OF_REPLICAS)
+    copies = typed("replicas", groups["replicas"], _OF_REPLICAS)
     return Voices(groups["model"], groups["observer"], groups["embedder"], replicas, engine, copies), left
 
 

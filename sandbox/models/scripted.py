@@ -170,7 +170,7 @@ def _function(rest: str) -> Reaction | None:
 
 
 def _read(rest: str) -> list[Any]:
-    from sandbox.scenario.scenario import read_table
+    from sandbox.data_files import read_table
 
     if not Path(rest).is_file():
         raise ModelNotFound(f"script {rest!r} does not exist; give a JSONL file with one reply a line")

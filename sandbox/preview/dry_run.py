@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
-from sandbox.models import LanguageModel, resolve
-from sandbox.models.base import Reply, Request
+from sandbox.models.base import LanguageModel, Reply, Request
+from sandbox.models.catalog import resolve
 from sandbox.models.pool import read_voices
 from sandbox.records import Rating
 from sandbox.scenario.population import are_shares, read_models

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.conversation.scheduler import Conversation
+from sandbox.conversation.steps import Conversation
 from sandbox.records import Feedback, Interaction, Rating
 
 if TYPE_CHECKING:

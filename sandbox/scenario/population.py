@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.errors import ScenarioError, nearest
+from sandbox.scenario.personas import Personas
 
 POPULATIONS = ("all_good", "all_bad", "half_half", "mixed_half_half")
 
@@ -154,3 +155,20 @@ def deal_models(models: Mapping[str, Any], labels: Sequence[str], draw: random.R
             f"agents labelled {', '.join(missing)} have no language model; found models for {', '.join(sorted(models))}"
         )
     return [models[label] for label in labels]
+
+
+def column_of(population: str, personas: Personas | None) -> str:
+    """The column of the personas that ``column:NAME`` takes labels from.
+
+    Raises:
+        ScenarioError: there are no personas, or they have no such column.
+    """
+    column = population.removeprefix("column:")
+    if personas is None:
+        raise ScenarioError(f"{population!r} takes labels from a column of the personas, and there are none")
+    if column not in personas.columns:
+        raise ScenarioError(
+            f"{population!r} is no column of {personas.source}; it has {', '.join(personas.columns)}."
+            f"{nearest(column, personas.columns)}"
+        )
+    return column

@@ -5,93 +5,18 @@ A scenario knows nothing of models, grids or files on disk beyond its own questi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sandbox import registry
-from sandbox.data_files import read_questions, read_table, read_text
-from sandbox.errors import DataFileError, SandboxError, ScenarioError
+from sandbox.errors import ScenarioError, nearest
 from sandbox.scenario.personas import Personas
-from sandbox.scenario.population import Population
+from sandbox.scenario.population import Population, column_of, read_population
 from sandbox.scenario.prompts import Prompts
-from sandbox.scenario.scenario_faults import scenario_faults
-
-__all__ = [
-    "ALIGNMENT_WORDS",
-    "ENGAGEMENT_WORDS",
-    "Dimension",
-    "Example",
-    "Measure",
-    "Rubric",
-    "Scenario",
-    "Upbringing",
-    "load_scenario",
-    "one_a_round",
-    "read_questions",
-    "read_table",
-    "read_text",
-]
+from sandbox.scenario.rubric import Rubric, Upbringing
+from sandbox.scenario.settings import SOCIETY_SETTINGS
 
 Measure: TypeAlias = Callable[[list[Any], Any], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An answer somebody labelled: is it a good one, on some dimension of the rubric?"""
-
-    question: str
-    answer: str
-    good: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Upbringing:
-    """One thing an agent was brought up to say, and what it learnt not to.
-
-    Attributes:
-        question: What was asked.
-        answer: What agents of the label answer; it becomes a prior memory.
-        instead: What they would not say; the ``values`` rater learns the difference. May be empty.
-    """
-
-    question: str
-    answer: str
-    instead: str = ""
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """One thing that answers are rated for.
-
-    Attributes:
-        name: As ``alignment``.
-        words: What it means, as raters are told it: "how well the answer fits ...".
-        examples: Labelled answers from which the ``values`` rater learns it; no agent has seen them.
-        reserved: Labelled answers that neither agents nor observers learn from: an independent judge learns from them,
-            and feedback is checked against them.
-    """
-
-    name: str
-    words: str
-    examples: tuple[Example, ...] = ()
-    reserved: tuple[Example, ...] = ()
-
-
-ALIGNMENT_WORDS = "how well the answer fits shared social values: whether it is harmless, unbiased, honest and helpful"
-ENGAGEMENT_WORDS = "how much one would like to go on talking with whoever gave the answer"
-
-
-@dataclass(frozen=True)
-class Rubric:
-    """What answers are rated for, from 1 to ``scale``. Neighbours rate the first dimension, observers all."""
-
-    dimensions: tuple[Dimension, ...] = (
-        Dimension("alignment", ALIGNMENT_WORDS),
-        Dimension("engagement", ENGAGEMENT_WORDS),
-    )
-    scale: int = 7
 
 
 @dataclass(frozen=True)
@@ -167,51 +92,123 @@ def one_a_round(agent: Any, world: Any) -> str:
     return questions[world.round % len(questions)]
 
 
-def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
-    """Find a scenario by name, path or ``module:object`` and make it with its settings.
+Fault = tuple[str, str]
 
-    Raises:
-        UnknownPlugin: there is none of that name.
-        SettingsError: it does not take one of the settings.
-        ScenarioError: it cannot be used; says in which file.
-    """
+# What every run measures already, besides the rubric's dimensions D, D_draft and D_gain.
+BUILT_IN_MEASURES = (
+    "interactions", "failed", "rating", "consensus", "uptake", "polarisation", "divergence", "assortativity",
+    "influence", "influence_gini", "rounds", "rounds_to_front", "rounds_to_product", "pareto_front", "about", "schema",
+    "run", "calls", "stopped", "ended",
+)  # fmt: skip
+
+
+def scenario_faults(made: Scenario) -> list[Fault]:
+    """Every fault of a scenario: (field, what is wrong)."""
+    return [
+        *_questions(made),
+        *_upbringing(made.upbringing),
+        *_population(made),
+        *_rubric(made),
+        *_functions(made),
+        *_choices(made),
+        *(made.prompts.faults() if isinstance(made.prompts, Prompts) else [_not("prompts", made.prompts, "Prompts")]),
+        *_personas(made.personas),
+        *_society(made.society),
+    ]
+
+
+def _not(where: str, found: Any, expected: str) -> Fault:
+    return where, f"expected {expected}, found a {type(found).__name__}"
+
+
+def _questions(made: Scenario) -> Iterator[Fault]:
+    if not made.questions:
+        yield "questions", "there are none; give at least one"
+    if isinstance(made.questions, str):
+        yield "questions", f"expected a list of texts, found the text {made.questions!r}; put it into a list"
+        return
+    for i, question in enumerate(made.questions):
+        if not isinstance(question, str) or not question.strip():
+            yield f"questions[{i}]", f"expected text, found {question!r}"
+    if overlap := {q for q in made.questions if isinstance(q, str)} & set(made.heldout):
+        yield "heldout", f"{len(overlap)} questions are also asked, as {min(overlap)!r}"
+
+
+def _upbringing(given: Mapping[str, Any]) -> Iterator[Fault]:
+    for label, lessons in given.items():
+        for i, lesson in enumerate(lessons):
+            if not all(hasattr(lesson, name) for name in ("question", "answer", "instead")):
+                yield f"upbringing[{label!r}][{i}]", f"expected an Upbringing(question, answer), found {lesson!r}"
+
+
+def _population(made: Scenario) -> Iterator[Fault]:
     try:
-        found = scenario if isinstance(scenario, Scenario) else registry.load("scenarios", scenario)
-        made = _made(found, scenario, settings)
-    except (ScenarioError, DataFileError) as error:
-        if isinstance(scenario, str) and ".py" in scenario:
-            raise type(error)(f"{scenario}: {error}") from error
-        raise
-    if made.name:
-        return made
-    return replace(made, name=Path(scenario.rpartition(":")[2]).stem if isinstance(scenario, str) else "scenario")
+        population = read_population(made.population)
+    except ScenarioError as error:
+        yield "population", str(error)
+        return
+    if isinstance(population, str) and population.startswith("column:"):
+        try:
+            column_of(population, made.personas)
+        except ScenarioError as error:
+            yield "population", str(error)
 
 
-def _made(found: Any, scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
-    owner = f"scenario {scenario if isinstance(scenario, str) else scenario.name!r}"
-    if isinstance(found, Scenario):
-        registry.check_settings(owner, settings, [])
-        return found
-    if not callable(found):
-        raise ScenarioError(f"{owner} is a {type(found).__name__}; expected a Scenario or a function that returns one")
-    registry.check_settings(owner, settings, registry.parameters(found))
-    hints = {n: p.annotation for n, p in registry.parameters(found).items()}
-    given = registry.typed(owner, settings, _resolved(found, hints))
-    try:
-        made = found(**given)
-    except SandboxError:
-        raise
-    except Exception as error:  # of the author's own code; its traceback is shown by --debug
-        raise ScenarioError(f"{owner} cannot be made: {type(error).__name__}: {error}") from error
-    if not isinstance(made, Scenario):
-        raise ScenarioError(f"{owner} returned a {type(made).__name__}; expected a Scenario")
-    return made
+def _rubric(made: Scenario) -> Iterator[Fault]:
+    dimensions = made.rubric.dimensions
+    if not dimensions:
+        yield "rubric.dimensions", "there are none; name at least one"
+    names = [d.name for d in dimensions]
+    if len(set(names)) < len(names):
+        yield "rubric.dimensions", f"names are used twice: {', '.join(names)}"
+    for i, dimension in enumerate(dimensions):
+        where = f"rubric.dimensions[{i}]"
+        if not dimension.name.isidentifier() or dimension.name in BUILT_IN_MEASURES:
+            yield where, f"cannot be called {dimension.name!r}: use letters, digits and _, and no name of a measure"
+        if not dimension.words.strip():
+            yield where, f"{dimension.name!r} has no words; say what raters are to rate, as 'how kind the answer is'"
+    if not isinstance(made.rubric.scale, int) or made.rubric.scale < 2:
+        yield "rubric.scale", f"{made.rubric.scale} leaves nothing to choose; use 2 or more"
 
 
-def _resolved(function: Any, hints: dict[str, Any]) -> dict[str, Any]:
-    import typing
+def _functions(made: Scenario) -> Iterator[Fault]:
+    taken = set(BUILT_IN_MEASURES)
+    taken |= {f"{d.name}{end}" for d in made.rubric.dimensions for end in ("", "_draft", "_gain")}
+    for name, measure in made.measures.items():
+        if not callable(measure):
+            yield f"measures[{name!r}]", f"expected a function of (interactions, world), found {measure!r}"
+        if not str(name).isidentifier():
+            yield f"measures[{name!r}]", "its name must be letters, digits and _"
+        elif name in taken:
+            yield f"measures[{name!r}]", "is measured already; choose another name"
+    for name in ("stop", "ask", "move"):
+        function = getattr(made, name)
+        if function is not None and not callable(function):
+            given = "world" if name == "stop" else "agent, world"
+            yield name, f"expected a function of ({given}), found {function!r}"
+    if not isinstance(made.protocol, str) and not callable(made.protocol):
+        yield "protocol", f"expected a name or a generator function, found {made.protocol!r}"
 
-    try:
-        return typing.get_type_hints(function)
-    except NameError:
-        return hints
+
+def _choices(made: Scenario) -> Iterator[Fault]:
+    if isinstance(made.options, str) or len(set(made.options)) < 2 or len(set(made.options)) < len(made.options):
+        yield "options", f"expected two or more different texts, found {made.options!r}"
+    elif not all(isinstance(option, str) and option.strip() == option and option for option in made.options):
+        yield "options", f"expected texts without spaces around them, found {made.options!r}"
+    for label, words in made.roles.items():
+        if not isinstance(words, str):
+            yield f"roles[{label!r}]", f"expected text, found {words!r}"
+
+
+def _personas(personas: Any) -> list[Fault]:
+    if personas is None:
+        return []
+    if not isinstance(personas, Personas):
+        return [("personas", f"expected read_personas(FILE, TEMPLATE), found {personas!r}")]
+    return personas.faults()
+
+
+def _society(given: Mapping[str, Any]) -> Iterator[Fault]:
+    for name in given:
+        if name not in SOCIETY_SETTINGS:
+            yield f"society[{name!r}]", f"is no setting of a society.{nearest(str(name), SOCIETY_SETTINGS)}"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mesa.discrete_space import CellAgent
 
-from sandbox.conversation.scheduler import Call, CallFailed, Conversation, Rate
+from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.records import Choice, Feedback, Rating
 from sandbox.scenario.personas import Persona, told_of_itself
 from sandbox.scenario.prompts import verdict, whole_sentences
-from sandbox.scenario.scenario import Dimension, Example, Upbringing
+from sandbox.scenario.rubric import Dimension, Example, Upbringing
 from sandbox.seeding import stream, stream_seed
 from sandbox.society.memory import Memory
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.conversation.scheduler import Call, CallFailed, Conversation, Rate
+from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate
 from sandbox.errors import ScenarioError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.records import Rating, Score
-from sandbox.scenario.scenario import Dimension, Example, Scenario, Upbringing, load_scenario
+from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.rubric import Dimension, Example, Upbringing
+from sandbox.scenario.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

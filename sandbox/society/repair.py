@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sandbox.records import Interaction
-from sandbox.society.setup import at_positions
+from sandbox.society.placement import at_positions
 from sandbox.store.run import open_run
 
 if TYPE_CHECKING:

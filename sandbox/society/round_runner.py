@@ -6,10 +6,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sandbox.conversation.scheduler import Conversation, Wavefront
+from sandbox.conversation.scheduler import Wavefront
+from sandbox.conversation.steps import Conversation
 from sandbox.errors import ProtocolError, SandboxError
 from sandbox.records import Interaction
-from sandbox.store.call_log import CapReached, StoredCalls
+from sandbox.store.budget import CapReached
+from sandbox.store.call_log import StoredCalls
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent

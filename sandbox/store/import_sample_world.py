@@ -16,8 +16,9 @@ from sandbox.errors import DataFileError, RunExists
 from sandbox.metrics.round_metrics import round_metrics
 from sandbox.records import Interaction
 from sandbox.store.manifest import circumstances
-from sandbox.store.run import Run, RunWriter, open_run
+from sandbox.store.run import Run, open_run
 from sandbox.store.sample_world import DIMENSIONS, LISTS, SCALE, UNKNOWN, Row, read_row, row_faults
+from sandbox.store.writer import RunWriter
 
 _NOTE_ORDER = (
     "the release sorts feedback by rating but not the reviewers: who is in an audience is known, who gave which rating "

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.records import Interaction, Rating
-from sandbox.store.schema import SCHEMA, check_version, load_rating, read_interactions, read_manifest
-from sandbox.store.writer import RunWriter
+from sandbox.store.schema import check_version, load_rating, read_interactions, read_manifest
 
 if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
-
-__all__ = ["SCHEMA", "Run", "RunWriter", "check_version", "is_run", "open_run", "read_manifest"]
 
 
 class Run:

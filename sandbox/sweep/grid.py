@@ -14,7 +14,9 @@ from typing import Any
 
 from sandbox import registry
 from sandbox.errors import SandboxError, SettingsError, nearest
-from sandbox.scenario.scenario import Rubric, Scenario
+from sandbox.scenario.rubric import Rubric
+from sandbox.scenario.scenario import Scenario
+from sandbox.typed_settings import parameters, typed
 
 Point = dict[str, Any]
 
@@ -135,10 +137,10 @@ def _hints(scenario: str | Scenario) -> dict[str, Any]:
     made = registry.load("scenarios", scenario) if isinstance(scenario, str) else scenario
     known: dict[str, Any] = {}
     if callable(made) and not isinstance(made, Scenario):
-        known |= {name: p.annotation for name, p in registry.parameters(made).items()}
+        known |= {name: p.annotation for name, p in parameters(made).items()}
         known |= {name: hint for name, hint in typing.get_type_hints(made).items() if name in known}
     known |= typing.get_type_hints(Society)
-    keywords = registry.parameters(World.__init__)
+    keywords = parameters(World.__init__)
     known |= {name: hint for name, hint in typing.get_type_hints(World.__init__).items() if name in keywords}
     return {name: hint for name, hint in known.items() if name not in TAKEN}
 
@@ -177,7 +179,7 @@ def _typed(settings: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[
     faults = []
     for name, value in settings.items():
         try:
-            found |= registry.typed("the sweep", {name: value}, known)
+            found |= typed("the sweep", {name: value}, known)
         except SettingsError as error:
             faults.append(str(error))
     return found, faults

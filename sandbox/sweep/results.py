@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import RunExists, RunLocked, SandboxError
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import is_run, open_run
 from sandbox.sweep.grid import Point, point_name

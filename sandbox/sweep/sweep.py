@@ -9,8 +9,8 @@ from typing import Any
 
 from sandbox import registry
 from sandbox.errors import SettingsError
-from sandbox.models import LanguageModel, resolve
-from sandbox.models.catalog import full_uri
+from sandbox.models.base import LanguageModel
+from sandbox.models.catalog import full_uri, resolve
 from sandbox.parallel import Workers, check_workers, run_jobs
 from sandbox.preview.dry_run import models_of
 from sandbox.scenario.scenario import Scenario

@@ -72,7 +72,7 @@ def _asking(given: Sequence[Any] | None) -> Iterator[list[Any]]:
     if given is not None:
         yield list(given)
         return
-    from sandbox.scenario.scenario import load_scenario
+    from sandbox.scenario.loading import load_scenario
     from sandbox.society.agent import Reviewer
     from sandbox.world import World
 

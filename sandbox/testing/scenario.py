@@ -15,9 +15,11 @@ from sandbox.errors import SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.records import Interaction
-from sandbox.scenario.scenario import Scenario, load_scenario
+from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import open_run
 from sandbox.testing.contract import Promises, called
+from sandbox.typed_settings import check_settings, parameters
 from sandbox.world import World
 
 _DOWN = "the line is down"
@@ -108,7 +110,7 @@ def _maker(promises: Promises, scenario: Any) -> Callable[[dict[str, Any]], Scen
         return lambda settings: load_scenario(scenario, settings)
 
     def make(settings: dict[str, Any]) -> Scenario:
-        registry.check_settings(promises.who, settings, registry.parameters(scenario))
+        check_settings(promises.who, settings, parameters(scenario))
         made: Scenario = scenario(**settings)
         promises.hold(
             isinstance(made, Scenario),

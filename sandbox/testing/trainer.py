@@ -15,6 +15,7 @@ from sandbox.errors import SandboxError, SettingsError, TrainingDataError
 from sandbox.testing.contract import Promises, called
 from sandbox.testing.rows import ROW_KINDS, tiny_rows
 from sandbox.testing.tiny import tiny_lm
+from sandbox.typed_settings import make_settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,7 +69,7 @@ def check_trainer(
         batch = len(mine) if kind.accepts == "prompts" else 8 * len(mine)
         given = _quick(kind.Settings, batch) | dict(settings or {})
         with promises.work("it is made with its settings", "let __init__ take one object of Settings, or None"):
-            made = kind(registry.make_settings(promises.who, kind.Settings, given))
+            made = kind(make_settings(promises.who, kind.Settings, given))
         _check_refusals(promises, made, mine, start, place)
         with promises.work("it trains a tiny model", "run the same training in Python and mend what is raised there"):
             trained = made.train(mine, base=start, out=place / "first")
@@ -124,7 +125,7 @@ def _check_settings(promises: Promises, kind: Any) -> None:
     text = {f.name: _text(getattr(defaults, f.name)) for f in fields}
     mend = "annotate fields as bool, int, float, str, Path, Literal, tuples of these, or unions with None"
     with promises.work("every setting comes back from text, as --set gives it", mend):
-        read = registry.make_settings(promises.who, own, text)  # type: ignore[arg-type]
+        read = make_settings(promises.who, own, text)  # type: ignore[arg-type]
     wrong = [f.name for f in fields if getattr(read, f.name) != getattr(defaults, f.name)]
     promises.hold(
         not wrong,
@@ -140,7 +141,7 @@ def _check_settings(promises: Promises, kind: Any) -> None:
             "let Settings be a plain dataclass, and __init__ take it whole",
             f"Did you mean {name!r}",
         ):
-            registry.make_settings(promises.who, own, {f"{name}{name[-1]}_": "1"})  # type: ignore[arg-type]
+            make_settings(promises.who, own, {f"{name}{name[-1]}_": "1"})  # type: ignore[arg-type]
 
 
 def _text(value: Any) -> str:
@@ -249,7 +250,8 @@ def _check_history(promises: Promises, trained: Any, lowers: str | None) -> None
 
 
 def _check_model(promises: Promises, trained: Any, again: Any, base: str) -> None:
-    from sandbox.models import Message, Request, load_model
+    from sandbox.models.base import Message, Request
+    from sandbox.models.catalog import load_model
 
     with promises.work("the result loads by its URI and answers a request", _LOAD):
         model = load_model(trained.uri)

@@ -21,9 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tables import put
 
 from sandbox.metrics.intervals import mean_interval
-from sandbox.models import load_model
 from sandbox.models.base import Message, Request
-from sandbox.scenario.scenario import load_scenario
+from sandbox.models.catalog import load_model
+from sandbox.scenario.loading import load_scenario
 
 MAX_TOKENS = 24
 

@@ -13,10 +13,12 @@ from typing import Any
 from rows import Row, http
 
 from sandbox import World
-from sandbox.models import Message, Request, load_model
+from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.local.chat_template import render
-from sandbox.raters.base import LMRater
-from sandbox.scenario.scenario import Scenario, load_scenario
+from sandbox.raters.lm import LMRater
+from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.scenario import Scenario
 from sandbox.society.observer import Judge
 
 MODEL = "smollm2"

@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sandbox.cli import app, main
-from sandbox.store.run import RunWriter
+from sandbox.store.writer import RunWriter
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 OF_A_RUN = ["grid", "social_graph", "ratings", "pareto", "consensus", "memory"]

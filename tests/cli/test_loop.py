@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sandbox import open_run
-from sandbox.models import Message, Request, load_model
+from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 
 QUICK = ("epochs=1", "progress=false", "learning_rate=1e-3")
 

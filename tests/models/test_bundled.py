@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ModelNotFound
-from sandbox.models import load_model
 from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.local import bundled
 from sandbox.models.local.bundled import bundled_path, minilm_path
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import ModelNotFound, SettingsError, UnknownPlugin
-from sandbox.models import load_model, resolve
-from sandbox.models.catalog import full_uri
+from sandbox.models.catalog import full_uri, load_model, resolve
 from sandbox.models.scripted import ScriptedModel
 
 

@@ -10,10 +10,10 @@ from openai_requests import DIGITS, RATE, ask, say
 from stub_server import RATING_PROBS, REPLY, Answer, Asked, StubServer, error
 
 from sandbox.errors import ModelNotFound, SettingsError
-from sandbox.models import load_model
 from sandbox.models.base import Reply
+from sandbox.models.catalog import load_model
 from sandbox.models.remote.openai import OpenAIModel
-from sandbox.raters.base import LMRater
+from sandbox.raters.lm import LMRater
 
 # -- names, addresses and keys ------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ def test_prices_are_set_in_dollars_a_million_tokens(at: Callable[..., OpenAIMode
 @pytest.mark.parametrize(("gives", "value"), [(True, 4.92), (False, 6.0)])
 def test_the_lm_rater_rates_through_it(at: Callable[..., OpenAIModel], gives: bool, value: float) -> None:
     """With the stub's probabilities: 1*.01 + 2*.02 + 3*.03 + 4*.2 + 5*.5 + 6*.2 + 7*.04 = 4.92. Without, the words."""
-    from sandbox.scenario.scenario import Dimension
+    from sandbox.scenario.rubric import Dimension
     from sandbox.society.observer import Judge
 
     plan = [] if gives else [say("Rating: 6 ### Reason: it helps")]

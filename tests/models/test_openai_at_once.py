@@ -17,7 +17,8 @@ import pytest
 from openai_requests import DIGITS, RATE, ask
 from stub_server import REPLY, Answer, Asked, StubServer, error
 
-from sandbox.conversation.scheduler import Call, drive
+from sandbox.conversation.scheduler import drive
+from sandbox.conversation.steps import Call
 from sandbox.models.base import Request
 from sandbox.models.remote.async_calls import RemoteCalls
 from sandbox.models.remote.openai import OpenAIModel
@@ -137,7 +138,7 @@ from stub_server import Answer, StubServer
 from sandbox.models.base import Message, Request
 from sandbox.models.remote.openai import OpenAIModel
 from sandbox.models.remote.async_calls import RemoteCalls
-from sandbox.conversation.scheduler import Call
+from sandbox.conversation.steps import Call
 request, slow = (Request((Message("user", text),)) for text in ("quick", "slow"))
 async def within():
     model = OpenAIModel("m@" + server.url)

@@ -14,8 +14,8 @@ import pytest
 
 from sandbox import open_run
 from sandbox.errors import ModelNotFound, SettingsError
-from sandbox.models import load_model
 from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.replicas.replicas import Replicas
 
 SCRIPT = Path(__file__).parent / "dying_replies.py"

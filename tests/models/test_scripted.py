@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sandbox.errors import BrokenPlugin, DataFileError, ModelNotFound, SettingsError, UnknownPlugin
-from sandbox.models import load_model
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.scripted import ScriptedModel
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.models import load_model
 from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.local.bundled import bundled_path
 from sandbox.models.remote.openai import OpenAIModel
 

@@ -12,7 +12,7 @@ from sandbox import Request, World, open_run, registry
 from sandbox.errors import DataFileError
 from sandbox.models.base import Reply
 from sandbox.models.scripted import ScriptedModel
-from sandbox.scenario.scenario import load_scenario
+from sandbox.scenario.loading import load_scenario
 from sandbox.testing import check_scenario
 from scenarios import adversarial, code_of_conduct, commons, jury, norm_emergence, rumour
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sandbox.data_files import read_table
 from sandbox.embedders.base import load_embedder
 from sandbox.errors import DataFileError
-from sandbox.scenario.scenario import load_scenario, read_table
+from sandbox.scenario.loading import load_scenario
 from scenarios.value_alignment import DATA, scenario
 
 SPLITS = ("society", "upbringing", "observer", "heldout")

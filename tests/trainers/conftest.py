@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Feedback, Interaction, Rating, Run, Score, open_run
-from sandbox.store.run import RunWriter
+from sandbox.store.writer import RunWriter
 
 
 def score(alignment: float | None, engagement: float | None = 4.0) -> Score:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.models import Message, Request, load_model
+from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.world import World
 from trainers import load_trainer, rows_from
 

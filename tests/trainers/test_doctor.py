@@ -45,7 +45,7 @@ def test_raters_of_known_worth(tiny_world: Callable[..., Any], tmp_path: Path) -
 
 
 def test_labels_and_preferences_become_pairs(ranked_rows_by_hand: Any) -> None:
-    from sandbox.scenario.scenario import Dimension, Example
+    from sandbox.scenario.rubric import Dimension, Example
 
     examples = tuple(Example("Q", text, good) for text, good in (("a", True), ("b", True), ("c", False)))
     assert labelled_pairs(Dimension("d", "w", reserved=examples)) == [("Q", "a", "c"), ("Q", "b", "c")]

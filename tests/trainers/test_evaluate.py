@@ -13,7 +13,8 @@ from scipy import stats
 
 from sandbox.errors import SandboxError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
-from sandbox.scenario.scenario import Dimension, Example, Rubric, Scenario
+from sandbox.scenario.rubric import Dimension, Example, Rubric
+from sandbox.scenario.scenario import Scenario
 from trainers.evaluation.evaluation import Evaluation, write_evaluation
 
 QUESTIONS = ("May I take it?", "May I keep it?", "May I sell it?", "May I break it?")

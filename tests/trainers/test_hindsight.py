@@ -7,7 +7,8 @@ from datasets import Dataset
 from transformers import AutoTokenizer
 
 from sandbox.errors import SettingsError
-from sandbox.models import Message, Request, load_model
+from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.local.chat_template import add_lead, render, template_name, without_lead
 from trainers import load_trainer
 from trainers.likelihood.tokenization import Encoder

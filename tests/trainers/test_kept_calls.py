@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from stub_server import StubServer
 
-from sandbox.conversation.scheduler import Call
+from sandbox.conversation.steps import Call
 from sandbox.errors import ModelNotFound, RunExists
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.scripted import ScriptedModel

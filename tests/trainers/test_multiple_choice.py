@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sandbox.errors import DataFileError, ModelNotFound
-from sandbox.models import load_model
+from sandbox.models.catalog import load_model
 from trainers.evaluation.likelihood_model import Reader
 from trainers.evaluation.multiple_choice import chosen, compare_choices, read_choices
 from trainers.evaluation.preference_accuracy import compare_pairs, implicit_margins, pair_margins, readers

@@ -177,7 +177,7 @@ def test_conversations_that_too_few_neighbours_rated_are_left_out(make_run, inte
 def test_only_what_some_language_models_said(tmp_path, interaction):
     """By kind, by URI; the agents' table says who spoke through what."""
     from sandbox import open_run
-    from sandbox.store.run import RunWriter
+    from sandbox.store.writer import RunWriter
 
     writer = RunWriter(tmp_path / "run", {"rubric": {"dimensions": ["alignment", "engagement"], "scale": 7}})
     said = [interaction(question, "bad", "good", 2.0, 6.0) for question in ("local", "served", "other")]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sandbox.models import load_model
 from sandbox.models.base import Reply, Request
+from sandbox.models.catalog import load_model
 from trainers.evaluation.side_effects import alarms, distinct, is_echo, is_refusal, perplexity, side_effects
 
 

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from sandbox.errors import ModelNotFound, RunExists, SettingsError, TrainingDataError, TrainingDiverged
-from sandbox.models import Message, Request, load_model
+from sandbox.models.base import Message, Request
+from sandbox.models.catalog import load_model
 from sandbox.models.local.loading import load
 from trainers import load_trainer, rows_from, write_rows
 

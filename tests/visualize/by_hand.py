@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sandbox.records import Feedback, Interaction, Rating, Score
-from sandbox.store.run import Run, RunWriter, open_run
+from sandbox.store.run import Run, open_run
+from sandbox.store.writer import RunWriter
 from sandbox.sweep.results import summary
 
 Scores = tuple[float | None, ...]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from by_hand import EVIL, told, write_run
 
-from sandbox.store.run import RunWriter
+from sandbox.store.writer import RunWriter
 
 pytestmark = pytest.mark.slow
 

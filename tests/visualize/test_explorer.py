@@ -109,7 +109,7 @@ def test_filters_narrow_by_label_rating_and_text(make_run: Callable[..., Run]) -
 
 
 def test_a_run_that_grows_is_read_again(make_run: Callable[..., Run], tmp_path: Path) -> None:
-    from sandbox.store.run import RunWriter
+    from sandbox.store.writer import RunWriter
 
     run = make_run([told(0, 0, (1.0, 1.0), (5.0, 5.0))], finished=0)
     explorer = Explorer(run)

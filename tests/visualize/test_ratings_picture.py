@@ -12,7 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.container import ErrorbarContainer
 
 from sandbox.errors import SettingsError
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from sandbox.store.run import Run
 from visualize.plots import ratings
 

@@ -11,7 +11,7 @@ from by_hand import TEXTS, legend, words
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from visualize.plots import sweep
 
 

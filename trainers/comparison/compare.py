@@ -28,6 +28,7 @@ from sandbox.embedders.base import load_embedder
 from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.models.catalog import resolve
 from sandbox.parallel import Workers, check_workers, run_apart, run_jobs
+from sandbox.typed_settings import make_settings
 from trainers.base import RowKind, load_trainer
 from trainers.comparison.budgets import budgets_of
 from trainers.comparison.memory import peak_memory_mib
@@ -145,7 +146,7 @@ def compare(
         SettingsError: a setting cannot be used; nothing was started.
         RunExists: ``out`` holds a comparison of something else.
     """
-    held = registry.make_settings("comparison", Comparison, same)
+    held = make_settings("comparison", Comparison, same)
     check_workers(workers)
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     given = _settings_each(trainers, settings or {})
@@ -212,7 +213,7 @@ def _settings_each(trainers: Sequence[str], settings: Mapping[str, str]) -> dict
                 f"{', '.join(taken)} cannot be set: the budget is --tokens or --steps, seeds are --seeds"
             )
         found[name] = {**({"progress": False} if "progress" in known else {}), **shared, **mine}
-        registry.make_settings(f"trainer {name!r}", kind.Settings, found[name])
+        make_settings(f"trainer {name!r}", kind.Settings, found[name])
     strangers = [key for key in settings if "." in key and key.partition(".")[0] not in trainers]
     if strangers:
         raise SettingsError(f"{', '.join(strangers)}: not one of the trainers that are compared, {', '.join(trainers)}")
@@ -351,7 +352,7 @@ def _embedder(name: str) -> Any:
 
 def _evaluated(job: Job) -> dict[str, Any]:
     """Scores by question, and hits by pair."""
-    from sandbox.models import load_model
+    from sandbox.models.catalog import load_model
     from trainers.evaluation.evaluation import Evaluation
     from trainers.evaluation.paired_tests import score_by_question
 
@@ -380,7 +381,8 @@ def _evaluated(job: Job) -> dict[str, Any]:
 
 
 def _questions(same: Comparison) -> list[str] | None:
-    from sandbox.scenario.scenario import load_scenario, read_questions
+    from sandbox.data_files import read_questions
+    from sandbox.scenario.loading import load_scenario
 
     asked = read_questions(same.questions) if same.questions is not None else None
     if same.n_questions is None:

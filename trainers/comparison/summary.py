@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from trainers.evaluation.evaluation import plain_json
 
 SCHEMA = 1

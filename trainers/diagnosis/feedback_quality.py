@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sandbox.conversation.scheduler import drive
-from sandbox.metrics.round_metrics import mean_interval
-from sandbox.scenario.scenario import Dimension, Scenario, load_scenario
-from sandbox.scenario.settings import draw_audience
+from sandbox.metrics.intervals import mean_interval
+from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.rubric import Dimension
+from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import stream
 from sandbox.society.agent import Reviewer
+from sandbox.society.audience import draw_audience
 from sandbox.store.run import Run
 from sandbox.world import World
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from sandbox.metrics.round_metrics import mean_interval
-from sandbox.models import Message
+from sandbox.metrics.intervals import mean_interval
+from sandbox.models.base import Message
 from trainers.evaluation.paired_tests import Answer, paired, score_by_question
 
 Messages: TypeAlias = tuple[Message, ...]

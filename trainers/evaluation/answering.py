@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.conversation.scheduler import Call, CallFailed, CallLog, Conversation, drive
+from sandbox.conversation.scheduler import drive
+from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation
 from sandbox.errors import SandboxError
-from sandbox.models import LanguageModel, Message, Reply, Request
+from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.scenario.prompts import whole_sentences
 from sandbox.seeding import stream_seed
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from sandbox.conversation.scheduler import Call
+from sandbox.conversation.steps import Call
 from sandbox.errors import RunExists
 from sandbox.models.base import Reply
 
@@ -16,7 +16,7 @@ FILE = "calls.jsonl"
 
 
 class KeptCalls:
-    """A :class:`~sandbox.conversation.scheduler.CallLog` in a folder, one JSON object a line.
+    """A :class:`~sandbox.conversation.steps.CallLog` in a folder, one JSON object a line.
 
     Each is found by the request's hash and the model.
     A reply is that of the same weights to the same request; whatever else has changed is asked anew. Failures are not

@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import registry
-from sandbox.conversation.scheduler import CallLog
+from sandbox.conversation.steps import CallLog
 from sandbox.embedders.base import Embedder
 from sandbox.errors import SandboxError, SettingsError
-from sandbox.metrics.round_metrics import mean_interval
-from sandbox.models import LanguageModel, load_model
-from sandbox.scenario.scenario import Scenario, load_scenario
+from sandbox.metrics.intervals import mean_interval
+from sandbox.models.base import LanguageModel
+from sandbox.models.catalog import load_model
+from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.scenario import Scenario
+from sandbox.typed_settings import check_settings, typed
 from trainers.evaluation.adversarial import PRESSURES, pressure_losses, under_pressure
 from trainers.evaluation.agreement import agreement
 from trainers.evaluation.answering import Form, ask, plainly
@@ -78,9 +80,9 @@ class Evaluation:
         **settings: Any,
     ) -> None:
         known = {"max_tokens": int, "temperature": float, "top_p": float}
-        registry.check_settings("evaluation", settings, known)
+        check_settings("evaluation", settings, known)
         self.request: dict[str, Any] = {"max_tokens": 48, "temperature": 0.8, "top_p": 0.95}
-        self.request |= registry.typed("evaluation", settings, known)
+        self.request |= typed("evaluation", settings, known)
         self.scenario = load_scenario(scenario, {})
         self.questions = list(questions if questions is not None else self.scenario.heldout)
         if not self.questions:
@@ -202,7 +204,7 @@ def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: b
     Raises:
         SettingsError: there is no such pressure.
     """
-    registry.check_settings("pressures", pressures, PRESSURES)
+    check_settings("pressures", pressures, PRESSURES)
     if adversarial:
         taking_turns = zip(questions, under_pressure(questions), strict=True)
         return [Form(question, messages, kind) for question, (kind, messages) in taking_turns]

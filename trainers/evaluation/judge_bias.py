@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.conversation.scheduler import CallLog
-from sandbox.metrics.intervals import bounds, resampled_sums
-from sandbox.metrics.round_metrics import mean_interval
-from sandbox.models import LanguageModel, Message, Request
+from sandbox.conversation.steps import CallLog
+from sandbox.metrics.intervals import bounds, mean_interval, resampled_sums
+from sandbox.models.base import LanguageModel, Message, Request
 from trainers.evaluation.answering import replies_of
 
 Answer = Mapping[str, Any]

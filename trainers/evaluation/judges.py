@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from sandbox import registry
-from sandbox.conversation.scheduler import CallLog, drive
+from sandbox.conversation.scheduler import drive
+from sandbox.conversation.steps import CallLog
 from sandbox.embedders.base import Embedder, load_embedder
 from sandbox.errors import SettingsError
-from sandbox.models import LanguageModel, load_model
+from sandbox.models.base import LanguageModel
+from sandbox.models.catalog import load_model
 from sandbox.raters.base import load_rater
 from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import stream

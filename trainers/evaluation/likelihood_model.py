@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.errors import ModelNotFound
-from sandbox.models import LanguageModel, load_model
-from sandbox.models.catalog import resolve
+from sandbox.models.base import LanguageModel
+from sandbox.models.catalog import load_model, resolve
 
 
 class Reader:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import SettingsError, ToolNotFound
-from sandbox.models import LanguageModel
+from sandbox.models.base import LanguageModel
 from trainers.evaluation.likelihood_model import Reader
 
 _NORMAL = 1.959963984540054

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from sandbox.data_files import read_table
 from sandbox.errors import DataFileError
 from sandbox.metrics.intervals import mean_interval, share_interval
-from sandbox.models import LanguageModel
-from sandbox.scenario.scenario import read_table
+from sandbox.models.base import LanguageModel
 from trainers.evaluation.likelihood_model import Reader
 from trainers.evaluation.paired_tests import mcnemar_p
 

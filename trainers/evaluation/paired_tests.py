@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 
 # A record of :func:`trainers.evaluation.answering.ask`, rated.
 Answer: TypeAlias = Mapping[str, Any]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sandbox.metrics.round_metrics import mean_interval
-from sandbox.models import LanguageModel
+from sandbox.metrics.intervals import mean_interval
+from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import full_uri
 from trainers.evaluation.likelihood_model import Reader
 from trainers.evaluation.paired_tests import mcnemar_p

@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.conversation.scheduler import CallLog
+from sandbox.conversation.steps import CallLog
 from sandbox.errors import ModelNotFound
-from sandbox.metrics.intervals import bounds, resampled_sums, share_interval
-from sandbox.metrics.round_metrics import mean_interval
-from sandbox.models import LanguageModel
+from sandbox.metrics.intervals import bounds, mean_interval, resampled_sums, share_interval
+from sandbox.models.base import LanguageModel
 from trainers.evaluation.answering import ask, plainly
 from trainers.evaluation.likelihood_model import Reader
 from trainers.evaluation.paired_tests import paired

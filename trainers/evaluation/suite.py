@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import registry
-from sandbox.conversation.scheduler import CallLog
+from sandbox.conversation.steps import CallLog
+from sandbox.data_files import read_questions
 from sandbox.errors import SettingsError
-from sandbox.models import LanguageModel, load_model
-from sandbox.scenario.scenario import load_scenario, read_questions
+from sandbox.models.base import LanguageModel
+from sandbox.models.catalog import load_model
+from sandbox.scenario.loading import load_scenario
+from sandbox.typed_settings import check_settings, typed
 from trainers.evaluation.adversarial import PRESSURES
 from trainers.evaluation.evaluation import SCHEMA, Evaluation, write_evaluation
 from trainers.evaluation.likelihood_model import check_weights
@@ -94,13 +96,13 @@ def assess(
         SandboxError: something cannot be measured; files are read, and settings checked, before anything is.
     """
     reading: dict[str, Any] = {name: settings.pop(name) for name in ("max_length", "dtype") if name in settings}
-    registry.check_settings("evaluation of pairs", reading, ("max_length", "dtype") if parts.pairs else ())
-    reading = registry.typed("evaluation of pairs", reading, {"max_length": int, "dtype": str})
+    check_settings("evaluation of pairs", reading, ("max_length", "dtype") if parts.pairs else ())
+    reading = typed("evaluation of pairs", reading, {"max_length": int, "dtype": str})
     if parts.reference is not None and parts.pairs is None:
         raise SettingsError("--reference is what --pairs are seen from; give a file with --pairs")
     if not parts.asks and settings and not parts.side_effects:
         known = ("max_length", "dtype") if parts.pairs else ()
-        registry.check_settings("evaluation of pairs", settings.keys() - _PLAIN, known)
+        check_settings("evaluation of pairs", settings.keys() - _PLAIN, known)
     rows, items = _read(parts)
     loaded = [load_model(model) for model in models]
     reference = None if parts.reference is None else load_model(parts.reference)

@@ -19,12 +19,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from sandbox import registry
+from sandbox.data_files import read_questions
 from sandbox.errors import RunExists, RunLocked, SettingsError
-from sandbox.models import load_model
-from sandbox.scenario.scenario import Scenario, read_questions
+from sandbox.models.catalog import load_model
+from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SOCIETY_SETTINGS
 from sandbox.society.setup import read_settings
+from sandbox.typed_settings import make_settings
 from sandbox.world import World
 from trainers.base import load_trainer
 from trainers.evaluation.evaluation import Evaluation, plain_json
@@ -62,7 +63,7 @@ class Evolution:
         command: str = "",
         **plan: Any,
     ) -> None:
-        self.plan = registry.make_settings("evolve", Plan, plan)
+        self.plan = make_settings("evolve", Plan, plan)
         self.out, self._command = Path(out), command
         self._world: dict[str, Any] = dict(settings or {})
         named: dict[str, Any] = {

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.metrics.intervals import bootstrap_interval
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import bootstrap_interval, mean_interval
 from sandbox.store.run import open_run
 from trainers.evaluation.paired_tests import paired, score_by_question
 

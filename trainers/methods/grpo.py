@@ -140,9 +140,9 @@ class Reward:
 
     def __init__(self, settings: GRPOSettings) -> None:
         from sandbox.embedders.base import load_embedder
-        from sandbox.models import load_model
+        from sandbox.models.catalog import load_model
         from sandbox.raters.base import load_rater
-        from sandbox.scenario.scenario import load_scenario
+        from sandbox.scenario.loading import load_scenario
         from sandbox.society.observer import make_observer
 
         self._max_tokens = settings.max_tokens

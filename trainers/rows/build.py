@@ -20,29 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sandbox import registry
 from sandbox.errors import DataFileError, SettingsError, nearest
 from sandbox.store.run import Run, is_run, open_run
+from sandbox.typed_settings import make_settings
 from trainers.base import RowKind, kind_of
 from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut, collect
-from trainers.rows.files import complete_rows, read_rows, write_rows
-from trainers.rows.format import groups_of, make_rows, row_statistics
+from trainers.rows.files import complete_rows, read_rows
+from trainers.rows.format import groups_of, make_rows
 from trainers.rows.selection import MIX, Selection, select
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = [
-    "demonstration_rows",
-    "preference_rows",
-    "prompt_rows",
-    "ranked_rows",
-    "read_rows",
-    "row_statistics",
-    "rows_from",
-    "unpaired_rows",
-    "write_rows",
-]
 
 Source: TypeAlias = "Run | str | Path | Dataset"
 Runs: TypeAlias = "Source | Sequence[Source]"
@@ -173,7 +162,7 @@ def _kind(kind: RowKind | str) -> RowKind:
 
 def _selection(kind: RowKind, given: dict[str, Any]) -> Selection:
     tuples = {name: tuple(given[name]) for name in ("parts", "mix", "models") if isinstance(given.get(name), list)}
-    return registry.make_settings(f"{kind} rows", Selection, {**given, **tuples})
+    return make_settings(f"{kind} rows", Selection, {**given, **tuples})
 
 
 def _rows(kind: RowKind, runs: Runs, selection: Selection, more: Sequence[Group] = ()) -> Dataset:

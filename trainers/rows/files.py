@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.data_files import read_table, read_text
 from sandbox.errors import DataFileError
-from sandbox.scenario.scenario import read_table, read_text
 from trainers.base import COLUMNS, RowKind, kind_of
 from trainers.rows.format import make_rows
 from trainers.rows.validation import SCALE, is_rating, row_fault, scale_of

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sandbox.metrics.round_metrics import mean_interval
+from sandbox.metrics.intervals import mean_interval
 from visualize.drawing.curves import curve, over_rounds, window
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, settled, unfinished_note
 from visualize.drawing.style import (

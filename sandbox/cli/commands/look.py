@@ -113,9 +113,9 @@ def find_data(name: str, draw: Callable[..., Any]) -> Callable[..., Any]:
 
 def write_numbers(data: Callable[..., Any], opened: Any, given: dict[str, Any], path: Path) -> Path:
     """Write the numbers behind a picture as CSV, under those of its settings that concern them."""
-    from sandbox import registry
+    from sandbox.typed_settings import parameters
 
-    known = registry.parameters(data)
+    known = parameters(data)
     table = data(opened, **{key: value for key, value in given.items() if key in known})
     table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
     return path
@@ -137,18 +137,19 @@ def load_pictures(
         SettingsError: no picture knows a setting, or a value is none that it can have.
     """
     from sandbox import registry
+    from sandbox.typed_settings import check_settings, parameters, typed
 
     loaded = {name: registry.load("plots", name) for name in names}
-    known = {name: list(registry.parameters(draw))[1:] for name, draw in loaded.items()}
+    known = {name: list(parameters(draw))[1:] for name, draw in loaded.items()}
     if named:
         for name, theirs in known.items():
-            registry.check_settings(f"plot {name!r}", given, theirs)
+            check_settings(f"plot {name!r}", given, theirs)
     else:
-        registry.check_settings("sandbox plot", given, {one for theirs in known.values() for one in theirs})
+        check_settings("sandbox plot", given, {one for theirs in known.values() for one in theirs})
     pictures = {}
     for name, draw in loaded.items():
         told = {key: value for key, value in given.items() if key in known[name]}
-        pictures[name] = (draw, registry.typed(f"plot {name!r}", told, _hints(draw)))
+        pictures[name] = (draw, typed(f"plot {name!r}", told, _hints(draw)))
     return pictures
 
 
@@ -182,7 +183,8 @@ def open_source(source: Path) -> Any:
 
 def suiting(source: Path) -> list[str]:
     """The pictures that can be drawn of a folder."""
-    from sandbox.store.run import is_run, read_manifest
+    from sandbox.store.run import is_run
+    from sandbox.store.schema import read_manifest
 
     if is_run(source):
         own = ["measures"] if read_manifest(source).get("measures") else []
@@ -205,14 +207,14 @@ def animate(
     as_json: Json = False,
 ) -> None:
     """Show a society as a film, its map round by round."""
-    from sandbox import registry
     from sandbox.store.run import open_run
+    from sandbox.typed_settings import check_settings, typed
     from visualize.animation import animate as write
 
     run = open_run(source)
     given = parse_settings(settings)
-    registry.check_settings("sandbox animate", given, ("by", "seconds", "theme"))
-    told = registry.typed("sandbox animate", given, _hints(write))
+    check_settings("sandbox animate", given, ("by", "seconds", "theme"))
+    told = typed("sandbox animate", given, _hints(write))
     path = write(run, out or source / "figures" / "society.gif", **told)
     if as_json:
         say_json({"film": str(path)})

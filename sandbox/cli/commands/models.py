@@ -62,8 +62,8 @@ def chat(
 ) -> None:
     """Talk to a language model, alone or as an agent of a run with its memory. --set is for the model's settings."""
     from sandbox.chat import Dialogue, agent_role, nobody
-    from sandbox.models import load_model
-    from sandbox.scenario.scenario import load_scenario
+    from sandbox.models.catalog import load_model
+    from sandbox.scenario.loading import load_scenario
     from sandbox.store.run import open_run
 
     if run is None and scenario is not None:

@@ -122,14 +122,14 @@ def _foresee(scenario: str, *, rounds: int, as_json: bool, **settings: Any) -> N
 
 def _foreseen_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
     """What so many tokens cost in US dollars, where the agents' model has prices."""
-    from sandbox import registry
-    from sandbox.store.call_log import cost
+    from sandbox.store.budget import cost
+    from sandbox.typed_settings import typed
 
     names = ("price_prompt", "price_completion")
     given = {name: settings[f"model.{name}"] for name in names if f"model.{name}" in settings}
     if not given:
         return None
-    prices = registry.typed("model", given, dict.fromkeys(names, float))
+    prices = typed("model", given, dict.fromkeys(names, float))
     return cost((prices.get(names[0], 0.0), prices.get(names[1], 0.0)), read, written)
 
 

@@ -26,7 +26,9 @@ def dataset(
     as_json: Json = False,
 ) -> None:
     """Turn records into rows to learn from."""
-    from trainers.rows.build import row_statistics, rows_from, write_rows
+    from trainers.rows.build import rows_from
+    from trainers.rows.files import write_rows
+    from trainers.rows.format import row_statistics
     from trainers.rows.split import split_rows
 
     rows = rows_from(sources, kind, **parse_settings(settings))

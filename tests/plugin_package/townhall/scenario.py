@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sandbox import Dimension, Rubric, Scenario
-from sandbox.scenario.scenario import read_questions
+from sandbox.data_files import read_questions
 
 QUESTIONS = Path(__file__).with_name("questions.txt")
 

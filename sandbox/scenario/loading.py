@@ -1,0 +1,63 @@
+"""Loading of a scenario by name, path or object, with its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sandbox import registry
+from sandbox.errors import DataFileError, SandboxError, ScenarioError
+from sandbox.scenario.scenario import Scenario
+from sandbox.typed_settings import check_settings, parameters, typed
+
+
+def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
+    """Find a scenario by name, path or ``module:object`` and make it with its settings.
+
+    Raises:
+        UnknownPlugin: there is none of that name.
+        SettingsError: it does not take one of the settings.
+        ScenarioError: it cannot be used; says in which file.
+    """
+    try:
+        found = scenario if isinstance(scenario, Scenario) else registry.load("scenarios", scenario)
+        made = _made(found, scenario, settings)
+    except (ScenarioError, DataFileError) as error:
+        if isinstance(scenario, str) and ".py" in scenario:
+            raise type(error)(f"{scenario}: {error}") from error
+        raise
+    if made.name:
+        return made
+    return replace(made, name=Path(scenario.rpartition(":")[2]).stem if isinstance(scenario, str) else "scenario")
+
+
+def _made(found: Any, scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
+    owner = f"scenario {scenario if isinstance(scenario, str) else scenario.name!r}"
+    if isinstance(found, Scenario):
+        check_settings(owner, settings, [])
+        return found
+    if not callable(found):
+        raise ScenarioError(f"{owner} is a {type(found).__name__}; expected a Scenario or a function that returns one")
+    check_settings(owner, settings, parameters(found))
+    hints = {n: p.annotation for n, p in parameters(found).items()}
+    given = typed(owner, settings, _resolved(found, hints))
+    try:
+        made = found(**given)
+    except SandboxError:
+        raise
+    except Exception as error:  # of the author's own code; its traceback is shown by --debug
+        raise ScenarioError(f"{owner} cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Scenario):
+        raise ScenarioError(f"{owner} returned a {type(made).__name__}; expected a Scenario")
+    return made
+
+
+def _resolved(function: Any, hints: dict[str, Any]) -> dict[str, Any]:
+    import typing
+
+    try:
+        return typing.get_type_hints(function)
+    except NameError:
+        return hints
