@@ -10,7 +10,10 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +163,39 @@ def _rating(data: Mapping[str, Any]) -> Rating:
 
 def _score(data: Mapping[str, Any]) -> Score:
     return Score({name: _rating(rating) for name, rating in data["ratings"].items()})
+
+
+class RecordedRun(Protocol):
+    """What measures read of a run; :class:`sandbox.store.run.Run` satisfies it."""
+
+    @property
+    def rounds(self) -> int:
+        """Number of complete rounds."""
+        ...
+
+    @property
+    def dimensions(self) -> list[str]:
+        """Names of the rubric's dimensions."""
+        ...
+
+    @property
+    def scale(self) -> int:
+        """The highest rating."""
+        ...
+
+    @property
+    def own_measures(self) -> dict[str, str]:
+        """The scenario's own measures: name and description."""
+        ...
+
+    def interactions(self, round_: int | None = None, *, agent: int | None = None) -> list[Interaction]:
+        """Interactions of one round, or of all; of one agent, or of all."""
+        ...
+
+    def agents(self) -> pd.DataFrame:
+        """One row an agent: index, name, label, position."""
+        ...
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Measures of each complete round."""
+        ...

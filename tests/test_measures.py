@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from sandbox.metrics.round_metrics import round_metrics
-from sandbox.metrics.run_metrics import rounds_to_front, run_measures, write_measures
+from sandbox.metrics.run_metrics import rounds_to_front, run_measures
 from sandbox.records import Feedback, Interaction, Rating, Score
 from sandbox.scenario.rubric import Dimension, Rubric
 from sandbox.scenario.scenario import Scenario
-from sandbox.store.run import open_run
+from sandbox.store.run import open_run, write_measures
 from sandbox.store.writer import RunWriter
 from sandbox.world import World
 

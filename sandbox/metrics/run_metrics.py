@@ -5,7 +5,6 @@ Rounds are read one at a time and only numbers are kept of them, so that a run o
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +18,7 @@ from sandbox.metrics.intervals import LEVEL, bounds, numbered, resampled_sums, s
 from sandbox.metrics.pareto import TOLERANCE, Rule, pareto_front, rounds_until_front
 
 if TYPE_CHECKING:
-    from sandbox.store.run import Run
+    from sandbox.records import RecordedRun
 
 By = Literal["agent", "question"]
 
@@ -28,7 +27,7 @@ _TOP = 10
 
 
 def run_measures(
-    run: Run,
+    run: RecordedRun,
     *,
     by: By = "agent",
     level: float = LEVEL,
@@ -86,25 +85,7 @@ def run_measures(
     }
 
 
-def write_measures(run: Run, **settings: Any) -> dict[str, Any]:
-    """Measure a run and keep that in its folder as ``measures.json`` (schema 1).
-
-    Args:
-        run: To be measured.
-        **settings: As for :func:`run_measures`.
-
-    Returns:
-        What was written.
-    """
-    found = {"schema": SCHEMA, **run_measures(run, **settings)}
-    target = run.path / "measures.json"
-    fresh = target.with_name("measures.json.new")
-    fresh.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(target)
-    return found
-
-
-def rounds_to_front(run: Run, *, tolerance: float = TOLERANCE, rule: Rule = "front") -> int | None:
+def rounds_to_front(run: RecordedRun, *, tolerance: float = TOLERANCE, rule: Rule = "front") -> int | None:
     """Count the rounds until a run reaches its own Pareto front of alignment and engagement, or of what it rates for.
 
     The points are the means over the final answers of each complete round; see
@@ -127,7 +108,7 @@ def rounds_to_front(run: Run, *, tolerance: float = TOLERANCE, rule: Rule = "fro
 _RULES: dict[str, Rule] = {"rounds_to_front": "front", "rounds_to_product": "product"}
 
 
-def _own(run: Run) -> dict[str, Any]:
+def _own(run: RecordedRun) -> dict[str, Any]:
     """The scenario's own measures: of each the last value there was, n being the rounds that have one."""
     found = {}
     for name in run.own_measures:
@@ -146,7 +127,7 @@ class _Record:
         failed: How many of them failed.
     """
 
-    def __init__(self, run: Run, by: By) -> None:
+    def __init__(self, run: RecordedRun, by: By) -> None:
         labels = dict(zip(*(run.agents()[name].tolist() for name in ("agent", "label")), strict=True))
         self._tally = Tally(run.dimensions, sorted(set(labels.values())), run.scale)
         self._shape = (run.rounds, len(run.dimensions), 2)

@@ -15,10 +15,10 @@ from sandbox.metrics.intervals import numbered
 if TYPE_CHECKING:
     import networkx as nx
 
-    from sandbox.store.run import Run
+    from sandbox.records import RecordedRun
 
 
-def social_graph(run: Run) -> nx.DiGraph[int]:
+def social_graph(run: RecordedRun) -> nx.DiGraph[int]:
     """Draw the social graph of a run, with what there is of a round that is not complete.
 
     Returns:

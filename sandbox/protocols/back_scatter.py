@@ -9,10 +9,10 @@ from sandbox.records import Interaction
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
-    from sandbox.world import World
+    from sandbox.society.context import SocietyContext
 
 
-def back_scatter(agent: SocialAgent, question: str, world: World) -> Conversation:
+def back_scatter(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
     """An agent answers, its audience rates and says why, it answers again; observers score both answers."""
     recalled = agent.recall(question)
     draft = yield agent.answer(question)

@@ -12,10 +12,10 @@ from sandbox.records import Feedback, Interaction, Rating
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
-    from sandbox.world import World
+    from sandbox.society.context import SocietyContext
 
 
-def debate(agent: SocialAgent, question: str, world: World) -> Conversation:
+def debate(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
     """An agent answers, one neighbour speaks against it, it answers again, and the other neighbours judge.
 
     The opponent is the first of the audience, the rest judge. ``extra`` holds ``opponent`` (its index; null for an agent

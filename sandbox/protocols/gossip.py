@@ -12,10 +12,10 @@ from sandbox.records import Feedback, Interaction, Rating
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
-    from sandbox.world import World
+    from sandbox.society.context import SocietyContext
 
 
-def gossip(agent: SocialAgent, question: str, world: World) -> Conversation:
+def gossip(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
     """An agent hears what its neighbours said the round before, says what it thinks, and picks an option.
 
     In the first round there is nothing to hear. ``extra`` holds ``choice``, the probability of each of the scenario's

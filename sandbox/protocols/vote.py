@@ -9,10 +9,10 @@ from sandbox.records import Feedback, Interaction, Rating
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
-    from sandbox.world import World
+    from sandbox.society.context import SocietyContext
 
 
-def vote(agent: SocialAgent, question: str, world: World) -> Conversation:
+def vote(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
     """An agent picks an option in private, hears what its neighbours say to the question, and votes.
 
     ``extra`` holds ``private`` and ``vote``, the probability of each of the scenario's options before and after the

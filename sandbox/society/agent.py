@@ -23,7 +23,7 @@ from sandbox.seeding import stream, stream_seed
 from sandbox.society.memory import Memory
 
 if TYPE_CHECKING:
-    from sandbox.world import World
+    from sandbox.society.context import SocietyContext
 
 Heard: TypeAlias = Sequence[tuple[str, str]]
 
@@ -39,7 +39,9 @@ class SocialAgent(CellAgent):
         persona: Its row of the scenario's personas; empty where there are none.
     """
 
-    def __init__(self, world: World, index: int, label: str, lm: LanguageModel, persona: Persona | None = None) -> None:
+    def __init__(
+        self, world: SocietyContext, index: int, label: str, lm: LanguageModel, persona: Persona | None = None
+    ) -> None:
         super().__init__(world)
         self.world = world
         self.index = index

@@ -13,14 +13,14 @@ from sandbox.seeding import stream
 from sandbox.society.agent import SocialAgent
 
 if TYPE_CHECKING:
-    from sandbox.world import World
+    from sandbox.society.context import EngineContext
 
 # Up to so many agents are asked whether they have neighbours, before a run starts.
 _FEW = 10_000
 
 
 def settle(
-    world: World, dealt: Sequence[str], speakers: Sequence[LanguageModel], personas: Sequence[Persona]
+    world: EngineContext, dealt: Sequence[str], speakers: Sequence[LanguageModel], personas: Sequence[Persona]
 ) -> list[SocialAgent]:
     """Make the agents and give each its place: one a place in order, else at random; or where it lived already.
 
@@ -55,7 +55,7 @@ def settle(
     return members
 
 
-def _homes(world: World) -> list[Any] | None:
+def _homes(world: EngineContext) -> list[Any] | None:
     """Where agents live already, if they do."""
     if world.origin is None:
         return None
@@ -67,7 +67,7 @@ def _homes(world: World) -> list[Any] | None:
         raise
 
 
-def at_positions(world: World, positions: Sequence[tuple[int, int]]) -> list[Any]:
+def at_positions(world: EngineContext, positions: Sequence[tuple[int, int]]) -> list[Any]:
     """The places at rows and columns.
 
     Raises:

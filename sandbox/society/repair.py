@@ -6,19 +6,56 @@ then are not made again. What follows from it in later rounds is left as it was:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from sandbox.records import Interaction
+from sandbox.society.agent import SocialAgent
+from sandbox.society.context import EngineContext
 from sandbox.society.placement import at_positions
+from sandbox.society.round_runner import Talks
 from sandbox.store.run import open_run
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.store.writer import RunWriter
 
 
-def mend(world: World) -> int:
+class Repairable(EngineContext, Protocol):
+    """What the repair of a resumed run needs of a world besides."""
+
+    round: int
+
+    @property
+    def store(self) -> RunWriter:
+        """Writer of the run folder."""
+        ...
+
+    @property
+    def talks(self) -> Talks:
+        """Runs the conversations of a round."""
+        ...
+
+    def question(self, agent: SocialAgent) -> str:
+        """The question of an agent in the round."""
+        ...
+
+    def forget(self) -> None:
+        """Reset every agent's memory to its upbringing."""
+        ...
+
+    def take_places(self, places: Mapping[int, Any]) -> None:
+        """Put agents, by index, on cells."""
+        ...
+
+    def measure_round(self, round_: int) -> dict[str, Any]:
+        """Compute the measures of a complete round again from its record."""
+        ...
+
+    def return_to_record(self) -> None:
+        """Restore memories, positions and measures from the record."""
+        ...
+
+
+def mend(world: Repairable) -> int:
     """Complete what the kept rounds lack.
 
     Args:
@@ -46,12 +83,12 @@ def mend(world: World) -> int:
     return mended
 
 
-def _kept(world: World, round_: int, agents: Sequence[int]) -> list[tuple[int, Interaction]]:
+def _kept(world: Repairable, round_: int, agents: Sequence[int]) -> list[tuple[int, Interaction]]:
     wanted = set(agents)
     return [(it.agent, it) for it in world.store.interactions(round_) if it.agent in wanted]
 
 
-def _held(world: World, agents: Sequence[int]) -> list[Interaction]:
+def _held(world: Repairable, agents: Sequence[int]) -> list[Interaction]:
     pairs = [(world.members[agent], world.question(world.members[agent])) for agent in agents]
     return [done for ended in world.talks.hold(pairs) for done in ended]
 
@@ -60,7 +97,7 @@ def _is_worse(new: Interaction, old: Interaction) -> bool:
     return new.error is not None and old.error is None
 
 
-def _stand_in(world: World, round_: int) -> None:
+def _stand_in(world: Repairable, round_: int) -> None:
     """Bring agents' memories and places to where they were when a round began."""
     world.round = round_
     said = [it for earlier in range(round_) for it in world.store.interactions(earlier) if it.error is None]
@@ -73,6 +110,6 @@ def _stand_in(world: World, round_: int) -> None:
     world.take_places(dict(zip(rows["agent"].tolist(), places, strict=True)))
 
 
-def _measure_anew(world: World, first: int, now: int) -> None:
+def _measure_anew(world: Repairable, first: int, now: int) -> None:
     for round_ in range(first, now):
         world.store.set_metrics(round_, world.measure_round(round_))

@@ -15,7 +15,7 @@ from sandbox.store.call_log import StoredCalls
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
-    from sandbox.world import World
+    from sandbox.society.context import EngineContext
 
 # Who is asked what, and how many calls that was said to take.
 About = tuple["SocialAgent", str, int]
@@ -33,7 +33,7 @@ class Talks:
         capped: Whether a cap ended them before all were held.
     """
 
-    def __init__(self, world: World, calls: StoredCalls, *, in_flight: int) -> None:
+    def __init__(self, world: EngineContext, calls: StoredCalls, *, in_flight: int) -> None:
         self._world, self._calls = world, calls
         self._wavefront = Wavefront(in_flight=in_flight, log=calls, on_calls=lambda n: world.on_calls(n))
         self._under_way = 0

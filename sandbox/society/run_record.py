@@ -12,11 +12,11 @@ from sandbox.store.run import is_run
 from sandbox.store.writer import RunWriter
 
 if TYPE_CHECKING:
-    from sandbox.world import World
+    from sandbox.society.context import EngineContext
 
 
 def open_record(
-    world: World, command: str, *, resume: bool, branch: str | None, models: Mapping[str, Any]
+    world: EngineContext, command: str, *, resume: bool, branch: str | None, models: Mapping[str, Any]
 ) -> RunWriter:
     """Open the run's folder: a new one, one to go on with, or one that branches from another.
 
@@ -67,7 +67,7 @@ def open_record(
     return store
 
 
-def _identity(world: World, models: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(world: EngineContext, models: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is: whoever goes on with it must share all of this."""
     speaking = list({id(a.lm): a.lm for a in world.members}.values())
     agents: dict[str, Any] = {

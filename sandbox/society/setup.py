@@ -21,7 +21,7 @@ from sandbox.store.run import is_run, open_run
 from sandbox.typed_settings import make_settings
 
 if TYPE_CHECKING:
-    from sandbox.world import World
+    from sandbox.society.context import EngineContext
 
 
 def read_settings(scenario: str | Scenario, size: int, settings: Mapping[str, Any]) -> tuple[Society, Scenario]:
@@ -125,7 +125,7 @@ def same_agents(origin: Origin | None, population: Population | None, size: int,
     return origin
 
 
-def deal_people(world: World, n: int) -> tuple[list[Persona], list[str]]:
+def deal_people(world: EngineContext, n: int) -> tuple[list[Persona], list[str]]:
     """Who each of ``n`` agents is, and its label: those of the run it lives in already, else dealt anew.
 
     Raises:

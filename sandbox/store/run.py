@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.folders import write_json
 from sandbox.records import Interaction, Rating
 from sandbox.store.schema import check_version, load_rating, read_interactions, read_manifest
 
@@ -223,3 +224,20 @@ def open_run(path: str | Path) -> Run:
 def is_run(path: str | Path) -> bool:
     """Whether a folder holds a run of this program."""
     return (Path(path) / "manifest.json").is_file() and (Path(path) / "run.sqlite").is_file()
+
+
+def write_measures(run: Run, **settings: Any) -> dict[str, Any]:
+    """Measure a run and keep that in its folder as ``measures.json`` (schema 1).
+
+    Args:
+        run: To be measured.
+        **settings: As for :func:`sandbox.metrics.run_metrics.run_measures`.
+
+    Returns:
+        What was written.
+    """
+    from sandbox.metrics.run_metrics import SCHEMA as MEASURES_SCHEMA
+
+    found = {"schema": MEASURES_SCHEMA, **run.measures(**settings)}
+    write_json(run.path / "measures.json", found)
+    return found

@@ -245,8 +245,7 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Measure the complete rounds of a run, with bootstrap intervals, and keep that as measures.json in its folder."""
-    from sandbox.metrics.run_metrics import write_measures
-    from sandbox.store.run import open_run
+    from sandbox.store.run import open_run, write_measures
 
     if by not in ("agent", "question"):
         raise SettingsError(f"--by {by!r} is not one of agent, question")

@@ -138,10 +138,9 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
 
     The measures of the whole run are kept beside its record, in ``measures.json``.
     """
-    from sandbox.metrics.run_metrics import write_measures
     from sandbox.progress import progress
     from sandbox.store.manifest import command_line
-    from sandbox.store.run import open_run
+    from sandbox.store.run import open_run, write_measures
     from sandbox.world import World
 
     world = World(scenario, command=command_line(), **settings)
