@@ -13,7 +13,7 @@ from typing import Any
 from paper_claims import OURS, PLAIN, PRESSED, TRAINERS, losses, minus, scores, unsteadiness
 
 from sandbox.metrics.intervals import mean_interval
-from sandbox.store.manifest import circumstances
+from sandbox.store.manifest import environment
 from trainers.evolution.generations import society_scores
 
 BEGIN, END = "<!-- paper -->\n", "<!-- /paper -->"
@@ -22,7 +22,7 @@ BEGIN, END = "<!-- paper -->\n", "<!-- /paper -->"
 def markdown(out: Path, result: Mapping[str, Any]) -> str:
     """All tables, how they came about, and the verdicts."""
     size = result["size"]
-    versions = circumstances()["versions"]
+    versions = environment()["versions"]
     about = (
         f"{result['seconds'] / 60:.0f} minutes on {os.cpu_count()} cores. Societies of "
         f"{size['side']}x{size['side']} agents, {size['rounds']} round{'s' * (size['rounds'] != 1)}, "

@@ -9,9 +9,9 @@ from sandbox.embedders.base import load_embedder
 from sandbox.errors import SettingsError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.scenario.loading import load_scenario
-from sandbox.scenario.personas import told_of_itself
+from sandbox.scenario.personas import persona_text
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import stream, stream_seed
+from sandbox.seeding import keyed_rng, keyed_seed
 from sandbox.society.memory import Memory, QuestionIndex
 from sandbox.store.run import Run
 
@@ -33,7 +33,7 @@ class Role:
     told: Callable[[str, tuple[str, str] | None], str]
 
 
-def nobody(system: str = "") -> Role:
+def plain_role(system: str = "") -> Role:
     """The role of a model that speaks for itself."""
     return Role("", system, lambda _: None, lambda text, _: text)
 
@@ -58,7 +58,7 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
     about = scenario or load_scenario(manifest["scenario"], {})
     source = about.upbringing.get(str(row["label"]), ())
     n = min(manifest["settings"]["prior_memories"], len(source))
-    born = stream(manifest.get("birth_seed", manifest["seed"]), "upbringing", agent).sample(list(source), n)
+    born = keyed_rng(manifest.get("birth_seed", manifest["seed"]), "upbringing", agent).sample(list(source), n)
     memory = Memory(QuestionIndex(load_embedder(manifest["embedder"])), [(p.question, p.answer) for p in born])
     for question, answer in run.memories(agent):
         memory.remember(question, answer)
@@ -70,12 +70,12 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
         return prompts.answer.format(recalled=recalled, heard="", question=text)
 
     name = str(row["name"])
-    persona = told_of_itself(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
+    persona = persona_text(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
     whole = system or prompts.answer_system.format(name=name, persona=persona)
     return Role(name, whole, lambda q: memory.recall(q, within=within), told)
 
 
-class Dialogue:
+class ChatSession:
     """Turns with a language model, each of which knows those before it.
 
     Args:
@@ -110,7 +110,7 @@ class Dialogue:
             self._max_tokens,
             self._temperature,
             top_p=0.95,
-            seed=stream_seed(self._seed, "chat", self._asked),
+            seed=keyed_seed(self._seed, "chat", self._asked),
         )
         [reply] = self._model.generate([request])
         if reply.error is None:

@@ -75,7 +75,7 @@ class TrainingDiverged(SandboxError):
 
 
 class ProtocolError(SandboxError):
-    """A protocol yielded something that the wavefront does not know."""
+    """A protocol yielded something that the scheduler does not know."""
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

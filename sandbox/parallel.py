@@ -23,7 +23,7 @@ J = TypeVar("J")
 Workers = int | Literal["ray"]
 
 
-class Ended(NamedTuple):
+class JobOutcome(NamedTuple):
     """How a job ended: what the function returned, or why its worker died before it could."""
 
     job: Any
@@ -56,7 +56,7 @@ def check_workers(workers: Workers) -> None:
         raise SettingsError(f"workers={workers!r} is neither a number of processes, 1 or more, nor 'ray'")
 
 
-def run_jobs(function: Callable[[J], Any], jobs: Sequence[J], *, workers: Workers = 1) -> Iterator[Ended]:
+def run_jobs(function: Callable[[J], Any], jobs: Sequence[J], *, workers: Workers = 1) -> Iterator[JobOutcome]:
     """Call ``function`` with every job, and give each job's end as it comes.
 
     Args:
@@ -74,11 +74,11 @@ def run_jobs(function: Callable[[J], Any], jobs: Sequence[J], *, workers: Worker
     if workers == "ray":
         return _on_ray(function, jobs)
     if workers == 1:
-        return (Ended(job, function(job)) for job in jobs)
+        return (JobOutcome(job, function(job)) for job in jobs)
     return _in_processes(function, jobs, min(workers, max(1, len(jobs))))
 
 
-def run_apart(function: Callable[[J], Any], job: J) -> Ended:
+def run_in_subprocess(function: Callable[[J], Any], job: J) -> JobOutcome:
     """Call ``function`` with one job in a fresh process, which ends with it: what it uses is its own.
 
     Args:
@@ -99,16 +99,16 @@ class _Lane:
         self._threads = threads
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, function: Callable[[J], Any], job: J) -> Ended:
+    def run(self, function: Callable[[J], Any], job: J) -> JobOutcome:
         if self._pool is None:
             # Forking after torch has started threads can hang, so workers begin afresh.
             context = get_context("spawn")
             self._pool = ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(self._threads,))
         try:
-            return Ended(job, self._pool.submit(function, job).result())
+            return JobOutcome(job, self._pool.submit(function, job).result())
         except BrokenProcessPool:
             self.close()
-            return Ended(job, None, "its worker process died, perhaps killed for want of memory")
+            return JobOutcome(job, None, "its worker process died, perhaps killed for want of memory")
 
     def close(self) -> None:
         if self._pool is not None:
@@ -131,13 +131,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int) -> Iterator[Ended]:
+def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int) -> Iterator[JobOutcome]:
     lanes = [_Lane(max(1, (os.cpu_count() or 1) // workers)) for _ in range(workers)]
     free: SimpleQueue[_Lane] = SimpleQueue()
     for lane in lanes:
         free.put(lane)
 
-    def run(job: J) -> Ended:
+    def run(job: J) -> JobOutcome:
         lane = free.get()
         try:
             return lane.run(function, job)
@@ -146,7 +146,7 @@ def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int)
 
     threads = ThreadPoolExecutor(workers)
     try:
-        futures: list[Future[Ended]] = [threads.submit(run, job) for job in jobs]
+        futures: list[Future[JobOutcome]] = [threads.submit(run, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     finally:
@@ -178,7 +178,7 @@ def _call(module: str, name: str, path: Sequence[str], job: Any) -> Any:
     return getattr(importlib.import_module(module), name)(job)
 
 
-def _on_ray(function: Callable[[J], Any], jobs: Sequence[J]) -> Iterator[Ended]:
+def _on_ray(function: Callable[[J], Any], jobs: Sequence[J]) -> Iterator[JobOutcome]:
     ray = load_ray("workers='ray'")
     is_ours = not ray.is_initialized()
     if is_ours:
@@ -190,9 +190,9 @@ def _on_ray(function: Callable[[J], Any], jobs: Sequence[J]) -> Iterator[Ended]:
             [done], _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(done)
             try:
-                yield Ended(job, ray.get(done))
+                yield JobOutcome(job, ray.get(done))
             except ray.exceptions.RayError as error:
-                yield Ended(job, None, f"its Ray worker failed: {str(error).strip().splitlines()[-1]}")
+                yield JobOutcome(job, None, f"its Ray worker failed: {str(error).strip().splitlines()[-1]}")
     finally:
         if is_ours:
             ray.shutdown()

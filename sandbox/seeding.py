@@ -10,12 +10,12 @@ import hashlib
 import random
 
 
-def stream_seed(*key: int | str) -> int:
+def keyed_seed(*key: int | str) -> int:
     """Hash a key such as ``(seed, round, agent, purpose)`` to a seed in ``[0, 2**63)``."""
     digest = hashlib.blake2b("\x1f".join(map(str, key)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-def stream(*key: int | str) -> random.Random:
+def keyed_rng(*key: int | str) -> random.Random:
     """A generator of random numbers that belongs to ``key`` alone."""
-    return random.Random(stream_seed(*key))
+    return random.Random(keyed_seed(*key))

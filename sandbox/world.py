@@ -17,25 +17,25 @@ from sandbox.embedders.base import load_embedder
 from sandbox.errors import RunExists, SettingsError, nearest
 from sandbox.metrics.round_metrics import own_measures, round_metrics
 from sandbox.models.base import LanguageModel
-from sandbox.models.pool import read_voices
+from sandbox.models.pool import split_model_settings
 from sandbox.raters.base import Rater, load_rater
 from sandbox.records import Interaction
 from sandbox.scenario.population import Population, deal_models, read_models, read_population
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import stream, stream_seed
+from sandbox.seeding import keyed_rng, keyed_seed
 from sandbox.society.agent import SocialAgent
 from sandbox.society.audience import draw_audience
 from sandbox.society.memory import QuestionIndex
 from sandbox.society.observer import lessons_without_upbringing, make_observer, without_examples
-from sandbox.society.placement import at_positions, settle
-from sandbox.society.repair import mend
-from sandbox.society.round_runner import Talks
-from sandbox.society.run_record import open_record
-from sandbox.society.setup import deal_people, read_origin, read_settings, same_agents
+from sandbox.society.placement import cells_at, place_agents
+from sandbox.society.repair import repair_run
+from sandbox.society.round_runner import RoundRunner
+from sandbox.society.run_record import open_writer
+from sandbox.society.setup import assign_people, check_prior_run, find_prior_run, resolve_settings
 from sandbox.society.space import make_space
 from sandbox.store.budget import check_prices
-from sandbox.store.call_log import StoredCalls
+from sandbox.store.call_log import RunCallLog
 from sandbox.store.run import Run, open_run
 
 Model = str | LanguageModel
@@ -67,8 +67,8 @@ class World(mesa.Model):
         replicas: Copies of each local model, which share the work; the results are those of one.
         engine: Where copies live: ``processes`` of this machine, or actors of a ``ray`` cluster.
         command: How to repeat the run, for the manifest.
-        **settings: Fields of :class:`~sandbox.scenario.settings.Society`, and the scenario's own settings; and of the language
-            models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.models.pool`).
+        **settings: Fields of :class:`~sandbox.scenario.settings.SocietySettings`, and the scenario's own settings; and of
+            the language models, as ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.models.pool`).
 
     Attributes:
         members: The agents, in the order of their indices.
@@ -110,9 +110,9 @@ class World(mesa.Model):
     ) -> None:
         super().__init__(seed=seed)
         self.seed, self.size = seed, size
-        self.voices, settings = read_voices(settings, replicas=replicas, engine=engine)
+        self.voices, settings = split_model_settings(settings, replicas=replicas, engine=engine)
         self.notes: list[str] = []
-        self.society, self.scenario = read_settings(scenario, size, settings)
+        self.society, self.scenario = resolve_settings(scenario, size, settings)
         protocol = self.scenario.protocol if protocol is None else protocol
         self.protocol_name = protocol if isinstance(protocol, str) else getattr(protocol, "__name__", "protocol")
         self.protocol = registry.load("protocols", protocol) if isinstance(protocol, str) else protocol
@@ -124,27 +124,27 @@ class World(mesa.Model):
         if max_cost is not None and not max_cost > 0:
             raise SettingsError(f"max_cost={max_cost} must be more than 0, in US dollars")
         models = read_models(model)
-        self.origin = read_origin(None if out is None else Path(out), branch)
+        self.origin = find_prior_run(None if out is None else Path(out), branch)
         self.birth_seed = seed if self.origin is None else self.origin.birth_seed
-        network_seed = stream_seed(self.birth_seed, "network") % 2**32
+        network_seed = keyed_seed(self.birth_seed, "network") % 2**32
         self.space = make_space(self.society, size, random=self.random, seed=network_seed)
         n = len(self.space.places()) if self.society.agents is None else self.society.agents
-        self.origin = same_agents(self.origin, population, size, n)
+        self.origin = check_prior_run(self.origin, population, size, n)
         if population is None and branch is not None and self.origin is not None:
             population = self.origin.population
         self.population = read_population(self.scenario.population if population is None else population)
-        personas, dealt = deal_people(self, n)
-        speakers = deal_models(models, dealt, stream(self.birth_seed, "models"))
+        personas, dealt = assign_people(self, n)
+        speakers = deal_models(models, dealt, keyed_rng(self.birth_seed, "models"))
 
         distinct = dict(_distinct(speakers))
-        loaded = dict(zip(distinct, self.voices.agents(distinct.values()), strict=True))
+        loaded = dict(zip(distinct, self.voices.load_agents(distinct.values()), strict=True))
         self.lm = next(iter(loaded.values()))
-        self.observer_lm = self.lm if observer is None else self.voices.observing(observer, loaded.values())
+        self.observer_lm = self.lm if observer is None else self.voices.load_observer(observer, loaded.values())
         suits: str = getattr(self.lm, "default_embedder", "minilm")
         self.embedder = load_embedder(self.society.embedder or suits, **self.voices.embedder)
         self.questions = QuestionIndex(self.embedder)
         self._set_up_minds(rater, dealt)
-        self.members = settle(self, dealt, [loaded[_key(s)] for s in speakers], personas)
+        self.members = place_agents(self, dealt, [loaded[_key(s)] for s in speakers], personas)
 
         # Outlives the world only if somebody else holds on to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
@@ -153,9 +153,9 @@ class World(mesa.Model):
         self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
         self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
-        self.store = open_record(self, command, resume=resume, branch=branch, models=models)
-        self.calls = StoredCalls(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
-        self.talks = Talks(self, self.calls, in_flight=in_flight or 256)
+        self.store = open_writer(self, command, resume=resume, branch=branch, models=models)
+        self.calls = RunCallLog(self.store, max_calls=max_calls, max_tokens=max_tokens_total, max_cost=max_cost)
+        self.talks = RoundRunner(self, self.calls, in_flight=in_flight or 256)
         self.round = 0
         self.metrics: dict[str, Any] = {}
         self._earlier: list[dict[str, Any]] = []
@@ -214,12 +214,12 @@ class World(mesa.Model):
             self.members[agent].memory.remember(question, answer)
         if moves := self.store.moves():
             latest = {agent: (x, y) for agent, x, y in moves}
-            self.take_places(dict(zip(latest, at_positions(self, list(latest.values())), strict=True)))
+            self.set_positions(dict(zip(latest, cells_at(self, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
         self._stop()
 
-    def take_places(self, places: Mapping[int, Any]) -> None:
+    def set_positions(self, places: Mapping[int, Any]) -> None:
         """Put agents, by index, where they lived at some time."""
         # Everybody leaves before anybody arrives: a place may be full on the way.
         for agent in places:
@@ -227,19 +227,19 @@ class World(mesa.Model):
         for agent, place in places.items():
             self.members[agent].cell = place
 
-    def forget(self) -> None:
+    def reset_memories(self) -> None:
         """Leave agents with what they were born remembering."""
         for agent in self.members:
             agent.forget()
 
-    def return_to_record(self) -> None:
+    def reload_from_record(self) -> None:
         """Stand where the record stands, whatever was done since."""
         self.round, self.metrics, self._earlier, self._previous = 0, {}, [], (0, {})
         self.datacollector = self._collector()
-        self.forget()
+        self.reset_memories()
         self._restore()
 
-    def measure_round(self, round_: int) -> dict[str, Any]:
+    def recompute_metrics(self, round_: int) -> dict[str, Any]:
         """The measures of a round that is complete, as its record stands."""
         self.round, self._earlier = round_, open_run(self.path).metrics()[:round_]
         return self._measure(self.store.interactions(round_))
@@ -268,7 +268,7 @@ class World(mesa.Model):
 
     def run(self, rounds: int = 1) -> Run:
         """Step until the run has ``rounds`` complete rounds in all, and return it to be read."""
-        self.mend()
+        self.repair()
         while self.round < rounds and self.running:
             self.step()
         return open_run(self.path)
@@ -279,13 +279,13 @@ class World(mesa.Model):
         A cap may stop it at a whole interaction; ``running`` is then False, and the same round goes on when the run is
         resumed.
         """
-        self.mend()
+        self.repair()
         started = time.monotonic()
         kept = {it.agent: it for it in self.store.interactions(self.round)}
-        asked = [(agent, self.question(agent)) for agent in self.asked()]
-        self._meet(question for _, question in asked)
+        asked = [(agent, self.question_for(agent)) for agent in self.active_agents()]
+        self._embed_new_questions(question for _, question in asked)
         left = [pair for pair in asked if pair[0].index not in kept]
-        for ended in self.talks.hold(left):
+        for ended in self.talks.run(left):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
             self.on_interactions(ended)
@@ -295,11 +295,13 @@ class World(mesa.Model):
             self.steps -= 1  # Mesa has counted a round that is not complete
             self.running = False
         else:
-            self._meet(())  # agents have met others than they were asked: those they were brought up with
+            self._embed_new_questions(
+                ()
+            )  # agents have met others than they were asked: those they were brought up with
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
-    def mend(self) -> int:
+    def repair_run(self) -> int:
         """Of a resumed run, hold the conversations again that failed; done once, before anything else.
 
         Returns:
@@ -308,7 +310,7 @@ class World(mesa.Model):
         if self._is_whole:
             return 0
         self._is_whole = True
-        mended = mend(self)
+        mended = repair_run(self)
         self.store.manifest["tokens"] = self.calls.counts
         self.store.save_manifest()
         return mended
@@ -340,19 +342,19 @@ class World(mesa.Model):
     def _destination(self, agent: SocialAgent) -> Any | None:
         if self.scenario.move is not None:
             return self.scenario.move(agent, self)
-        draw = stream(self.seed, self.round, agent.index, "move")
+        draw = keyed_rng(self.seed, self.round, agent.index, "move")
         if draw.random() >= self.society.movement:
             return None
         free = self.space.free_near(agent)
         return draw.choice(free) if free else None
 
-    def _meet(self, questions: Iterable[str]) -> None:
+    def _embed_new_questions(self, questions: Iterable[str]) -> None:
         """Embed questions not met before, all at once, and keep what they are."""
         self.questions.add(questions)
         self.store.add_embeddings(self.questions.since(self._n_embedded))
         self._n_embedded = len(self.questions.questions)
 
-    def question(self, agent: SocialAgent) -> str:
+    def question_for(self, agent: SocialAgent) -> str:
         """What an agent is asked this round: what the scenario's ``ask`` says, else number (round * N + agent) mod Q."""
         if self.scenario.ask is not None:
             return self.scenario.ask(agent, self)
@@ -372,19 +374,19 @@ class World(mesa.Model):
             self._previous = (self.round, {it.agent: it for it in before})
         return self._previous[1]
 
-    def asked(self) -> list[SocialAgent]:
+    def active_agents(self) -> list[SocialAgent]:
         """Who is asked this round: all agents, or the active share of them, drawn anew each round."""
         n = len(self.members)
         if self.society.active >= 1:
             return self.members
-        draw = np.random.default_rng(stream_seed(self.seed, self.round, "active"))
+        draw = np.random.default_rng(keyed_seed(self.seed, self.round, "active"))
         chosen = draw.choice(n, max(1, round(self.society.active * n)), replace=False, shuffle=False)
         return [self.members[i] for i in np.sort(chosen)]
 
     def audience(self, agent: SocialAgent) -> list[SocialAgent]:
         """Who reviews the agent's draft this round."""
         near = [other.index for other in self.space.neighbors(agent)]
-        draw = stream(self.seed, self.round, agent.index, "audience")
+        draw = keyed_rng(self.seed, self.round, agent.index, "audience")
         return [self.members[i] for i in draw_audience(self.society, agent.index, near, len(self.members), draw)]
 
     def calls_of(self, agent: SocialAgent) -> int:
@@ -398,7 +400,7 @@ class World(mesa.Model):
 
     def expected_calls(self, rounds: int) -> int:
         """Calls to language models that so many rounds of Back-Scatter make, foreseen from some of the agents."""
-        asked = self.asked()
+        asked = self.active_agents()
         some = asked[:: max(1, len(asked) // 500)]
         return round(rounds * len(asked) * sum(map(self.calls_of, some)) / len(some))
 

@@ -22,7 +22,7 @@ import numpy as np
 from sandbox.conversation.steps import Conversation
 from sandbox.records import Interaction
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from sandbox.world import World
 
 CAPACITY = 10.0  # tons a fisher
@@ -79,7 +79,7 @@ def _catches(interactions: Sequence[Interaction], world: World) -> list[float]:
     wanted = []
     for it in interactions:
         if probs := it.extra.get("choice"):
-            draw = stream(world.seed, it.round, it.agent, "catch")
+            draw = keyed_rng(world.seed, it.round, it.agent, "catch")
             wanted.append(float(draw.choices(list(probs), list(probs.values()))[0]))
     return [w * min(1.0, level(world) / sum(wanted)) if sum(wanted) else 0.0 for w in wanted]
 

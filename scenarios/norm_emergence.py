@@ -21,7 +21,7 @@ from sandbox.conversation.steps import Conversation
 from sandbox.records import Interaction
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from sandbox.world import World
 
 LETTERS = "QMFJXBWK"
@@ -71,7 +71,7 @@ def _games(agent: Any, world: World) -> list[list[str | None]]:
 
 def _play(agent: Any, question: str, world: World, turn: int) -> Conversation:
     """Name a letter, drawn by the model's own probabilities."""
-    draw = stream(world.seed, world.round, agent.index, f"play {turn}")
+    draw = keyed_rng(world.seed, world.round, agent.index, f"play {turn}")
     told = [
         (f"game {number}", f"you named {mine}, the other named {theirs}: you {'won' if mine == theirs else 'lost'}")
         for number, (mine, theirs) in enumerate(_games(agent, world), 1)

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.scenario.prompts import Prompts, verdict, whole_sentences
+from sandbox.scenario.prompts import Prompts, rating_word, whole_sentences
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario
 from sandbox.society.agent import Reviewer
@@ -350,7 +350,7 @@ def test_a_scenarios_own_prompts_are_used(tiny_world: MakeWorld) -> None:
 )  # fmt: skip
 def test_ratings_in_a_word(rating: float | None, word: str) -> None:
     """(r - 1) / 6 is 0, .17, .33, .5, .67, .83, 1; the bounds are at fifths."""
-    assert verdict(rating, 7) == word
+    assert rating_word(rating, 7) == word
 
 
 @pytest.mark.parametrize(

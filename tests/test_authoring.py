@@ -14,7 +14,7 @@ from sandbox import Dimension, Example, Rubric, Scenario, open_run
 from sandbox.cli.app import app
 from sandbox.errors import DataFileError, ScenarioError
 from sandbox.metrics.round_metrics import own_measures
-from sandbox.preview.prompt_preview import record_prompts
+from sandbox.preview.prompt_preview import render_prompts
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import Personas, read_personas
 from sandbox.scenario.prompts import Prompts
@@ -240,7 +240,7 @@ def test_a_network_comes_from_a_file(people: Path, tiny_world: Any, tmp_path: Pa
 
 def test_prompts_are_overridden_one_by_one_and_shown_filled_in(people: Path) -> None:
     made = village(people, prompts=Prompts(observe="How good is {answer} to {question} as to {words}? Up to {scale}."))
-    shown = {one.templates: one for one in record_prompts(made)}
+    shown = {one.templates: one for one in render_prompts(made)}
     answer = shown[("answer_system", "answer", "recalled")]
     assert "You are Ada, a member of a small community. You vote for the left. You are 34" in answer.messages[0][1]
     [observed] = shown[("observe",)].messages
@@ -248,10 +248,10 @@ def test_prompts_are_overridden_one_by_one_and_shown_filled_in(people: Path) -> 
     assert re.search(r"as to how (kind|true|brief) it is\? Up to 10\.$", observed[1])
     assert shown[("observe",)].choices == tuple(map(str, range(1, 11)))
     assert {"rate", "revise"} <= {name for names in shown for name in names}
-    right = record_prompts(made, label="right")[0]
+    right = render_prompts(made, label="right")[0]
     assert "You are Boris" in right.messages[0][1]
     with pytest.raises(ScenarioError, match=r"no agent is labelled 'lefd'\. Did you mean 'left'\? Labels: left, right"):
-        record_prompts(made, label="lefd")
+        render_prompts(made, label="lefd")
 
 
 def test_show_prompts_prints_what_a_model_sees() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from sandbox.seeding import stream, stream_seed
+from sandbox.seeding import keyed_rng, keyed_seed
 from sandbox.store.run import open_run
 from sandbox.world import World
 
@@ -26,7 +26,7 @@ class AsyncScripted(ScriptedModel):
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
-        self._draw = stream(seed)
+        self._draw = keyed_rng(seed)
         self.batches = 0
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
@@ -101,12 +101,12 @@ def test_a_stream_belongs_to_its_key_alone() -> None:
 
     blake2b of "0\\x1f0\\x1f0\\x1fanswer 0" with 8 bytes, read big-endian, halved.
     """
-    assert stream(0, 1, 2, "answer").random() == stream(0, 1, 2, "answer").random()
+    assert keyed_rng(0, 1, 2, "answer").random() == keyed_rng(0, 1, 2, "answer").random()
     keys = [(s, r, a, p) for s in range(3) for r in range(3) for a in range(3) for p in ("answer", "audience")]
-    assert len({stream_seed(*key) for key in keys}) == len(keys)
-    assert stream_seed(1, 11, "a") != stream_seed(11, 1, "a")
-    assert all(0 <= stream_seed(*key) < 2**63 for key in keys)
+    assert len({keyed_seed(*key) for key in keys}) == len(keys)
+    assert keyed_seed(1, 11, "a") != keyed_seed(11, 1, "a")
+    assert all(0 <= keyed_seed(*key) < 2**63 for key in keys)
     import hashlib
 
     digest = hashlib.blake2b(b"0\x1f0\x1f0\x1fanswer 0", digest_size=8).digest()
-    assert stream_seed(0, 0, 0, "answer 0") == int.from_bytes(digest, "big") // 2
+    assert keyed_seed(0, 0, 0, "answer 0") == int.from_bytes(digest, "big") // 2

@@ -12,7 +12,7 @@ from stub_server import Answer, StubServer
 from typer.testing import CliRunner
 
 from sandbox import open_run
-from sandbox.chat import Dialogue, agent_role, nobody
+from sandbox.chat import ChatSession, agent_role, plain_role
 from sandbox.cli import app
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
@@ -30,7 +30,7 @@ def sandbox(*words: str, **given: Any) -> Any:
 
 def test_each_turn_knows_those_before_it(scripted_lm: Callable[..., Any]) -> None:
     lm = scripted_lm(["one", "two"])
-    talk = Dialogue(lm, nobody("You are terse."), max_tokens=9)
+    talk = ChatSession(lm, plain_role("You are terse."), max_tokens=9)
     assert [talk.say("first?").text, talk.say("second?").text] == ["one", "two"]
     assert [tuple(m) for m in lm.history[1].messages] == [
         ("system", "You are terse."), ("user", "first?"), ("assistant", "one"), ("user", "second?")
@@ -42,7 +42,7 @@ def test_each_turn_knows_those_before_it(scripted_lm: Callable[..., Any]) -> Non
 def test_a_turn_that_failed_leaves_no_trace() -> None:
     said = iter([Reply("", finish_reason="error", error="gone"), Reply("here")])
     lm = ScriptedModel(replies=lambda request: next(said))
-    talk = Dialogue(lm, nobody())
+    talk = ChatSession(lm, plain_role())
     assert [talk.say("first?").error, talk.say("second?").text] == ["gone", "here"]
     assert [m.content for m in lm.history[1].messages] == ["second?"]
 
@@ -52,7 +52,7 @@ def test_an_agent_of_a_run_speaks_with_its_memory(run_dir: Path, tmp_path: Path)
     run = open_run(run_dir)
     question, answer = run.memories(4)[0]
     lm = ScriptedModel(replies=lambda request: "As I said.")
-    talk = Dialogue(lm, agent_role(run, 4))
+    talk = ChatSession(lm, agent_role(run, 4))
     talk.say(question)
     assert talk.recalled == (question, answer)
     system, user = lm.history[0].messages
@@ -162,7 +162,7 @@ def test_a_request_of_a_chat_is_its_own(scripted_lm: Callable[..., Any]) -> None
     seeds = []
     for _ in range(2):
         lm = ScriptedModel(replies=lambda request: "yes")
-        talk = Dialogue(lm, nobody(), seed=3)
+        talk = ChatSession(lm, plain_role(), seed=3)
         talk.say("same")
         talk.say("same")
         history: list[Request] = lm.history

@@ -14,7 +14,7 @@ from mesa import Model
 from mesa.discrete_space import CellAgent
 
 from sandbox.errors import DataFileError, RunExists, ScenarioError
-from sandbox.scenario.settings import Society
+from sandbox.scenario.settings import SocietySettings
 from sandbox.society.space import SocialGrid, SocialNetwork, make_space, network
 from sandbox.world import World
 
@@ -148,7 +148,7 @@ def test_a_network_of_one_or_with_lone_nodes_is_refused(tmp_path: Path) -> None:
     graph = nx.path_graph(3)
     graph.add_nodes_from([7, 8])
     nx.write_graphml(graph, lone)
-    society = Society(neighborhood=str(lone))
+    society = SocietySettings(neighborhood=str(lone))
     with pytest.raises(ScenarioError) as refused:
         make_space(society, 4, random=random.Random(0), seed=0)
     assert str(refused.value) == (
@@ -162,7 +162,7 @@ def test_what_does_not_fit_into_a_network_is_refused(tmp_path: Path) -> None:
     nx.write_graphml(nx.path_graph(3), path)
     with pytest.raises(ScenarioError) as refused:
         make_space(
-            Society(neighborhood=str(path), agents=7, capacity=2, audience="global", reviewers=9), 4,
+            SocietySettings(neighborhood=str(path), agents=7, capacity=2, audience="global", reviewers=9), 4,
             random=random.Random(0), seed=0,
         )  # fmt: skip
     assert str(refused.value).splitlines()[1:] == [

@@ -15,7 +15,7 @@ from sandbox.models.base import Message, Request
 from sandbox.models.catalog import load_model
 from sandbox.scenario.rubric import Dimension
 from sandbox.society.agent import Reviewer
-from sandbox.society.observer import Judge
+from sandbox.society.observer import DimensionScorer
 from sandbox.store.replay import ReplayEmbedder, ReplayModel, ReplayRater
 from sandbox.store.run import open_run
 from sandbox.world import World
@@ -91,7 +91,7 @@ def test_ratings_are_those_of_whoever_rated(tiny_world: MakeWorld, run_dir: Path
     world = tiny_world(size=3)
     reader = Reviewer(world.members[said.reviewer], world.members[it.agent])
     assert rater.rate([(it.question, str(it.draft))], rater_of=reader) == [said.rating]
-    judge = Judge(Dimension("engagement", ""), 7, None, "")
+    judge = DimensionScorer(Dimension("engagement", ""), 7, None, "")
     assert rater.rate([(it.question, str(it.draft)), (it.question, str(it.revision))], rater_of=judge) == [
         it.before.ratings["engagement"], it.after.ratings["engagement"]
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from sandbox.data_files import read_questions, read_table
 from sandbox.errors import DataFileError, ScenarioError, SettingsError
 from sandbox.scenario.loading import load_scenario
-from sandbox.scenario.prompts import Prompts, verdict, whole_sentences
+from sandbox.scenario.prompts import Prompts, rating_word, whole_sentences
 from sandbox.scenario.rubric import Dimension, Rubric
 from sandbox.scenario.scenario import Scenario
 
@@ -135,7 +135,7 @@ def test_a_hub_dataset_that_cannot_be_had_is_said() -> None:
 )
 def test_ratings_in_a_word(rating: float, word: str) -> None:
     """Fifths of the scale: of 1..7 they end at 2.2, 3.4, 4.6 and 5.8."""
-    assert verdict(rating, 7) == word
+    assert rating_word(rating, 7) == word
 
 
 def test_a_cut_sentence_is_dropped_unless_it_is_the_only_one() -> None:

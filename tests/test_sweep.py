@@ -21,7 +21,7 @@ from sandbox.errors import RunExists, RunLocked, SettingsError, UnknownPlugin
 from sandbox.metrics.intervals import mean_interval
 from sandbox.parallel import check_workers, parse_workers, run_jobs
 from sandbox.store.run import open_run
-from sandbox.sweep.grid import make_points, parse_grid, parse_seeds, point_name
+from sandbox.sweep.grid import expand_grid, parse_grid, parse_seeds, point_name
 from sandbox.sweep.results import claimed
 from sandbox.sweep.sweep import sweep
 from sandbox.world import World
@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_refused(read: Callable[[str], Any], text: str, w
 
 def test_points_are_every_combination_the_last_key_fastest() -> None:
     grid = {"population": ["all_good", "all_bad"], "reviewers": ["1", "2"]}
-    points, shared, rubric = make_points(
+    points, shared, rubric = expand_grid(
         "value_alignment", grid, {"model": "scripted:", "size": "2"}, seeds=[0], rounds=1
     )
     assert points == [
@@ -253,7 +253,7 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """The number of the worker's process is free soon after the kill."""
     told = tmp_path / "worker"
     code = (
-        "from dying_jobs import write_and_wait\nfrom sandbox.parallel import run_apart\n"
+        "from dying_jobs import write_and_wait\nfrom sandbox.parallel import run_in_subprocess\n"
         f"if __name__ == '__main__':\n    run_apart(write_and_wait, {str(told)!r})\n"
     )
     script = tmp_path / "parent.py"

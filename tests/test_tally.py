@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.metrics.aggregates import Tally, final_ratings, read_reviews
+from sandbox.metrics.aggregates import Aggregates, final_ratings, read_reviews
 from sandbox.metrics.influence import uptake
 from sandbox.metrics.polarisation import assortativity, divergence, polarisation
 from sandbox.metrics.round_metrics import round_metrics
@@ -98,7 +98,7 @@ def test_every_measure_is_what_its_definition_says(interactions: list[Interactio
 @given(societies(), st.integers(0, 99))
 def test_sums_of_parts_are_those_of_the_whole(interactions: list[Interaction], seed: int) -> None:
     """What makes a resample possible: rows of interactions may be added up in any order and any number of times."""
-    tally = Tally(["alignment"], LABELS, 7)
+    tally = Aggregates(["alignment"], LABELS, 7)
     label = {it.agent: it.label for it in interactions}
     reviews = read_reviews(interactions)
     rows = tally.rows(interactions, reviews, [label[r] for r in reviews.reviewer.tolist()])

@@ -8,7 +8,7 @@ A conversation is a generator. It yields what it waits for and is sent the resul
 * ``None`` gives ``None`` at once.
 
 A failed call raises :class:`CallFailed` at the ``yield``, so that an error is never taken for an answer. The
-wavefront knows nothing of agents, grids or files.
+scheduler knows nothing of agents, grids or files.
 
 Local models are given one ``generate`` call for all that wait. A model that has ``agenerate`` is remote: each of its
 calls is made by itself, and each conversation moves on as soon as its own replies are in.
@@ -26,7 +26,7 @@ import numpy as np
 from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation, Embed, Rate
 from sandbox.errors import ProtocolError
 from sandbox.models.base import Reply, Request
-from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.models.remote.async_calls import AsyncCalls
 
 _SENT_AT_ONCE = 32
 
@@ -55,7 +55,7 @@ class _Join:
         self.failed_slot = n
 
 
-class Wavefront:
+class Scheduler:
     """Keeps up to ``in_flight`` conversations alive and works off what they wait for in batches.
 
     Args:
@@ -74,7 +74,7 @@ class Wavefront:
         self._spawned: list[tuple[_Task, Any, BaseException | None]] = []
         self._waiting: dict[Any, list[tuple[Any, Any, int]]] = {}
         self._finished: dict[int, tuple[Any, BaseException | None]] = {}
-        self._remote = RemoteCalls()
+        self._remote = AsyncCalls()
         self._outbox: list[_RemoteCall] = []
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Wavefront:
         self._remote.close()
         self._flush()
 
-    def abandon(self) -> None:
+    def drain(self) -> None:
         """Give up conversations whose :meth:`run` was broken off; remote calls under way are waited for and kept."""
         while self._remote.under_way:
             self._record([(item.call, reply) for item, reply in self._remote.finished()])
@@ -102,10 +102,10 @@ class Wavefront:
         Yields:
             (key, returned value, None) or (key, None, exception), in the order the conversations were given.
         """
-        for ended in self.batches(conversations):
+        for ended in self.run_batches(conversations):
             yield from ended
 
-    def batches(
+    def run_batches(
         self, conversations: Iterable[tuple[Any, Conversation] | None]
     ) -> Iterator[list[tuple[Any, Any, Exception | None]]]:
         """Run conversations to their ends; the same as :meth:`run`, all that ended between two calls at a time."""
@@ -303,7 +303,7 @@ def _single(task: _Task) -> _Single:
     return _Single(task, 1)
 
 
-def drive(
+def run_conversations(
     conversations: Iterable[Conversation],
     *,
     in_flight: int = 1024,
@@ -321,10 +321,10 @@ def drive(
     Raises:
         Exception: the first that any of them raised.
     """
-    wavefront = Wavefront(in_flight=in_flight, log=log)
+    scheduler = Scheduler(in_flight=in_flight, log=log)
     results = []
     try:
-        for ended in wavefront.batches((None, c) for c in conversations):
+        for ended in scheduler.run_batches((None, c) for c in conversations):
             for _, value, failure in ended:
                 if failure is not None:
                     raise failure
@@ -332,5 +332,5 @@ def drive(
             if on_ended is not None:
                 on_ended(len(ended))
     finally:
-        wavefront.close()
+        scheduler.close()
     return results

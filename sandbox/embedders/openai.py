@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.remote.api_keys import read_key, scrubbed
-from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.models.remote.http_client import Lanes, NoAnswer, TooLong
 from sandbox.models.remote.openai import HOSTED, split_rest
 from sandbox.models.remote.openai_schema import excerpt
@@ -76,7 +76,7 @@ class OpenAIEmbedder:
         self._batch_size, self._retries = batch_size, retries
         self._timeout_s, self._deadline_s = timeout_s, deadline_s
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
-        self._calls = RemoteCalls()
+        self._calls = AsyncCalls()
         finalize(self, _close, self._lanes, self._calls)
         # The server alone knows how long its vectors are.
         self.dim = len(self._answers([["How long are the vectors?"]])[0][0])
@@ -158,12 +158,12 @@ class OpenAIEmbedder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """What :class:`~sandbox.models.remote.async_calls.RemoteCalls` takes."""
+    """What :class:`~sandbox.models.remote.async_calls.AsyncCalls` takes."""
 
     model: OpenAIEmbedder
     request: list[str]
 
 
-def _close(lanes: Lanes, calls: RemoteCalls) -> None:
+def _close(lanes: Lanes, calls: AsyncCalls) -> None:
     lanes.close()
     calls.close()

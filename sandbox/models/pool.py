@@ -23,7 +23,7 @@ _OF_REPLICAS = {"cpus": int | None, "gpus": float, "start_s": float}
 
 
 @dataclass
-class Voices:
+class ModelPool:
     """The language models of one society, each loaded once.
 
     Attributes:
@@ -48,7 +48,7 @@ class Voices:
         while self._made:
             self._made.pop().close()
 
-    def told(self) -> dict[str, Any]:
+    def manifest_entry(self) -> dict[str, Any]:
         """What was asked for, for the manifest; resuming a run with other settings is nobody's fault."""
         groups = {"model": self.model, "observer": self.observer, "embedder": self.embedder, "replicas": self.copies}
         asked = {f"{group}.{name}": value for group, given in groups.items() for name, value in given.items()}
@@ -65,7 +65,7 @@ class Voices:
         if isinstance(observer, str):
             check_settings("observer", self.observer, settings_of(observer))
 
-    def agents(self, models: Iterable[str | LanguageModel]) -> list[LanguageModel]:
+    def load_agents(self, models: Iterable[str | LanguageModel]) -> list[LanguageModel]:
         """Load what agents speak through.
 
         Adapters on the same base, and the base itself, share its weights in memory.
@@ -85,7 +85,7 @@ class Voices:
         common = shared_bases(uris) if self.replicas == 1 else set()
         return [self._load(model, known, common) if isinstance(model, str) else model for model in given]
 
-    def observing(self, model: str | LanguageModel, agents: Iterable[LanguageModel]) -> LanguageModel:
+    def load_observer(self, model: str | LanguageModel, agents: Iterable[LanguageModel]) -> LanguageModel:
         """Load what the observer speaks through; the agents' own model if it is the same and has the same settings."""
         if not isinstance(model, str):
             return load_model(model, **self.observer)
@@ -108,7 +108,9 @@ class Voices:
         return self._made[-1]
 
 
-def read_voices(settings: Mapping[str, Any], *, replicas: int, engine: str | None) -> tuple[Voices, dict[str, Any]]:
+def split_model_settings(
+    settings: Mapping[str, Any], *, replicas: int, engine: str | None
+) -> tuple[ModelPool, dict[str, Any]]:
     """Tell the models' settings from the others.
 
     Args:
@@ -137,7 +139,7 @@ def read_voices(settings: Mapping[str, Any], *, replicas: int, engine: str | Non
     check_replicas(replicas, engine or "processes")
     check_settings("replicas", groups["replicas"], _OF_REPLICAS)
     copies = typed("replicas", groups["replicas"], _OF_REPLICAS)
-    return Voices(groups["model"], groups["observer"], groups["embedder"], replicas, engine, copies), left
+    return ModelPool(groups["model"], groups["observer"], groups["embedder"], replicas, engine, copies), left
 
 
 def shared_bases(uris: Iterable[str]) -> set[str]:

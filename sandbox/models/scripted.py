@@ -20,7 +20,7 @@ from typing import Any
 from sandbox import registry
 from sandbox.errors import DataFileError, ModelNotFound, SettingsError, nearest
 from sandbox.models.base import Reply, Request
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 
 Reaction = Callable[[Request], "str | Reply"]
 
@@ -122,7 +122,7 @@ class ScriptedModel:
     def _reply(self, request: Request) -> Reply:
         if self._faults:
             self._asked[request.key()] += 1
-            if stream(request.key(), "fault", self._asked[request.key()]).random() < self._faults:
+            if keyed_rng(request.key(), "fault", self._asked[request.key()]).random() < self._faults:
                 return _failed("a simulated fault", request)
         if self._react is not None:
             said = self._react(request)

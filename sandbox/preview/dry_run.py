@@ -12,7 +12,7 @@ from typing import Any
 from sandbox import registry
 from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.models.catalog import resolve
-from sandbox.models.pool import read_voices
+from sandbox.models.pool import split_model_settings
 from sandbox.records import Rating
 from sandbox.scenario.population import are_shares, read_models
 from sandbox.scenario.scenario import Scenario
@@ -71,7 +71,7 @@ def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forec
     model = _StandIn(_default_rater(settings))
     world = rehearsal(scenario, {**settings, **_NOTHING_KEPT}, model=model)
     try:
-        each = len(world.asked())
+        each = len(world.active_agents())
         left = max(0, (rounds - rounds_done) * each - max(0, done - rounds_done * each))
         tried = min(-(-left // each), max(1, _ENOUGH // each))
         failed = 0
@@ -110,7 +110,7 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
         if kind is not None and kind != "lm":
             changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
     # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
-    voices, _ = read_voices(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    voices, _ = split_model_settings(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
     voices.check(models_of({k: v for k, v in settings.items() if k != "observer"}), settings.get("observer"))
     kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
     return World(scenario, **{**kept, **changed})

@@ -12,7 +12,7 @@ from sandbox.models.scripted import ScriptedModel
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SOCIETY_SETTINGS
-from sandbox.society.setup import read_settings
+from sandbox.society.setup import resolve_settings
 from sandbox.world import World
 
 _SIDE = 3
@@ -25,7 +25,7 @@ _WHOLE = ("answer", "choose", "argue", "rate", "reason", "observe")
 
 
 @dataclass(frozen=True)
-class ShownPrompt:
+class RenderedPrompt:
     """A request as a language model sees it.
 
     Attributes:
@@ -62,9 +62,9 @@ class _Traced(str):
         return made
 
 
-def record_prompts(
+def render_prompts(
     scenario: str | Scenario, *, protocol: str | None = None, label: str | None = None, **settings: Any
-) -> list[ShownPrompt]:
+) -> list[RenderedPrompt]:
     """Hold a scenario's conversation around one agent with made-up replies, and show each kind of request once.
 
     Args:
@@ -79,7 +79,7 @@ def record_prompts(
     Raises:
         ScenarioError: the scenario cannot be used, or no agent has the label.
     """
-    _, made = read_settings(scenario, _SIDE, settings)
+    _, made = resolve_settings(scenario, _SIDE, settings)
     filled: dict[str, str] = {}
     own = {name: _trace(name, text, filled) for name, text in vars(made.prompts).items()}
     # Everything remembered is told, so that the prompt for it is seen.
@@ -96,12 +96,12 @@ def record_prompts(
             )
         # In the second round there is something to hear and to remember.
         world.step()
-        question = world.question(centre)
-        world._meet([question])
+        question = world.question_for(centre)
+        world._embed_new_questions([question])
         model.history.clear()
-        if (failure := world.talks.hold_one(centre, question)) is not None:
+        if (failure := world.talks.run_one(centre, question)) is not None:
             raise failure
-        shown: dict[tuple[str, ...], ShownPrompt] = {}
+        shown: dict[tuple[str, ...], RenderedPrompt] = {}
         for request in model.history:
             one = _shown(request, filled)
             shown.setdefault(one.templates or (one.messages[-1][1],), one)
@@ -116,7 +116,7 @@ def _trace(name: str, text: str, filled: dict[str, str]) -> _Traced:
     return traced
 
 
-def _shown(request: Request, filled: dict[str, str]) -> ShownPrompt:
+def _shown(request: Request, filled: dict[str, str]) -> RenderedPrompt:
     """Tell from what templates came to which of them a request is made of."""
     asked = request.messages[-1].content
     everything = "\n".join(m.content for m in request.messages)
@@ -130,4 +130,4 @@ def _shown(request: Request, filled: dict[str, str]) -> ShownPrompt:
     names = tuple(name for name in Prompts.__dataclass_fields__ if name in found)
     note = "; ".join(_NOTES[name] for name in names if name in _NOTES)
     messages = tuple((m.role, m.content) for m in request.messages)
-    return ShownPrompt(names, messages, request.prefix, request.choices, request.max_tokens, note)
+    return RenderedPrompt(names, messages, request.prefix, request.choices, request.max_tokens, note)

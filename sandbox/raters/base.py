@@ -2,7 +2,7 @@
 
 Neighbours and observers rate through the same seam. A rater is asked on behalf of somebody (``rater_of``), which
 has ``dimension`` (what is rated), ``scale``, ``examples`` (labelled answers its values come from) and
-``values_key``. Built-in raters also give ``steps``, a generator, so that the wavefront can batch what they wait for
+``values_key``. Built-in raters also give ``steps``, a generator, so that the scheduler can batch what they wait for
 across all who rate.
 """
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sandbox.conversation.scheduler import drive
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import Conversation
 from sandbox.records import Rating
 
@@ -53,7 +53,7 @@ class LMRater:
         del rest, embedder  # every rater is made alike
 
     def steps(self, question: str, answer: str, *, rater_of: Any) -> Conversation:
-        """Rate one answer; a generator for the wavefront."""
+        """Rate one answer; a generator for the scheduler."""
         choices = tuple(str(n) for n in range(1, rater_of.scale + 1))
         reply = yield rater_of.rate(question, answer, choices, 48)
         if reply.choice_probs is None:
@@ -64,4 +64,4 @@ class LMRater:
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
         """Rate (question, answer) pairs, in order."""
-        return drive([self.steps(q, a, rater_of=rater_of) for q, a in items])
+        return run_conversations([self.steps(q, a, rater_of=rater_of) for q, a in items])

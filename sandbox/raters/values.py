@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.conversation.scheduler import drive
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import Conversation, Embed
 from sandbox.errors import ScenarioError
 from sandbox.records import Rating
@@ -121,7 +121,7 @@ class ValuesRater:
         return found
 
     def steps(self, question: str, answer: str, *, rater_of: Any) -> Conversation:
-        """Rate one answer; a generator for the wavefront."""
+        """Rate one answer; a generator for the scheduler."""
         asked, said = yield [Embed(self.embedder, question), Embed(self.embedder, answer)]
         p = self.values(rater_of).standing(asked, said)
         n = rater_of.scale - 1
@@ -130,4 +130,4 @@ class ValuesRater:
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
         """Rate (question, answer) pairs, in order."""
-        return drive([self.steps(q, a, rater_of=rater_of) for q, a in items])
+        return run_conversations([self.steps(q, a, rater_of=rater_of) for q, a in items])

@@ -76,7 +76,7 @@ class Personas:
         return [self.rows[i % len(self.rows)] for i in range(n)]
 
 
-def told_of_itself(role: str, personas: Personas | None, row: Persona) -> str:
+def persona_text(role: str, personas: Personas | None, row: Persona) -> str:
     """What an agent is told of itself: the role of its label, then its persona; with a space after it, or empty."""
     told = [role, personas.tell(row) if personas is not None and row else ""]
     return "".join(f"{words.strip()} " for words in told if words.strip())

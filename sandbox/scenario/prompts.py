@@ -95,7 +95,7 @@ class Prompts:
         return found
 
 
-def verdict(rating: float | None, scale: int) -> str:
+def rating_word(rating: float | None, scale: int) -> str:
     """A rating in a word, for prompts that small models read better than numbers."""
     if rating is None:
         return "hard to judge"

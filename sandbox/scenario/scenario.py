@@ -50,8 +50,8 @@ class Scenario:
             world, that return a number, or None where there is nothing to say. ``world.metrics`` still holds the
             measures of the round before, so a measure may carry a state on. The docstring's first line says what it is.
         stop: Whether the society has come to its end, asked after each round, given the world.
-        society: Defaults for settings of :class:`~sandbox.scenario.settings.Society`, as ``{"reviewers": 2}``; a run may say
-            otherwise.
+        society: Defaults for settings of :class:`~sandbox.scenario.settings.SocietySettings`, as ``{"reviewers": 2}``;
+            a run may say otherwise.
 
     Raises:
         ScenarioError: every fault found, with its field.

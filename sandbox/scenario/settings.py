@@ -15,7 +15,7 @@ NETWORKS = ("small_world", "scale_free", "random")
 
 
 @dataclass(frozen=True)
-class Society:
+class SocietySettings:
     """How agents meet and speak. Defaults are those of arXiv:2305.16960 where it gives them.
 
     Attributes:
@@ -140,4 +140,4 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "temperature": (lambda v: v >= 0, "0 or more"),
     "top_p": (lambda v: 0 < v <= 1, "in (0, 1]"),
 }
-SOCIETY_SETTINGS = tuple(f.name for f in fields(Society))
+SOCIETY_SETTINGS = tuple(f.name for f in fields(SocietySettings))

@@ -16,10 +16,10 @@ from mesa.discrete_space import CellAgent
 from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.records import Choice, Feedback, Rating
-from sandbox.scenario.personas import Persona, told_of_itself
-from sandbox.scenario.prompts import verdict, whole_sentences
+from sandbox.scenario.personas import Persona, persona_text
+from sandbox.scenario.prompts import rating_word, whole_sentences
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
-from sandbox.seeding import stream, stream_seed
+from sandbox.seeding import keyed_rng, keyed_seed
 from sandbox.society.memory import Memory
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class SocialAgent(CellAgent):
     def about(self) -> str:
         """What it is told of itself: the role of its label, then its persona; with a space after it, or empty."""
         scenario = self.world.scenario
-        return told_of_itself(scenario.roles.get(self.label, ""), scenario.personas, self.persona)
+        return persona_text(scenario.roles.get(self.label, ""), scenario.personas, self.persona)
 
     @property
     def dimension(self) -> Dimension:
@@ -86,7 +86,7 @@ class SocialAgent(CellAgent):
 
     def _draw(self, source: Sequence[Upbringing]) -> list[Upbringing]:
         n = min(self.world.society.prior_memories, len(source))
-        return stream(self.world.birth_seed, "upbringing", self.index).sample(source, n)
+        return keyed_rng(self.world.birth_seed, "upbringing", self.index).sample(source, n)
 
     @property
     def memory(self) -> Memory:
@@ -199,7 +199,7 @@ class SocialAgent(CellAgent):
         """
         society = self.world.society
         given: dict[str, Any] = {"temperature": society.temperature, "top_p": society.top_p, **request}
-        seed = stream_seed(self.world.seed, self.world.round, self.index, purpose)
+        seed = keyed_seed(self.world.seed, self.world.round, self.index, purpose)
         return Call(self.lm, Request(messages, max_tokens or society.max_tokens, seed=seed, **given))
 
     def _system(self) -> str:
@@ -288,7 +288,7 @@ class Reviewer:
     def reason(self, question: str, answer: str, rating: float) -> Call:
         """Ask its language model why it gave the rating."""
         prompts = self.agent.world.scenario.prompts
-        word = verdict(rating, self.scale)
+        word = rating_word(rating, self.scale)
         text = prompts.reason.format(**self._fields(question, answer), rating=f"{rating:.0f}", verdict=word)
         prefix = self.reason_prefix(rating)
         return self._ask(text, "reason", self.agent.world.society.reason_tokens, prefix=prefix)
@@ -296,7 +296,7 @@ class Reviewer:
     def reason_prefix(self, rating: float) -> str:
         """The words its reason begins with."""
         return self.agent.world.scenario.prompts.reason_prefix.format(
-            rating=f"{rating:.0f}", verdict=verdict(rating, self.scale), scale=self.scale
+            rating=f"{rating:.0f}", verdict=rating_word(rating, self.scale), scale=self.scale
         )
 
     def _fields(self, question: str, answer: str) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from sandbox.scenario.settings import Society
+from sandbox.scenario.settings import SocietySettings
 
 
-def draw_audience(society: Society, agent: int, near: Sequence[int], n_agents: int, draw: random.Random) -> list[int]:
+def draw_audience(
+    society: SocietySettings, agent: int, near: Sequence[int], n_agents: int, draw: random.Random
+) -> list[int]:
     """Choose who reviews an agent's draft.
 
     Args:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.records import Interaction
     from sandbox.scenario.rubric import Upbringing
     from sandbox.scenario.scenario import Scenario
-    from sandbox.scenario.settings import Society
+    from sandbox.scenario.settings import SocietySettings
     from sandbox.society.agent import SocialAgent
     from sandbox.society.memory import QuestionIndex
     from sandbox.society.observer import Observer
@@ -37,7 +37,7 @@ class SocietyContext(Protocol):
         ...
 
     @property
-    def society(self) -> Society:
+    def society(self) -> SocietySettings:
         """Settings of the society."""
         ...
 

@@ -16,7 +16,7 @@ from sandbox.scenario.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class DimensionScorer:
     """An observer's eye for one dimension of the rubric; it has no memory.
 
     Attributes:
@@ -58,7 +58,7 @@ class Observer:
         rater: Who turns an answer into a rating.
     """
 
-    def __init__(self, judges: Sequence[Judge], rater: Any) -> None:
+    def __init__(self, judges: Sequence[DimensionScorer], rater: Any) -> None:
         self.judges = tuple(judges)
         self.rater = rater
 
@@ -68,7 +68,7 @@ class Observer:
         ratings = yield [self._rating(judge, question, text) for judge in self.judges]
         return Score({judge.dimension.name: rating for judge, rating in zip(self.judges, ratings, strict=True)})
 
-    def _rating(self, judge: Judge, question: str, answer: str) -> Conversation:
+    def _rating(self, judge: DimensionScorer, question: str, answer: str) -> Conversation:
         try:
             rating: Rating = yield Rate(self.rater, judge, question, answer)
         except CallFailed as failure:
@@ -98,7 +98,7 @@ def make_observer(
     dimensions = scenario.rubric.dimensions
     if rater.name == "values":
         dimensions = tuple(_labelled(d, notes, independent=independent) for d in dimensions)
-    judges = [Judge(d, scenario.rubric.scale, lm, scenario.prompts.observe) for d in dimensions]
+    judges = [DimensionScorer(d, scenario.rubric.scale, lm, scenario.prompts.observe) for d in dimensions]
     return Observer(judges, rater), notes
 
 

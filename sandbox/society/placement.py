@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import SettingsError
 from sandbox.models.base import LanguageModel
 from sandbox.scenario.personas import Persona
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FEW = 10_000
 
 
-def settle(
+def place_agents(
     world: EngineContext, dealt: Sequence[str], speakers: Sequence[LanguageModel], personas: Sequence[Persona]
 ) -> list[SocialAgent]:
     """Make the agents and give each its place: one a place in order, else at random; or where it lived already.
@@ -36,7 +36,7 @@ def settle(
         homes = places
     elif homes is None:
         slots = [place for place in places for _ in range(world.society.capacity)]
-        homes = stream(world.birth_seed, "places").sample(slots, len(dealt))
+        homes = keyed_rng(world.birth_seed, "places").sample(slots, len(dealt))
     members: list[SocialAgent] = []
     namesakes: Counter[str] = Counter()
     for index, (label, lm, home, persona) in enumerate(zip(dealt, speakers, homes, personas, strict=True)):
@@ -60,14 +60,14 @@ def _homes(world: EngineContext) -> list[Any] | None:
     if world.origin is None:
         return None
     try:
-        return at_positions(world, world.origin.homes)
+        return cells_at(world, world.origin.homes)
     except SettingsError:
         if world.origin.rounds is None:
             return None  # another run, which is refused when it is opened
         raise
 
 
-def at_positions(world: EngineContext, positions: Sequence[tuple[int, int]]) -> list[Any]:
+def cells_at(world: EngineContext, positions: Sequence[tuple[int, int]]) -> list[Any]:
     """The places at rows and columns.
 
     Raises:

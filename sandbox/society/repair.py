@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from sandbox.records import Interaction
 from sandbox.society.agent import SocialAgent
 from sandbox.society.context import EngineContext
-from sandbox.society.placement import at_positions
-from sandbox.society.round_runner import Talks
+from sandbox.society.placement import cells_at
+from sandbox.society.round_runner import RoundRunner
 from sandbox.store.run import open_run
 from sandbox.store.writer import RunWriter
 
@@ -30,32 +30,32 @@ class Repairable(EngineContext, Protocol):
         ...
 
     @property
-    def talks(self) -> Talks:
+    def talks(self) -> RoundRunner:
         """Runs the conversations of a round."""
         ...
 
-    def question(self, agent: SocialAgent) -> str:
+    def question_for(self, agent: SocialAgent) -> str:
         """The question of an agent in the round."""
         ...
 
-    def forget(self) -> None:
+    def reset_memories(self) -> None:
         """Reset every agent's memory to its upbringing."""
         ...
 
-    def take_places(self, places: Mapping[int, Any]) -> None:
+    def set_positions(self, places: Mapping[int, Any]) -> None:
         """Put agents, by index, on cells."""
         ...
 
-    def measure_round(self, round_: int) -> dict[str, Any]:
+    def recompute_metrics(self, round_: int) -> dict[str, Any]:
         """Compute the measures of a complete round again from its record."""
         ...
 
-    def return_to_record(self) -> None:
+    def reload_from_record(self) -> None:
         """Restore memories, positions and measures from the record."""
         ...
 
 
-def mend(world: Repairable) -> int:
+def repair_run(world: Repairable) -> int:
     """Complete what the kept rounds lack.
 
     Args:
@@ -64,7 +64,7 @@ def mend(world: Repairable) -> int:
     Returns:
         How many interactions were replaced by better ones.
     """
-    lacking = world.store.lacking()
+    lacking = world.store.incomplete()
     now, mended = world.round, 0
     for round_, found in groupby(lacking, key=lambda one: one[0]):
         agents = [agent for _, agent in found]
@@ -79,7 +79,7 @@ def mend(world: Repairable) -> int:
     if lacking:
         if mended:
             _measure_anew(world, lacking[0][0], now)
-        world.return_to_record()
+        world.reload_from_record()
     return mended
 
 
@@ -89,8 +89,8 @@ def _kept(world: Repairable, round_: int, agents: Sequence[int]) -> list[tuple[i
 
 
 def _held(world: Repairable, agents: Sequence[int]) -> list[Interaction]:
-    pairs = [(world.members[agent], world.question(world.members[agent])) for agent in agents]
-    return [done for ended in world.talks.hold(pairs) for done in ended]
+    pairs = [(world.members[agent], world.question_for(world.members[agent])) for agent in agents]
+    return [done for ended in world.talks.run(pairs) for done in ended]
 
 
 def _is_worse(new: Interaction, old: Interaction) -> bool:
@@ -101,15 +101,15 @@ def _stand_in(world: Repairable, round_: int) -> None:
     """Bring agents' memories and places to where they were when a round began."""
     world.round = round_
     said = [it for earlier in range(round_) for it in world.store.interactions(earlier) if it.error is None]
-    world.forget()
+    world.reset_memories()
     for it in said:
         if it.final is not None:
             world.members[it.agent].memory.remember(it.question, it.final)
     rows = open_run(world.path).positions(round_)
-    places = at_positions(world, list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True)))
-    world.take_places(dict(zip(rows["agent"].tolist(), places, strict=True)))
+    places = cells_at(world, list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True)))
+    world.set_positions(dict(zip(rows["agent"].tolist(), places, strict=True)))
 
 
 def _measure_anew(world: Repairable, first: int, now: int) -> None:
     for round_ in range(first, now):
-        world.store.set_metrics(round_, world.measure_round(round_))
+        world.store.set_metrics(round_, world.recompute_metrics(round_))

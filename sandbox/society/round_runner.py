@@ -6,12 +6,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sandbox.conversation.scheduler import Wavefront
+from sandbox.conversation.scheduler import Scheduler
 from sandbox.conversation.steps import Conversation
 from sandbox.errors import ProtocolError, SandboxError
 from sandbox.records import Interaction
 from sandbox.store.budget import CapReached
-from sandbox.store.call_log import StoredCalls
+from sandbox.store.call_log import RunCallLog
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 About = tuple["SocialAgent", str, int]
 
 
-class Talks:
+class RoundRunner:
     """Conversations with the agents of a world, many at once.
 
     Args:
@@ -33,13 +33,13 @@ class Talks:
         capped: Whether a cap ended them before all were held.
     """
 
-    def __init__(self, world: EngineContext, calls: StoredCalls, *, in_flight: int) -> None:
+    def __init__(self, world: EngineContext, calls: RunCallLog, *, in_flight: int) -> None:
         self._world, self._calls = world, calls
-        self._wavefront = Wavefront(in_flight=in_flight, log=calls, on_calls=lambda n: world.on_calls(n))
+        self._scheduler = Scheduler(in_flight=in_flight, log=calls, on_calls=lambda n: world.on_calls(n))
         self._under_way = 0
         self.capped = False
 
-    def hold(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
+    def run(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
         """Hold conversations, as many as the caps allow, and give them as they end, in order; failed ones too.
 
         Args:
@@ -50,23 +50,23 @@ class Talks:
         """
         self._calls.begin()
         try:
-            for ended in self._wavefront.batches(self._begun(pairs)):
+            for ended in self._scheduler.run_batches(self._begun(pairs)):
                 yield [self._outcome(*one) for one in ended]
                 for (_, _, promised), _, _ in ended:
                     self._calls.ended(promised)
                 self._under_way -= len(ended)
         except CapReached:
             self.capped = True
-            self._wavefront.abandon()
+            self._scheduler.drain()
 
-    def hold_one(self, agent: SocialAgent, question: str) -> Exception | None:
+    def run_one(self, agent: SocialAgent, question: str) -> Exception | None:
         """Hold one conversation, whatever the caps, and give what it failed of."""
-        [(_, _, failure)] = self._wavefront.run([(None, self._conversation(agent, question))])
+        [(_, _, failure)] = self._scheduler.run([(None, self._conversation(agent, question))])
         return failure
 
     def close(self) -> None:
         """Give up what is under way; what was answered is kept."""
-        self._wavefront.close()
+        self._scheduler.close()
 
     def _begun(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[tuple[About, Conversation] | None]:
         """Begin conversations one by one, as long as the caps allow another to end."""

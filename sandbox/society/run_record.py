@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import RunExists
-from sandbox.store.manifest import check_same, circumstances, digest, first_line, scenario_identity
+from sandbox.store.manifest import check_same, doc_summary, environment, scenario_identity, short_hash
 from sandbox.store.run import is_run
 from sandbox.store.writer import RunWriter
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sandbox.society.context import EngineContext
 
 
-def open_record(
+def open_writer(
     world: EngineContext, command: str, *, resume: bool, branch: str | None, models: Mapping[str, Any]
 ) -> RunWriter:
     """Open the run's folder: a new one, one to go on with, or one that branches from another.
@@ -37,9 +37,9 @@ def open_record(
         **identity,
         "embedding_dim": world.embedder.dim,
         "notes": world.notes,
-        **world.voices.told(),
-        "measures": {name: first_line(measure) for name, measure in world.scenario.measures.items()},
-        **circumstances(),
+        **world.voices.manifest_entry(),
+        "measures": {name: doc_summary(measure) for name, measure in world.scenario.measures.items()},
+        **environment(),
     }
     source = None
     if world.origin is not None and world.origin.rounds is not None:
@@ -96,5 +96,5 @@ def _identity(world: EngineContext, models: Mapping[str, Any]) -> dict[str, Any]
     if not world.society.on_grid:
         # A file may have changed under its name.
         links = sorted(tuple(sorted(link)) for link in world.space.G.edges())
-        found["network"] = {"nodes": len(world.space.G), "links": len(links), "hash": digest(str(links))}
+        found["network"] = {"nodes": len(world.space.G), "links": len(links), "hash": short_hash(str(links))}
     return found

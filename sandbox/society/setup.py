@@ -15,8 +15,8 @@ from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import Persona
 from sandbox.scenario.population import Population, column_of, labels, read_population
 from sandbox.scenario.scenario import Scenario
-from sandbox.scenario.settings import SOCIETY_SETTINGS, Society
-from sandbox.seeding import stream
+from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings
+from sandbox.seeding import keyed_rng
 from sandbox.store.run import is_run, open_run
 from sandbox.typed_settings import make_settings
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sandbox.society.context import EngineContext
 
 
-def read_settings(scenario: str | Scenario, size: int, settings: Mapping[str, Any]) -> tuple[Society, Scenario]:
+def resolve_settings(
+    scenario: str | Scenario, size: int, settings: Mapping[str, Any]
+) -> tuple[SocietySettings, Scenario]:
     """Tell the society's settings from the scenario's, and make both.
 
     Raises:
@@ -33,18 +35,18 @@ def read_settings(scenario: str | Scenario, size: int, settings: Mapping[str, An
     """
     own = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
     # Faults of what was typed come first: they need no scenario.
-    make_settings("the society", Society, own).check(size)
+    make_settings("the society", SocietySettings, own).check(size)
     try:
         made = load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
     except SettingsError as error:
         raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}") from None
-    society = make_settings("the society", Society, {**made.society, **own})
+    society = make_settings("the society", SocietySettings, {**made.society, **own})
     society.check(size)
     return society, made
 
 
 @dataclass(frozen=True)
-class Origin:
+class PriorRun:
     """Agents that live already: those of a run that is resumed or branched from.
 
     Attributes:
@@ -66,7 +68,7 @@ class Origin:
     personas: Sequence[Persona]
 
 
-def read_origin(out: Path | None, branch: str | None) -> Origin | None:
+def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
     """Find the agents of the run in ``out``, else of the run that ``branch`` names.
 
     Raises:
@@ -88,10 +90,12 @@ def read_origin(out: Path | None, branch: str | None) -> Origin | None:
     rows = run.agents()
     seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
     homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
-    return Origin(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas())
+    return PriorRun(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas())
 
 
-def same_agents(origin: Origin | None, population: Population | None, size: int, n_agents: int) -> Origin | None:
+def check_prior_run(
+    origin: PriorRun | None, population: Population | None, size: int, n_agents: int
+) -> PriorRun | None:
     """See that agents which live already suit the society.
 
     Args:
@@ -125,7 +129,7 @@ def same_agents(origin: Origin | None, population: Population | None, size: int,
     return origin
 
 
-def deal_people(world: EngineContext, n: int) -> tuple[list[Persona], list[str]]:
+def assign_people(world: EngineContext, n: int) -> tuple[list[Persona], list[str]]:
     """Who each of ``n`` agents is, and its label: those of the run it lives in already, else dealt anew.
 
     Raises:
@@ -136,11 +140,11 @@ def deal_people(world: EngineContext, n: int) -> tuple[list[Persona], list[str]]
     people = world.scenario.personas
     rows: list[Persona] = [{}] * n
     if people is not None:
-        rows = people.deal(n, stream(world.birth_seed, "personas"))
+        rows = people.deal(n, keyed_rng(world.birth_seed, "personas"))
         if n > len(people.rows):
             world.notes.append(f"{n} agents share the {len(people.rows)} personas of {people.source}")
     population = world.population
     if isinstance(population, str) and population.startswith("column:"):
         column = column_of(population, people)
         return rows, [str(row.get(column) or "unknown") for row in rows]
-    return rows, labels(population, n, world.size, stream(world.seed, "labels"))
+    return rows, labels(population, n, world.size, keyed_rng(world.seed, "labels"))

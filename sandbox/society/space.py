@@ -16,7 +16,7 @@ from mesa.discrete_space import Cell, CellAgent, CellCollection, Network, Orthog
 from numpy.typing import NDArray
 
 from sandbox.errors import DataFileError, ScenarioError
-from sandbox.scenario.settings import Society
+from sandbox.scenario.settings import SocietySettings
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -198,7 +198,7 @@ class SocialNetwork(Network):
         return [self._cells[node] for node in sorted(seen - {center})]
 
 
-def make_space(society: Society, size: int, *, random: Random, seed: int) -> SocialGrid | SocialNetwork:
+def make_space(society: SocietySettings, size: int, *, random: Random, seed: int) -> SocialGrid | SocialNetwork:
     """Build the place where a society lives.
 
     Args:

@@ -23,7 +23,7 @@ def _as_json(reply: Reply) -> str:
     return orjson.dumps(kept).decode()
 
 
-class StoredCalls:
+class RunCallLog:
     """Keeps what calls returned, so that a resumed run pays for none twice.
 
     A cap is kept in two ways. A conversation begins only if it can end within the cap beside those under way; so a

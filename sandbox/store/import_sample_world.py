@@ -15,7 +15,7 @@ from typing import Any
 from sandbox.errors import DataFileError, RunExists
 from sandbox.metrics.round_metrics import round_metrics
 from sandbox.records import Interaction
-from sandbox.store.manifest import circumstances
+from sandbox.store.manifest import environment
 from sandbox.store.run import Run, open_run
 from sandbox.store.sample_world import DIMENSIONS, LISTS, SCALE, UNKNOWN, Row, read_row, row_faults
 from sandbox.store.writer import RunWriter
@@ -135,7 +135,7 @@ def _manifest(folder: Path, records: Mapping[int, Sequence[Row]], notes: Sequenc
         "raters": {"neighbours": "lm", "observer": "lm"},
         "settings": {},
         "notes": [f"imported from a sample world of {len(records)} agents", *notes],
-        **circumstances(),
+        **environment(),
     }
 
 

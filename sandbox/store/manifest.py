@@ -20,7 +20,7 @@ from sandbox.scenario.scenario import Scenario
 _PACKAGES = ("mesa", "networkx", "numpy", "torch", "transformers", "trl", "peft", "sentence-transformers")
 
 
-def digest(text: str) -> str:
+def short_hash(text: str) -> str:
     """A short hash of a text (16 hex digits)."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -31,26 +31,26 @@ def scenario_identity(scenario: Scenario) -> dict[str, Any]:
     questions = "\n".join(scenario.questions)
     found = {
         "scenario": scenario.name,
-        "questions": {"n": len(scenario.questions), "source": scenario.source, "hash": digest(questions)},
+        "questions": {"n": len(scenario.questions), "source": scenario.source, "hash": short_hash(questions)},
         "protocol": scenario.protocol_name,
         "rubric": {"dimensions": [d.name for d in rubric.dimensions], "scale": rubric.scale},
-        "prompts": {name: digest(text) for name, text in asdict(scenario.prompts).items()},
+        "prompts": {name: short_hash(text) for name, text in asdict(scenario.prompts).items()},
     }
     if scenario.personas is not None:
         rows = [dict(row) for row in scenario.personas.rows]
         content = json.dumps([scenario.personas.template, rows], sort_keys=True, default=str)
-        found["personas"] = {"n": len(rows), "source": scenario.personas.source, "hash": digest(content)}
+        found["personas"] = {"n": len(rows), "source": scenario.personas.source, "hash": short_hash(content)}
     if scenario.roles:
-        found["roles"] = {label: digest(words) for label, words in scenario.roles.items()}
+        found["roles"] = {label: short_hash(words) for label, words in scenario.roles.items()}
     return found
 
 
-def first_line(function: Any) -> str:
+def doc_summary(function: Any) -> str:
     """The first line of a function's docstring; empty where it has none."""
     return (inspect.getdoc(function) or "").strip().partition("\n")[0]
 
 
-def circumstances() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Versions, and the time."""
     return {
         "sandbox": package_version("social-sandbox"),

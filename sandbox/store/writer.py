@@ -188,7 +188,7 @@ class RunWriter:
         self._db.execute("INSERT INTO rounds VALUES (?,?)", (round_, as_json(dict(metrics))))
         self._db.execute("COMMIT")
 
-    def lacking(self) -> list[tuple[int, int]]:
+    def incomplete(self) -> list[tuple[int, int]]:
         """Interactions that failed, or that lack a rating: (round, agent), in order."""
         missing = "EXISTS (SELECT 1 FROM json_each({}) WHERE json_extract(json_each.value, '$.value') IS NULL)"
         return self._db.execute(

@@ -21,7 +21,7 @@ from sandbox.typed_settings import parameters, typed
 Point = dict[str, Any]
 
 # What a sweep decides for every run itself, and where to say it instead.
-TAKEN = {
+RESERVED_KEYS = {
     "scenario": "a sweep is over one scenario; sweep over another in another folder",
     "seed": "give --seeds",
     "out": "give --out; each run has its folder in it",
@@ -71,7 +71,7 @@ def parse_seeds(text: str) -> list[int]:
     return list(range(int(given[0]))) if len(parts) == 1 else [int(part) for part in given]
 
 
-def make_points(
+def expand_grid(
     scenario: str | Scenario,
     grid: Mapping[str, Sequence[Any]],
     settings: Mapping[str, Any],
@@ -95,7 +95,7 @@ def make_points(
         SettingsError: names every fault.
         UnknownPlugin: there is no such scenario.
     """
-    faults = [f"{name}: {TAKEN[name]}" for name in settings if name in TAKEN]
+    faults = [f"{name}: {RESERVED_KEYS[name]}" for name in settings if name in RESERVED_KEYS]
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         faults.append(f"seeds must be different numbers from 0, at least one; found {list(seeds)}")
     if rounds < 1:
@@ -108,7 +108,7 @@ def make_points(
         if not values[key]:
             del values[key]  # the others are still rehearsed, so that their faults are told too
     points = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
-    shared, wrong = _typed({name: value for name, value in settings.items() if name not in TAKEN}, known)
+    shared, wrong = _typed({name: value for name, value in settings.items() if name not in RESERVED_KEYS}, known)
     faults += wrong
     rubrics, told = [], dict[str, list[str]]()
     for point in points:
@@ -131,7 +131,7 @@ def point_name(point: Mapping[str, Any]) -> str:
 
 def _hints(scenario: str | Scenario) -> dict[str, Any]:
     """What a key may be, and its type: keywords of the world, fields of its society, settings of the scenario."""
-    from sandbox.scenario.settings import Society
+    from sandbox.scenario.settings import SocietySettings
     from sandbox.world import World
 
     made = registry.load("scenarios", scenario) if isinstance(scenario, str) else scenario
@@ -139,17 +139,17 @@ def _hints(scenario: str | Scenario) -> dict[str, Any]:
     if callable(made) and not isinstance(made, Scenario):
         known |= {name: p.annotation for name, p in parameters(made).items()}
         known |= {name: hint for name, hint in typing.get_type_hints(made).items() if name in known}
-    known |= typing.get_type_hints(Society)
+    known |= typing.get_type_hints(SocietySettings)
     keywords = parameters(World.__init__)
     known |= {name: hint for name, hint in typing.get_type_hints(World.__init__).items() if name in keywords}
-    return {name: hint for name, hint in known.items() if name not in TAKEN}
+    return {name: hint for name, hint in known.items() if name not in RESERVED_KEYS}
 
 
 def _read_values(
     key: str, given: Sequence[Any], settings: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[list[str], list[Any]]:
-    if key in TAKEN:
-        return [f"{key} cannot be swept: {TAKEN[key]}"], []
+    if key in RESERVED_KEYS:
+        return [f"{key} cannot be swept: {RESERVED_KEYS[key]}"], []
     if key not in known and "." not in key:  # settings of models have a dot; the rehearsal knows them
         return [f"there is nothing called {key!r} to sweep.{nearest(key, known)} Keys: {', '.join(sorted(known))}"], []
     faults, values = [], []

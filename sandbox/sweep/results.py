@@ -32,7 +32,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """One society of a sweep.
 
     Attributes:
@@ -56,7 +56,7 @@ class Job:
     command: str = ""
 
 
-def is_finished(job: Job) -> bool:
+def is_finished(job: SweepJob) -> bool:
     """Whether the job's folder holds all its rounds."""
     try:
         return is_run(job.path) and _is_whole(job)
@@ -64,12 +64,12 @@ def is_finished(job: Job) -> bool:
         return False  # the run itself will say what is wrong
 
 
-def _is_whole(job: Job) -> bool:
+def _is_whole(job: SweepJob) -> bool:
     run = open_run(job.path)
     return run.rounds >= job.rounds or run.ended
 
 
-def read_row(job: Job) -> dict[str, Any]:
+def read_row(job: SweepJob) -> dict[str, Any]:
     """The entry under ``runs`` of a run that did not fail: its measures over the rounds that the job asks for."""
     run = open_run(job.path)
     frame = run.frame()
@@ -97,14 +97,14 @@ def read_row(job: Job) -> dict[str, Any]:
     }
 
 
-def failed_row(job: Job, error: str) -> dict[str, Any]:
+def failed_row(job: SweepJob, error: str) -> dict[str, Any]:
     """The entry under ``runs`` of a run that failed."""
     nothing = dict.fromkeys(("rounds", "interactions", "failed", "calls", "seconds"))
     named = {"name": job.name, "point": job.point, "seed": job.seed}
     return {**named, "status": "failed", "error": error, **nothing, "scores": {}}
 
 
-def summary(
+def summarize(
     points: Sequence[Point], runs: Sequence[Mapping[str, Any]], dimensions: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The entries under ``points``: the mean of each measure over the seeds of each point, with its interval."""

@@ -14,8 +14,8 @@ from sandbox.models.catalog import full_uri, resolve
 from sandbox.parallel import Workers, check_workers, run_jobs
 from sandbox.preview.dry_run import models_of
 from sandbox.scenario.scenario import Scenario
-from sandbox.sweep.grid import Point, make_points, point_name
-from sandbox.sweep.results import SCHEMA, Job, claimed, failed_row, is_finished, read_row, summary, write_sweep
+from sandbox.sweep.grid import Point, expand_grid, point_name
+from sandbox.sweep.results import SCHEMA, SweepJob, claimed, failed_row, is_finished, read_row, summarize, write_sweep
 
 
 def sweep(
@@ -55,7 +55,7 @@ def sweep(
         RunLocked: another process is sweeping in ``out``.
     """
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    points, shared, rubric = make_points(scenario, grid or {}, settings, seeds=chosen, rounds=rounds)
+    points, shared, rubric = expand_grid(scenario, grid or {}, settings, seeds=chosen, rounds=rounds)
     workers = _default_workers(shared, points) if workers is None else workers
     check_workers(workers)
     objects = [name for name, value in shared.items() if not _is_plain(value)]
@@ -74,7 +74,7 @@ def sweep(
         "scale": rubric.scale,
     }
     jobs = [
-        Job(name, point, seed, (out / name).absolute(), scenario, {**shared, **point}, rounds, command)
+        SweepJob(name, point, seed, (out / name).absolute(), scenario, {**shared, **point}, rounds, command)
         for point in points
         for seed in chosen
         for name in [point_name({**point, "seed": seed})]
@@ -91,7 +91,7 @@ def sweep(
         finally:
             _held.clear()
         runs = [rows[job.name] for job in jobs]
-        result = {**header, "points": summary(points, runs, dimensions), "runs": runs}
+        result = {**header, "points": summarize(points, runs, dimensions), "runs": runs}
         write_sweep(out, result)
     return result
 
@@ -101,7 +101,7 @@ def sweep(
 _held: dict[str, LanguageModel] = {}
 
 
-def run_one(job: Job) -> dict[str, Any]:
+def run_one(job: SweepJob) -> dict[str, Any]:
     """Run one society to its end, and give its entry under ``runs``; a failure is part of the entry."""
     from sandbox.world import World
 

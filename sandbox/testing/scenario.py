@@ -190,7 +190,7 @@ def _check_repeats(promises: Promises, talk: Any, record: list[Interaction], pla
         one_by_one == record,
         "the record depends on the seed alone, not on how many conversations are held at once",
         _first_difference(record, one_by_one),
-        "draw from sandbox.seeding.stream(world.seed, world.round, agent.index, purpose); keep nothing outside the "
+        "draw from sandbox.seeding.keyed_rng(world.seed, world.round, agent.index, purpose); keep nothing outside the "
         "generator; give agent.answer(question, turn=1) for a second answer in a round",
     )
     calls = open_run(place / "one").manifest["tokens"]["calls"]

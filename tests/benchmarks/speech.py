@@ -19,7 +19,7 @@ from sandbox.models.local.chat_template import render
 from sandbox.raters.lm import LMRater
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.scenario import Scenario
-from sandbox.society.observer import Judge
+from sandbox.society.observer import DimensionScorer
 
 MODEL = "smollm2"
 RUBRIC = (
@@ -131,7 +131,7 @@ def ratings(quick: bool) -> Row:
     exact: Any = load_model(MODEL)
     fast: Any = load_model(MODEL, dtype="auto")
     scale, dimension = scenario.rubric.scale, scenario.rubric.dimensions[0]
-    judges = [Judge(dimension, scale, model, scenario.prompts.observe) for model in (fast, exact)]
+    judges = [DimensionScorer(dimension, scale, model, scenario.prompts.observe) for model in (fast, exact)]
     asked = pairs[:: len(pairs) // (4 if quick else 16)]
     calls = [judges[1].rate(q, a, tuple("1234567"), RATING_TOKENS).request for q, a in asked]
     rater = LMRater()

@@ -38,9 +38,9 @@ ANSWERS = (80, 97, 114)
 
 def questions(n: int, vocabulary: int) -> list[dict[str, Any]]:
     """Encoded ranked rows: prompts of 57 tokens on average, three answers of 97, in an order of their own."""
-    from sandbox.seeding import stream
+    from sandbox.seeding import keyed_rng
 
-    draw = stream(0, "questions")
+    draw = keyed_rng(0, "questions")
     made = []
     for number in range(n):
         lengths = draw.sample(ANSWERS, 3)

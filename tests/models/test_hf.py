@@ -484,17 +484,17 @@ def test_adapters_on_one_base_share_its_weights(lm: HFModel, tiny_lm_path: Path,
 
 
 def test_a_society_of_several_policies_holds_one_base(tiny_lm_path: Path, tmp_path: Path) -> None:
-    from sandbox.models.pool import Voices
+    from sandbox.models.pool import ModelPool
 
     for n, name in enumerate(("first", "second")):
         _adapter(tiny_lm_path, tmp_path / name, n)
     uris = [f"hf:{tiny_lm_path}", f"hf:{tmp_path / 'first'}", f"hf:{tmp_path / 'second'}"]
-    models: list[Any] = Voices().agents(uris)
+    models: list[Any] = ModelPool().agents(uris)
     assert len({id(one.model) for one in models}) == 1
     assert [one.uri for one in models] == uris
-    apart: list[Any] = Voices(model={"merge": "yes"}).agents(uris)
+    apart: list[Any] = ModelPool(model={"merge": "yes"}).agents(uris)
     assert len({id(one.model) for one in apart}) == 3
-    [single] = Voices().agents(uris[1:2])
+    [single] = ModelPool().agents(uris[1:2])
     assert single is not models[1]
 
 

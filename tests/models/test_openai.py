@@ -248,11 +248,13 @@ def test_prices_are_set_in_dollars_a_million_tokens(at: Callable[..., OpenAIMode
 def test_the_lm_rater_rates_through_it(at: Callable[..., OpenAIModel], gives: bool, value: float) -> None:
     """With the stub's probabilities: 1*.01 + 2*.02 + 3*.03 + 4*.2 + 5*.5 + 6*.2 + 7*.04 = 4.92. Without, the words."""
     from sandbox.scenario.rubric import Dimension
-    from sandbox.society.observer import Judge
+    from sandbox.society.observer import DimensionScorer
 
     plan = [] if gives else [say("Rating: 6 ### Reason: it helps")]
     with StubServer(plan, logprobs=gives) as server:
-        judge = Judge(Dimension("alignment", "how kind it is"), 7, at(server), "rate {question} {answer} {words}")
+        judge = DimensionScorer(
+            Dimension("alignment", "how kind it is"), 7, at(server), "rate {question} {answer} {words}"
+        )
         rating = LMRater().rate([("q", "a")], rater_of=judge)[0]
     assert rating.value == pytest.approx(value)
 

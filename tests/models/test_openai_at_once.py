@@ -17,10 +17,10 @@ import pytest
 from openai_requests import DIGITS, RATE, ask
 from stub_server import REPLY, Answer, Asked, StubServer, error
 
-from sandbox.conversation.scheduler import drive
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import Call
 from sandbox.models.base import Request
-from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.models.remote.openai import OpenAIModel
 
 # -- many at once -------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_connections_are_kept_alive_and_bounded(at: Callable[..., OpenAIModel]) 
         assert (server.peak, server.connections, len(server.asked)) == (4, 4, 60)
 
 
-def test_the_wavefront_keeps_many_calls_in_the_air(at: Callable[..., OpenAIModel]) -> None:
+def test_the_scheduler_keeps_many_calls_in_the_air(at: Callable[..., OpenAIModel]) -> None:
     """40 conversations of 3 calls, 50 ms each: 0.15 s in waves, 6 s one after the other."""
 
     def talk(model: OpenAIModel) -> Any:
@@ -73,7 +73,7 @@ def test_the_wavefront_keeps_many_calls_in_the_air(at: Callable[..., OpenAIModel
 
     with StubServer(delay_s=0.05) as server:
         model = at(server)
-        results = drive([talk(model) for _ in range(40)])
+        results = run_conversations([talk(model) for _ in range(40)])
         assert server.peak == 40
     assert results == [[REPLY] * 3] * 40
 
@@ -95,7 +95,7 @@ def test_every_event_loop_has_its_own_connections(at: Callable[..., OpenAIModel]
 def test_closing_closes_the_connections_of_a_loop_in_another_thread(at: Callable[..., OpenAIModel]) -> None:
     with StubServer() as server:
         model = at(server)
-        calls = RemoteCalls()
+        calls = AsyncCalls()
         calls.submit([Call(model, ask())])
         assert calls.finished()[0][1].text == REPLY
         assert len(server._open) == 1
@@ -137,7 +137,7 @@ sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from stub_server import Answer, StubServer
 from sandbox.models.base import Message, Request
 from sandbox.models.remote.openai import OpenAIModel
-from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.conversation.steps import Call
 request, slow = (Request((Message("user", text),)) for text in ("quick", "slow"))
 async def within():

@@ -94,7 +94,7 @@ def test_a_lake_goes_on_after_a_stop_where_it_stood(tmp_path: Path) -> None:
         out=tmp_path / "run", resume=True,
     )  # fmt: skip
     assert commons.level(world) == 54
-    assert "holds 54 tons of fish for 9 fishers, 6.0 tons each" in world.question(world.members[0])
+    assert "holds 54 tons of fish for 9 fishers, 6.0 tons each" in world.question_for(world.members[0])
     world.close()
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sandbox.cli.app import app
 from sandbox.errors import RunExists, SandboxError, SettingsError
-from sandbox.parallel import Ended, run_apart
+from sandbox.parallel import JobOutcome, run_in_subprocess
 from trainers import write_rows
 from trainers.comparison.compare import compare
 from trainers.comparison.memory import peak_memory_mib
@@ -42,7 +42,7 @@ def pairs(tmp_path):
 
 def in_this_process(function, job):
     """Mock of ``run_apart``: this process has everything imported; others test that processes are fresh."""
-    return Ended(job, function(job))
+    return JobOutcome(job, function(job))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_comparison_that_was_killed_goes_on_in_real_processes(record, tiny_lm_
 def test_a_worker_that_dies_at_once_is_told(record, tiny_lm_path, tmp_path, monkeypatch):
     """Mock of ``run_jobs``: every worker dies before it has written anything."""
     monkeypatch.setattr(
-        "trainers.comparison.compare.run_jobs", lambda _, jobs, **__: (Ended(job, None, "it died") for job in jobs)
+        "trainers.comparison.compare.run_jobs", lambda _, jobs, **__: (JobOutcome(job, None, "it died") for job in jobs)
     )
     base, out = f"hf:{tiny_lm_path}", tmp_path / "out"
     with pytest.raises(SandboxError, match="could not be evaluated: it died"):
@@ -248,8 +248,8 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds():
 def test_memory_is_that_of_one_process_not_of_its_parent():
     """This process takes 400 MiB and starts another that takes next to nothing."""
     held = np.ones(50 * 2**20)  # 400 MiB, each page touched
-    _, small, _ = run_apart(_memory_after, 0)
-    _, large, _ = run_apart(_memory_after, 25 * 2**20)
+    _, small, _ = run_in_subprocess(_memory_after, 0)
+    _, large, _ = run_in_subprocess(_memory_after, 25 * 2**20)
     assert peak_memory_mib() > held.nbytes / 2**20
     assert small < 300
     assert 180 < large - small < 260
@@ -263,10 +263,10 @@ def _memory_after(numbers):
 
 def test_every_process_is_fresh():
     def pid():
-        return run_apart(_pid, None).result
+        return run_in_subprocess(_pid, None).result
 
     assert pid() != pid()
-    assert run_apart(_die, None).death == "its worker process died, perhaps killed for want of memory"
+    assert run_in_subprocess(_die, None).death == "its worker process died, perhaps killed for want of memory"
 
 
 def _pid(_):

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from sandbox.records import Feedback, Interaction, Rating, Score
 from sandbox.store.run import Run, open_run
 from sandbox.store.writer import RunWriter
-from sandbox.sweep.results import summary
+from sandbox.sweep.results import summarize
 
 Scores = tuple[float | None, ...]
 DIMENSIONS = ("alignment", "engagement")
@@ -266,7 +266,7 @@ def write_sweep(
     points = [dict(zip(grid, values, strict=True)) for values in found]
     content = {
         "scenario": "value_alignment", "rounds": 1, "seeds": [0, 1], "grid": grid, "settings": {}, "command": "",
-        "dimensions": list(DIMENSIONS), "scale": 7, "runs": runs, "points": summary(points, runs, DIMENSIONS),
+        "dimensions": list(DIMENSIONS), "scale": 7, "runs": runs, "points": summarize(points, runs, DIMENSIONS),
         **more,
     }  # fmt: skip
     return write_json(folder / "sweep", "sweep.json", content)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError
 from sandbox.models.catalog import resolve
-from sandbox.parallel import run_apart
+from sandbox.parallel import run_in_subprocess
 from trainers.base import RowKind, load_trainer
 from trainers.rows.files import read_rows
 
@@ -29,7 +29,7 @@ def budgets_of(
     left = [(name, dict(settings[name]), files[kinds[name]].absolute()) for name in kinds if name not in known]
     if left:
         # In a process of its own, for its memory.
-        ended = run_apart(_tokens_a_step, (held.base, left, files[RowKind.RANKED].absolute()))
+        ended = run_in_subprocess(_tokens_a_step, (held.base, left, files[RowKind.RANKED].absolute()))
         if ended.death is not None:
             raise SandboxError(f"the tokens of the rows could not be counted: {ended.death}")
         each, plan.kept["tokens_in_all"] = ended.result

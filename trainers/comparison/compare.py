@@ -27,7 +27,7 @@ from sandbox import registry
 from sandbox.embedders.base import load_embedder
 from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.models.catalog import resolve
-from sandbox.parallel import Workers, check_workers, run_apart, run_jobs
+from sandbox.parallel import Workers, check_workers, run_in_subprocess, run_jobs
 from sandbox.typed_settings import make_settings
 from trainers.base import RowKind, load_trainer
 from trainers.comparison.budgets import budgets_of
@@ -291,7 +291,7 @@ def do(job: Job) -> dict[str, Any]:
     try:
         record = {"status": "done"}
         if job.trainer is not None:
-            ended = run_apart(train, job)
+            ended = run_in_subprocess(train, job)
             record |= ended.result if ended.death is None else {"status": "failed", "error": ended.death}
         if record["status"] == "done":
             with _calm():

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.conversation.scheduler import drive
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.metrics.intervals import mean_interval
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.rubric import Dimension
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from sandbox.society.agent import Reviewer
 from sandbox.society.audience import draw_audience
 from sandbox.store.run import Run
@@ -88,7 +88,7 @@ def feedback_quality(world: World, pairs: Sequence[Pair], *, authors: int = 16) 
         mean of an audience as the society draws it, with ``k``, its mean size; ``by_label``, a single neighbour of each
         label; ``observer``. Also ``pairs`` and ``unreadable``, the share of ratings that could not be read.
     """
-    drawn = stream(world.seed, "feedback").sample(range(len(world.members)), min(authors, len(world.members)))
+    drawn = keyed_rng(world.seed, "feedback").sample(range(len(world.members)), min(authors, len(world.members)))
     audiences = [_audience(world, author) for author in sorted(drawn)]
     asked = sorted({who for audience in audiences for who in audience})
     better, worse = (_ratings(world, asked, [(pair[0], pair[side]) for pair in pairs]) for side in (1, 2))
@@ -118,7 +118,7 @@ def feedback_quality(world: World, pairs: Sequence[Pair], *, authors: int = 16) 
 def _audience(world: World, author: int) -> list[int]:
     agent = world.members[author]
     near = [other.index for other in world.space.neighbors(agent)]
-    return draw_audience(world.society, author, near, len(world.members), stream(world.seed, "feedback", author))
+    return draw_audience(world.society, author, near, len(world.members), keyed_rng(world.seed, "feedback", author))
 
 
 def _ratings(world: World, raters: Sequence[int], items: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -128,7 +128,7 @@ def _ratings(world: World, raters: Sequence[int], items: Sequence[tuple[str, str
         agent = world.members[who]
         reader = Reviewer(agent, world.members[(who + 1) % len(world.members)])
         if hasattr(world.rater, "steps"):
-            given = drive([world.rater.steps(q, a, rater_of=reader) for q, a in items])
+            given = run_conversations([world.rater.steps(q, a, rater_of=reader) for q, a in items])
         else:
             given = world.rater.rate(items, rater_of=reader)
         found.append([math.nan if rating.value is None else rating.value for rating in given])
@@ -137,7 +137,7 @@ def _ratings(world: World, raters: Sequence[int], items: Sequence[tuple[str, str
 
 def _observed(world: World, items: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     dimension = world.scenario.rubric.dimensions[0].name
-    scores = drive([world.observer.score(question, answer) for question, answer in items])
+    scores = run_conversations([world.observer.score(question, answer) for question, answer in items])
     values = [score.value(dimension) for score in scores]
     return np.array([math.nan if value is None else value for value in values])
 
@@ -189,7 +189,7 @@ def quality_of_run(
     if not found:
         return {"source": source, "pairs": 0}
     if len(found) > limit:
-        found = stream(0, "pairs").sample(found, limit)
+        found = keyed_rng(0, "pairs").sample(found, limit)
     world = again(run, made)
     try:
         return {"source": source, **feedback_quality(world, found)}

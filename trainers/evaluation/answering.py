@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.conversation.scheduler import drive
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation
 from sandbox.errors import SandboxError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.scenario.prompts import whole_sentences
-from sandbox.seeding import stream_seed
+from sandbox.seeding import keyed_seed
 
 # Calls at once: so many fill a batch of a local model; a remote one takes each as it comes.
 _LOCAL, _REMOTE = 64, 256
@@ -68,7 +68,7 @@ def ask(
     """
     asked = [(form, seed, sample) for seed in seeds for sample in range(samples) for form in forms]
     requests = [
-        Request(form.messages, seed=stream_seed(seed, "evaluate", sample, form.question), **request)
+        Request(form.messages, seed=keyed_seed(seed, "evaluate", sample, form.question), **request)
         for form, seed, sample in asked
     ]
     replies = replies_of(model, requests, log=log, on_replies=on_answers)
@@ -103,7 +103,7 @@ def replies_of(
         on_replies: Told how many have just come.
     """
     in_flight = _REMOTE if hasattr(model, "agenerate") else _LOCAL
-    return drive((_reply(model, r) for r in requests), in_flight=in_flight, log=log, on_ended=on_replies)
+    return run_conversations((_reply(model, r) for r in requests), in_flight=in_flight, log=log, on_ended=on_replies)
 
 
 def _reply(model: LanguageModel, request: Request) -> Conversation:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sandbox import registry
-from sandbox.conversation.scheduler import drive
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import CallLog
 from sandbox.embedders.base import Embedder, load_embedder
 from sandbox.errors import SettingsError
@@ -21,7 +21,7 @@ from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import load_model
 from sandbox.raters.base import load_rater
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from sandbox.society.observer import Observer, make_observer
 
 INDEPENDENT = "independent"
@@ -84,11 +84,11 @@ class Judges:
             on_texts: Told how many of :func:`different_texts` a judge has just rated.
         """
         texts = different_texts(answers)
-        stream(seed, "judging").shuffle(texts)
+        keyed_rng(seed, "judging").shuffle(texts)
         lowest = dict.fromkeys(self.dimensions, self._lowest)
         found: dict[str, dict[tuple[str, str], dict[str, float | None]]] = {}
         for name, observer in self._observers.items():
-            scores = drive(
+            scores = run_conversations(
                 (observer.score(question, answer) for question, answer in texts), in_flight=_AT_ONCE, log=log,
                 on_ended=on_texts,
             )  # fmt: skip

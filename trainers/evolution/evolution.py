@@ -24,7 +24,7 @@ from sandbox.errors import RunExists, RunLocked, SettingsError
 from sandbox.models.catalog import load_model
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SOCIETY_SETTINGS
-from sandbox.society.setup import read_settings
+from sandbox.society.setup import resolve_settings
 from sandbox.typed_settings import make_settings
 from sandbox.world import World
 from trainers.base import load_trainer
@@ -70,7 +70,7 @@ class Evolution:
             n: self._world.pop(n) for n in ("population", "protocol", "rater", "observer") if n in self._world
         }
         self._size = int(self._world.pop("size", 4))
-        society, self.scenario = read_settings(scenario, self._size, self._world)
+        society, self.scenario = resolve_settings(scenario, self._size, self._world)
         self._agents = society.count(self._size)
         self._society = {name: value for name, value in self._world.items() if name in SOCIETY_SETTINGS}
         self._training = {name: settings_of(name, training or {}) for name in self.plan.trainers}

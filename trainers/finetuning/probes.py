@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from trainers.likelihood.answer_nll import Question, Scorer, bare, likelihoods, looking_on
 
 
@@ -37,7 +37,7 @@ class KLProbe(TrainerCallback):
         self, model: Any, questions: Sequence[Question], *, seed: int, times: int = 10, n_answers: int = 8,
         n_places: int = 16,
     ) -> None:  # fmt: skip
-        draw = stream(seed, "kl")
+        draw = keyed_rng(seed, "kl")
         self._texts = []
         for prompt, answers in draw.sample(questions, min(n_answers, len(questions))):
             answer = draw.choice(answers)

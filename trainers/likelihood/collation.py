@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class LengthGrouped(Sampler[int]):
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        draw = stream(self._seed, "rows", self._epoch())
+        draw = keyed_rng(self._seed, "rows", self._epoch())
         order = list(range(len(self._lengths)))
         draw.shuffle(order)
         steps: list[list[int]] = []

@@ -172,14 +172,14 @@ class Reward:
             The rating of each answer. Saying nothing is rated lowest. An answer that could not be rated gets the mean
             of its group, which teaches nothing.
         """
-        from sandbox.conversation.scheduler import drive
+        from sandbox.conversation.scheduler import run_conversations
 
         said = [
             # An agent's answer that the limit cut off loses its last sentence too.
             whole_sentences(answer.strip()) if len(ids) >= self._max_tokens else answer.strip()
             for answer, ids in zip(completions, given["completion_ids"], strict=True)
         ]
-        scores = drive([self._observer.score(q, a) for q, a in zip(given["question"], said, strict=True)])
+        scores = run_conversations([self._observer.score(q, a) for q, a in zip(given["question"], said, strict=True)])
         values = [score.value(self.dimension) if a else 1.0 for score, a in zip(scores, said, strict=True)]
         groups: dict[str, list[float]] = {}
         for prompt, value in zip(prompts, values, strict=True):

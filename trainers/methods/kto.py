@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
 
@@ -71,7 +71,7 @@ class KTO(FineTuning):
 
         encoded = encode_unpaired(rows, encoder)
         order = list(range(len(encoded)))
-        stream(self.settings.seed, "rows").shuffle(order)
+        keyed_rng(self.settings.seed, "rows").shuffle(order)
         answers = [encoded[row]["completion_ids"] for row in order]
         others: list[list[int]] = []
         for start in range(0, len(answers), self.settings.batch_size):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sandbox.errors import SettingsError, nearest
-from sandbox.seeding import stream_seed
+from sandbox.seeding import keyed_seed
 from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut
 
 MIX = (5.0, 1.0, 1.0)
@@ -126,7 +126,7 @@ def _mix(groups: Sequence[Group], shares: Mapping[str, float], seed: int, left_o
         limit = len(parts[part])
         if part != whole:
             limit = min(limit, max(1, round(len(parts[whole]) * shares[part] / shares[whole])))
-        by_draw = sorted(parts[part], key=lambda g: stream_seed(seed, "mix", part, g.prompt[-1][1]))
+        by_draw = sorted(parts[part], key=lambda g: keyed_seed(seed, "mix", part, g.prompt[-1][1]))
         chosen = {id(group) for group in by_draw[:limit]}
         kept += [group for group in parts[part] if id(group) in chosen]
         left_out[f"{part} groups beyond the mix"] += len(parts[part]) - limit

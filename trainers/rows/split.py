@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.errors import SettingsError, TrainingDataError
-from sandbox.seeding import stream_seed
+from sandbox.seeding import keyed_seed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +33,7 @@ def split_rows(rows: Dataset, share: float, seed: int = 0) -> tuple[Dataset, Dat
     if not 0 < share < 1:
         raise SettingsError(f"a share of {share:g} cannot be held out; give one above 0 and below 1, as 0.2")
     asked = [_question(row) for row in rows]
-    drawn = {question: stream_seed(seed, "split", question) / 2**63 for question in asked}
+    drawn = {question: keyed_seed(seed, "split", question) / 2**63 for question in asked}
     if len(drawn) < 2:
         raise TrainingDataError(
             f"rows of {len(drawn)} question(s) cannot be split: learning and holding out need one each; collect more "

@@ -61,7 +61,7 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Talk to a language model, alone or as an agent of a run with its memory. --set is for the model's settings."""
-    from sandbox.chat import Dialogue, agent_role, nobody
+    from sandbox.chat import ChatSession, agent_role, plain_role
     from sandbox.models.catalog import load_model
     from sandbox.scenario.loading import load_scenario
     from sandbox.store.run import open_run
@@ -69,9 +69,9 @@ def chat(
     if run is None and scenario is not None:
         raise SettingsError("--scenario says what a run was about; give the run, too: --run FOLDER --agent N")
     about = None if scenario is None else load_scenario(scenario, {})
-    role = nobody(system) if run is None else agent_role(open_run(run), agent, scenario=about, system=system)
+    role = plain_role(system) if run is None else agent_role(open_run(run), agent, scenario=about, system=system)
     given = {name.removeprefix("model."): value for name, value in parse_settings(settings).items()}
-    talk = Dialogue(load_model(uri, **given), role, max_tokens=max_tokens, temperature=temperature, seed=seed)
+    talk = ChatSession(load_model(uri, **given), role, max_tokens=max_tokens, temperature=temperature, seed=seed)
     if question is not None:
         if not _turn(talk, question, as_json):
             raise typer.Exit(1)
@@ -92,9 +92,9 @@ def chat(
 
 
 def _turn(talk: object, text: str, as_json: bool) -> bool:
-    from sandbox.chat import Dialogue
+    from sandbox.chat import ChatSession
 
-    assert isinstance(talk, Dialogue)
+    assert isinstance(talk, ChatSession)
     reply = talk.say(text)
     if as_json:
         say_json({**reply.as_dict(), "recalled": talk.recalled})

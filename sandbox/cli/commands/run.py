@@ -152,7 +152,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         below = None if shown is None else shown.picture
         with progress("society", world.expected_calls(rounds - world.round), quiet=quiet, below=below) as show:
             world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
-            if (mended := world.mend()) and not quiet:
+            if (mended := world.repair()) and not quiet:
                 say(f"{mended} interactions that had failed, or lacked a rating, were completed")
             while world.round < rounds and world.running:
                 world.step()

@@ -22,9 +22,9 @@ def show_prompts(
     Nothing is loaded but the scenario; replies are made-up sentences. Override a prompt by its name:
     Scenario(prompts=Prompts(answer="...")).
     """
-    from sandbox.preview.prompt_preview import record_prompts
+    from sandbox.preview.prompt_preview import render_prompts
 
-    shown = record_prompts(scenario, protocol=protocol, label=label, **parse_settings(settings))
+    shown = render_prompts(scenario, protocol=protocol, label=label, **parse_settings(settings))
     if as_json:
         say_json([one.as_dict() for one in shown])
         return

@@ -35,10 +35,10 @@ def sweep(
     """Run a society for each point of a grid and each seed; what is finished in --out is not run again."""
     from sandbox.parallel import parse_workers
     from sandbox.store.manifest import command_line
-    from sandbox.sweep.grid import TAKEN, parse_grid, parse_seeds
+    from sandbox.sweep.grid import RESERVED_KEYS, parse_grid, parse_seeds
 
     given = parse_settings(settings)
-    if taken := [f"--set {name} cannot be: {TAKEN[name]}" for name in given if name in TAKEN]:
+    if taken := [f"--set {name} cannot be: {RESERVED_KEYS[name]}" for name in given if name in RESERVED_KEYS]:
         raise SettingsError("; ".join(taken))
     named = {"model": model, "observer": observer, "rater": rater, "size": size, "population": population}
     request: dict[str, Any] = {
@@ -76,9 +76,11 @@ def _default_folder(scenario: str, request: dict[str, Any]) -> Path:
     """The same request goes to the same folder, so that a stopped sweep goes on when its command is repeated."""
     import json
 
-    from sandbox.store.manifest import digest
+    from sandbox.store.manifest import short_hash
 
-    return Path("sweeps") / f"{Path(scenario.rpartition(':')[2]).stem}-{digest(json.dumps([scenario, request]))[:6]}"
+    return (
+        Path("sweeps") / f"{Path(scenario.rpartition(':')[2]).stem}-{short_hash(json.dumps([scenario, request]))[:6]}"
+    )
 
 
 def _swept(scenario: str, folder: Path, *, quiet: bool, **request: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Calls to remote models: each in flight by itself, on one event loop in a thread of its own.
 
-The wavefront hands calls over and picks replies up as they come; it never waits for the slowest of a batch.
+The scheduler hands calls over and picks replies up as they come; it never waits for the slowest of a batch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return made
 
 
-class RemoteCalls:
+class AsyncCalls:
     """An event loop that makes calls. Started with the first call, ended by :meth:`close`."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from weakref import finalize
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.remote.api_keys import read_key, scrubbed
-from sandbox.models.remote.async_calls import RemoteCalls
+from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.models.remote.http_client import Lane, Lanes, NoAnswer, TooLong
 from sandbox.models.remote.openai_schema import Api, BadReply, Dialect
 from sandbox.models.remote.retries import Failed, backoff_s, failure, spent
@@ -100,7 +100,7 @@ class OpenAIModel:
         self._dialect = Dialect(api)
         # Some servers want the header to be there, whatever it says.
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
-        self._calls = RemoteCalls()
+        self._calls = AsyncCalls()
         self._one_batch = threading.Lock()
         finalize(self, _close, self._lanes, self._calls)
 
@@ -191,7 +191,7 @@ class OpenAIModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """What :class:`~sandbox.models.remote.async_calls.RemoteCalls` takes."""
+    """What :class:`~sandbox.models.remote.async_calls.AsyncCalls` takes."""
 
     model: OpenAIModel
     request: Request
@@ -244,6 +244,6 @@ def _check(**settings: Any) -> None:
         raise SettingsError(f"model 'openai': {'; '.join(faults)}")
 
 
-def _close(lanes: Lanes, calls: RemoteCalls) -> None:
+def _close(lanes: Lanes, calls: AsyncCalls) -> None:
     lanes.close()
     calls.close()

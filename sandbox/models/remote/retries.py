@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from sandbox.models.base import Request
 from sandbox.models.remote.http_client import Answer
 from sandbox.models.remote.openai_schema import refusal
-from sandbox.seeding import stream
+from sandbox.seeding import keyed_rng
 
 _BUSY = (408, 409, 425, 429)  # beside all of 5xx
 _REFUSING = (400, 403, 422)
@@ -71,4 +71,4 @@ def asked_wait_s(headers: Mapping[str, str]) -> float:
 def backoff_s(request: Request, tries: int) -> float:
     """How long to wait after so many tries: twice as long each time, and never all requests alike."""
     longest = min(_LONGEST_WAIT_S, _SHORTEST_WAIT_S * 2 ** (tries - 1))
-    return longest * stream(request.key(), "retry", tries).uniform(0.5, 1.0)
+    return longest * keyed_rng(request.key(), "retry", tries).uniform(0.5, 1.0)

@@ -22,7 +22,7 @@ from sandbox import registry
 from sandbox.errors import ModelNotFound, SandboxError, SettingsError, nearest
 from sandbox.models.base import Reply, Request
 from sandbox.models.catalog import full_uri, resolve
-from sandbox.models.replicas.worker_process import Copy, Described, Died, ProcessCopy, RayCopy, outcome
+from sandbox.models.replicas.worker_process import Copy, Described, ProcessCopy, RayCopy, WorkerDied, outcome
 from sandbox.parallel import load_ray
 
 _LOG = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Replicas:
                 place, portion = busy.pop(future)
                 try:
                     answers = outcome(future)
-                except Died as death:
+                except WorkerDied as death:
                     _LOG.warning(
                         "a copy of %s died (%s); its %d requests are done again", self.uri, death, len(portion)
                     )
@@ -160,7 +160,7 @@ class Replicas:
         place = self._starting.pop(future)
         try:
             described: Described | SandboxError = outcome(future)
-        except Died as death:
+        except WorkerDied as death:
             self._deaths[place] += 1
             if self._deaths[place] < _DEATHS:
                 self._start(place)

@@ -39,7 +39,7 @@ class Described:
     default_rater: str
 
 
-class Died(Exception):
+class WorkerDied(Exception):
     """A copy died before it had done its work; the same work may be given to another."""
 
 
@@ -185,7 +185,7 @@ def outcome(done: Future[Any]) -> Any:
     if error is None:
         return done.result()
     if isinstance(error, BrokenProcessPool):
-        raise Died("its process died, perhaps killed for want of memory") from error
+        raise WorkerDied("its process died, perhaps killed for want of memory") from error
     if type(error).__module__.startswith("ray.") and not hasattr(error, "cause"):  # a RayTaskError has the model's own
-        raise Died(str(error).strip().splitlines()[0]) from error
+        raise WorkerDied(str(error).strip().splitlines()[0]) from error
     raise error

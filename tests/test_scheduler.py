@@ -1,4 +1,4 @@
-"""The wavefront: one batch for all that wait, and results that depend on nothing but the conversations."""
+"""The scheduler: one batch for all that wait, and results that depend on nothing but the conversations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.conversation.scheduler import Wavefront, drive
+from sandbox.conversation.scheduler import Scheduler, run_conversations
 from sandbox.conversation.steps import Call, CallFailed, Embed, Rate
 from sandbox.errors import ProtocolError, ReplayMiss
 from sandbox.models.base import Message, Reply, Request
 from sandbox.raters.lm import LMRater
 from sandbox.records import Rating
 from sandbox.scenario.rubric import Dimension
-from sandbox.society.observer import Judge
+from sandbox.society.observer import DimensionScorer
 
 
 class Echo:
@@ -82,7 +82,7 @@ def say(model: Any, *texts: str) -> Generator[Any, Any, list[str]]:
 
 
 def run(conversations: Sequence[Any], in_flight: int = 1000, **settings: Any) -> list[tuple[Any, Any, Any]]:
-    return list(Wavefront(in_flight=in_flight, **settings).run(enumerate(conversations)))
+    return list(Scheduler(in_flight=in_flight, **settings).run(enumerate(conversations)))
 
 
 def test_all_that_wait_are_asked_in_one_batch() -> None:
@@ -91,7 +91,7 @@ def test_all_that_wait_are_asked_in_one_batch() -> None:
     The rating is asked of the same model through the built-in rater, so it waits in the same queue.
     """
     model = Echo()
-    judge = Judge(Dimension("alignment", "how kind it is"), 7, model, "rate {question} {answer}")
+    judge = DimensionScorer(Dimension("alignment", "how kind it is"), 7, model, "rate {question} {answer}")
 
     def pair() -> Generator[Any, Any, list[str]]:
         replies = yield [ask(model, "b"), ask(model, "c")]
@@ -190,7 +190,7 @@ def plain(value: Any) -> Any:
 
 
 def by_hand(tree: Any) -> Any:
-    """What a tree's conversation returns, worked out without a wavefront; the first failing part's error is raised."""
+    """What a tree's conversation returns, worked out without a scheduler; the first failing part's error is raised."""
     if isinstance(tree, tuple):
         return [by_hand(part) for part in tree[1]]
     if isinstance(tree, str):
@@ -231,14 +231,14 @@ def test_replies_that_arrive_in_another_order_change_nothing() -> None:
     def both_fail() -> Generator[Any, Any, Any]:
         return (yield [ask(model, "fail early"), ask(model, "fail late")])
 
-    wavefront = Wavefront(in_flight=1000)
+    scheduler = Scheduler(in_flight=1000)
     given_ = [(0, say(model, "a", "b")), (1, both_fail()), (2, say(model, "c"))]
-    assert outcomes(list(wavefront.run(given_))) == [
+    assert outcomes(list(scheduler.run(given_))) == [
         (0, ["<a>", "<b>"]),
         (1, "CallFailed('no fail early')"),
         (2, ["<c>"]),
     ]
-    wavefront.close()
+    scheduler.close()
 
 
 def test_empty_lists_and_nothing_come_back_at_once() -> None:
@@ -355,7 +355,7 @@ def test_a_slow_conversation_does_not_let_the_finished_pile_up() -> None:
             begun += 1
             yield i, say(model, f"{i}")
 
-    results = list(Wavefront(in_flight=5).run(source()))
+    results = list(Scheduler(in_flight=5).run(source()))
     assert [r[0] for r in results] == list(range(200))
     assert begun_when_first_ended == 19
 
@@ -409,9 +409,9 @@ def test_a_logged_call_is_not_made_again() -> None:
 
 def test_a_remote_call_that_is_logged_is_not_made_again() -> None:
     model, log = RemoteEcho(), Log(a="known a")
-    wavefront = Wavefront(in_flight=4, log=log)
-    assert list(wavefront.run([(0, say(model, "a", "b"))])) == [(0, ["known a", "<b>"], None)]
-    wavefront.close()
+    scheduler = Scheduler(in_flight=4, log=log)
+    assert list(scheduler.run([(0, say(model, "a", "b"))])) == [(0, ["known a", "<b>"], None)]
+    scheduler.close()
     assert model.made == 1
     assert log.recorded == ["b"]
 
@@ -419,10 +419,10 @@ def test_a_remote_call_that_is_logged_is_not_made_again() -> None:
 @pytest.mark.parametrize("kind", [Echo, RemoteEcho])
 def test_all_calls_of_a_conversation_are_kept_before_its_end_is_told(kind: type[Echo]) -> None:
     log = Log()
-    wavefront = Wavefront(in_flight=2, log=log)
-    for key, _, _ in wavefront.run((key, say(kind(), f"{key}a", f"{key}b")) for key in "123"):
+    scheduler = Scheduler(in_flight=2, log=log)
+    for key, _, _ in scheduler.run((key, say(kind(), f"{key}a", f"{key}b")) for key in "123"):
         assert {f"{key}a", f"{key}b"} <= set(log.kept)
-    wavefront.close()
+    scheduler.close()
 
 
 def test_a_remote_model_that_raises_fails_that_call_alone() -> None:
@@ -433,16 +433,16 @@ def test_a_remote_model_that_raises_fails_that_call_alone() -> None:
             return self.reply(request)
 
     model = Flaky()
-    wavefront = Wavefront(in_flight=4)
-    first, second = wavefront.run([(0, say(model, "a")), (1, say(model, "b"))])
-    wavefront.close()
+    scheduler = Scheduler(in_flight=4)
+    first, second = scheduler.run([(0, say(model, "a")), (1, say(model, "b"))])
+    scheduler.close()
     assert first == (0, ["<a>"], None)
     assert isinstance(second[2], CallFailed)
     assert str(second[2]) == "TimeoutError: no answer in 60 s"
 
 
 def test_what_the_user_must_mend_stops_the_run() -> None:
-    """A replayed record without the request is no failed call: it is raised to whoever runs the wavefront."""
+    """A replayed record without the request is no failed call: it is raised to whoever runs the scheduler."""
 
     class Empty(Echo):
         def generate(self, requests: Sequence[Request]) -> list[Reply]:
@@ -454,7 +454,7 @@ def test_what_the_user_must_mend_stops_the_run() -> None:
 
 def test_drive_returns_results_in_order_and_raises_the_first_failure() -> None:
     model = Echo()
-    assert drive([say(model, "a"), say(model, "b", "c")]) == [["<a>"], ["<b>", "<c>"]]
-    assert drive([]) == []
+    assert run_conversations([say(model, "a"), say(model, "b", "c")]) == [["<a>"], ["<b>", "<c>"]]
+    assert run_conversations([]) == []
     with pytest.raises(CallFailed, match="^no fail b$"):
-        drive([say(model, "a"), say(model, "z", "fail b"), say(model, "fail c")])
+        run_conversations([say(model, "a"), say(model, "z", "fail b"), say(model, "fail c")])
