@@ -301,7 +301,7 @@ class World(mesa.Model):
             self._finish([kept[index] for index in sorted(kept)])
         self.store.save_manifest()
 
-    def repair_run(self) -> int:
+    def repair(self) -> int:
         """Of a resumed run, hold the conversations again that failed; done once, before anything else.
 
         Returns:
