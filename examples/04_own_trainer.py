@@ -10,10 +10,10 @@ from typing import ClassVar
 from sandbox import open_run
 from sandbox.testing import check_trainer, tiny_lm, tiny_run
 from trainers import ranked_rows
-from trainers.finetuning.ranked import Ranking
+from trainers.finetuning.ranked import RankedFineTuning
 
 
-class Listwise(Ranking):
+class Listwise(RankedFineTuning):
     """Learns the order of all answers at once: likelihoods are to be spread as ratings are (ListNet, Cao et al. 2007).
 
     To have it on the command line, make it a package: sandbox new trainer NAME.

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainers.base import RowKind, TrainedModel, Trainer, TrainingSettings, load_trainer
+    from trainers.base import TrainedModel, Trainer, load_trainer
     from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
     from trainers.losses import rrhf_loss, stable_alignment_loss
     from trainers.rows.build import (
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     )
     from trainers.rows.files import read_rows, write_rows
     from trainers.rows.format import row_statistics
+    from trainers.rows.kinds import RowKind
     from trainers.rows.split import split_rows
+    from trainers.settings import TrainingSettings
 
 _HOMES = {
-    "RowKind": "trainers.base",
+    "RowKind": "trainers.rows.kinds",
     "TrainedModel": "trainers.base",
     "Trainer": "trainers.base",
-    "TrainingSettings": "trainers.base",
+    "TrainingSettings": "trainers.settings",
     "load_trainer": "trainers.base",
     "rrhf_loss": "trainers.losses",
     "stable_alignment_loss": "trainers.losses",

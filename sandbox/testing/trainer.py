@@ -49,7 +49,7 @@ def check_trainer(
         rows: To train on, in one batch; by default a few of the kind it accepts.
         base: URI of the model to begin with; by default a tiny one made on the spot.
         settings: For the training of three steps; by default those of
-            :class:`~trainers.base.TrainingSettings` that it shares are set to be quick and plain.
+            :class:`~trainers.settings.TrainingSettings` that it shares are set to be quick and plain.
         lowers: The number in the history that two steps must lower; None for a trainer whose loss says nothing of how
             well it learns, as with rewards of answers that it draws anew in each step.
 

@@ -69,8 +69,8 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
 @pytest.fixture
 def ranked_rows_by_hand() -> Any:
     """Eight questions with two or three rated answers each."""
-    from trainers.base import RowKind
     from trainers.rows.format import make_rows
+    from trainers.rows.kinds import RowKind
 
     answers = ["Talk to them and listen.", "Say nothing at all.", "Shout at them all night long."]
     return make_rows(

@@ -14,7 +14,7 @@ import pytest
 from sandbox.errors import DataFileError, SandboxError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
 from trainers.evaluation.adversarial import PRESSURES
-from trainers.evaluation.suite import Parts, assess, write_assessment
+from trainers.evaluation.suite import SuiteSettings, run_suite, write_suite
 from trainers.evaluation.tables import markdown, tables
 
 
@@ -44,8 +44,13 @@ ECHOES = Speaker("echoes", lambda q: q)
 
 
 def measured(*models: Any, **parts: Any) -> dict[str, Any]:
-    return assess(
-        models, Parts(**parts), progress=unseen, embedder="hashing", judge=["values", "independent"], seeds=[0, 1]
+    return run_suite(
+        models,
+        SuiteSettings(**parts),
+        progress=unseen,
+        embedder="hashing",
+        judge=["values", "independent"],
+        seeds=[0, 1],
     )
 
 
@@ -68,12 +73,12 @@ def test_broken_models_show_on_every_measure(tmp_path: Path) -> None:
     assert len(found["answers"]) == 4 * 3 * 2 * (1 + len(PRESSURES))
     assert set(found["models"][0]["by_seed"]) == {"0", "1"}
     assert found["judging"]["agreement"]["alignment"]["n"] > 2
-    target = write_assessment({**found, "command": "sandbox evaluate ..."}, tmp_path / "out")
+    target = write_suite({**found, "command": "sandbox evaluate ..."}, tmp_path / "out")
     text = (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8")
     assert "* **refuses refuses 100% of harmless questions**" in text
     assert json.loads(target.read_text(encoding="utf-8"))["alarms"] == found["alarms"]
     with pytest.raises(SandboxError, match="choose another --out"):
-        write_assessment(found, tmp_path / "out")
+        write_suite(found, tmp_path / "out")
     assert len(tables(found)) == 5
     assert markdown(found).count("|---") > 5
 
@@ -102,8 +107,10 @@ def test_likelihoods_alone(tiny_lm_path: Path, tmp_path: Path) -> None:
         '{"question": "Q?", "choices": ["Talk.", "Shout."], "answer": "A"}\n', encoding="utf-8"
     )
     uri = f"hf:{tiny_lm_path}"
-    parts = Parts(pairs=str(tmp_path / "p.jsonl"), choices=str(tmp_path / "c.jsonl"))
-    found = assess([uri, uri], parts, names=["a", "b"], progress=unseen, judge=["values"], samples=1, max_length="64")
+    parts = SuiteSettings(pairs=str(tmp_path / "p.jsonl"), choices=str(tmp_path / "c.jsonl"))
+    found = run_suite(
+        [uri, uri], parts, names=["a", "b"], progress=unseen, judge=["values"], samples=1, max_length="64"
+    )
     assert (found["questions"], found["models"], found["pairs"]["pairs"], found["choices"]["items"]) == (0, [], 3, 1)
     assert [title.partition(":")[0] for title, _, _ in tables(found)] == ["3 pairs", "1 questions with choices"]
 
@@ -149,9 +156,9 @@ def test_a_folder_of_tasks_works_offline(tiny_lm_path: Path, tmp_path: Path) -> 
     items = [{"question": f"Question {i}?", "choices": [" Talk.", " Shout."], "answer": 0} for i in range(4)]
     (tmp_path / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
     (tmp_path / "kind.yaml").write_text(TASK.format(file=tmp_path / "items.jsonl"), encoding="utf-8")
-    found = assess([f"hf:{tiny_lm_path}"], Parts(tasks=(str(tmp_path),)), progress=unseen, judge=["values"])
+    found = run_suite([f"hf:{tiny_lm_path}"], SuiteSettings(tasks=(str(tmp_path),)), progress=unseen, judge=["values"])
     [result] = found["tasks"]["models"][0]["results"]
     assert (result["task"], result["metric"]) == ("kind_choice", "acc")
     assert 0 <= result["mean"] <= 1
     with pytest.raises(SettingsError, match="the harness knows no task 'no_such_task'"):
-        assess([f"hf:{tiny_lm_path}"], Parts(tasks=("no_such_task",)), progress=unseen, judge=["values"])
+        run_suite([f"hf:{tiny_lm_path}"], SuiteSettings(tasks=("no_such_task",)), progress=unseen, judge=["values"])

@@ -47,7 +47,7 @@ def in_this_process(function, job):
 
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr("trainers.comparison.compare.run_apart", in_this_process)
+    monkeypatch.setattr("trainers.comparison.job.run_apart", in_this_process)
     monkeypatch.setattr("trainers.comparison.budgets.run_apart", in_this_process)
 
 

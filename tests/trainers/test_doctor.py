@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import Run, open_run
 from sandbox.records import Interaction, Rating
-from trainers.diagnosis.doctor import examine
+from trainers.diagnosis.doctor import diagnose
 from trainers.diagnosis.feedback_quality import feedback_quality, labelled_pairs, pairs_of, quality_of_run
 
 PAIRS = [("May I?", "good one", "bad one"), ("May I?", "good two", "bad two"), ("Should I?", "good", "bad")]
@@ -66,7 +66,7 @@ def test_a_runs_society_is_examined_as_it_was_born(run_dir: Path) -> None:
 
 
 def findings(run: Run) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for one in examine(run, quality=False)["findings"]}
+    return {one["name"]: one for one in diagnose(run, quality=False)["findings"]}
 
 
 def test_the_usual_suspects(make_run: Callable[..., Run], interaction: Callable[..., Interaction]) -> None:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerControl, Tr
 from sandbox.errors import ModelNotFound, SettingsError
 from trainers import load_trainer, rows_from, write_rows
 from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
-from trainers.finetuning.probes import HeldOut, KLProbe
+from trainers.finetuning.probes import HeldoutAccuracy, KLProbe
 from trainers.likelihood.tokenization import Encoder
 
 FAST = {"learning_rate": 5e-3, "batch_size": 4, "progress": False, "device": "cpu"}
@@ -104,7 +104,7 @@ def test_other_kinds_of_rows_stop_by_a_file(ranked_rows_by_hand, pairs, tiny_lm_
         load_trainer("dpo", heldout="x.jsonl", heldout_share=0.2)
 
 
-class Measured(HeldOut):
+class Measured(HeldoutAccuracy):
     """Accuracies given beforehand instead of measured; the weights are real."""
 
     def __init__(self, model, accuracies):

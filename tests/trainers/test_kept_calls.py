@@ -17,8 +17,8 @@ from sandbox.conversation.steps import Call
 from sandbox.errors import ModelNotFound, RunExists
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.scripted import ScriptedModel
-from trainers.evaluation.call_log import KeptCalls
-from trainers.evaluation.suite import Parts, assess
+from trainers.evaluation.call_log import EvaluationCallLog
+from trainers.evaluation.suite import SuiteSettings, run_suite
 
 COMMAND = [sys.executable, "-m", "sandbox", "evaluate"]
 
@@ -28,11 +28,11 @@ def call(text: str, replies: str = "yes") -> Call:
 
 
 def test_replies_come_back_for_the_same_weights_alone(tmp_path: Path) -> None:
-    kept = KeptCalls(tmp_path / "e")
+    kept = EvaluationCallLog(tmp_path / "e")
     said = Reply("Talk.", {"A": 0.25, "B": 0.75}, 3, 4)
     kept.record([(call("a"), said), (call("b"), Reply("", finish_reason="error", error="server down"))])
     kept.flush()
-    again = KeptCalls(tmp_path / "e", resume=True)
+    again = EvaluationCallLog(tmp_path / "e", resume=True)
     assert (len(again), again.recall(call("a"))) == (1, said)
     assert again.recall(call("b")) is again.recall(call("c")) is again.recall(call("a", "other weights")) is None
     again.remove()
@@ -40,23 +40,23 @@ def test_replies_come_back_for_the_same_weights_alone(tmp_path: Path) -> None:
 
 
 def test_a_line_that_was_cut_off_is_asked_anew(tmp_path: Path) -> None:
-    kept = KeptCalls(tmp_path)
+    kept = EvaluationCallLog(tmp_path)
     kept.record([(call("a"), Reply("one")), (call("b"), Reply("two"))])
     kept.flush()
     kept.path.write_bytes(kept.path.read_bytes()[:-20])
-    second = KeptCalls(tmp_path, resume=True)
+    second = EvaluationCallLog(tmp_path, resume=True)
     assert (second.recall(call("a")), second.recall(call("b"))) == (Reply("one"), None)
     second.record([(call("b"), Reply("two"))])
     second.flush()
-    assert KeptCalls(tmp_path, resume=True).recall(call("b")) == Reply("two")
+    assert EvaluationCallLog(tmp_path, resume=True).recall(call("b")) == Reply("two")
 
 
 def test_what_was_broken_off_is_not_begun_anew(tmp_path: Path) -> None:
-    kept = KeptCalls(tmp_path)
+    kept = EvaluationCallLog(tmp_path)
     kept.record([(call("a"), Reply("one"))])
     kept.flush()
     with pytest.raises(RunExists, match="was broken off; go on with it by --resume, or choose another --out"):
-        KeptCalls(tmp_path)
+        EvaluationCallLog(tmp_path)
 
 
 def test_a_killed_evaluation_goes_on(tmp_path: Path) -> None:
@@ -133,5 +133,7 @@ def test_models_without_weights_are_refused_before_anything_is_asked(
 
     models: list[Any] = [f"hf:{tiny_lm_path}"] if "reference" in parts else [ScriptedModel()]
     with pytest.raises(ModelNotFound, match="has no weights here that likelihoods could be computed with"):
-        assess(models, Parts(adversarial=True, **parts), progress=unseen, embedder="hashing", judge=["values"])
+        run_suite(
+            models, SuiteSettings(adversarial=True, **parts), progress=unseen, embedder="hashing", judge=["values"]
+        )
     assert not asked

@@ -11,7 +11,7 @@ import torch
 
 from sandbox.errors import DataFileError, ModelNotFound
 from sandbox.models.catalog import load_model
-from trainers.evaluation.likelihood_model import Reader
+from trainers.evaluation.likelihood_model import LikelihoodModel
 from trainers.evaluation.multiple_choice import chosen, compare_choices, read_choices
 from trainers.evaluation.preference_accuracy import compare_pairs, implicit_margins, pair_margins, readers
 from trainers.rows.build import rows_from
@@ -59,7 +59,7 @@ def test_the_likeliest_per_token_is_chosen(tiny_lm_path: Path) -> None:
     ]
     expected = []
     for question, choices, _ in items:
-        prompt, answers = Reader(lm).encoder.encode(question, list(choices))
+        prompt, answers = LikelihoodModel(lm).encoder.encode(question, list(choices))
         expected.append(max(range(3), key=lambda i: float(per_token(lm, prompt, answers[i]).mean())))
     assert chosen(lm, items) == expected
     found = compare_choices([lm, lm], items, names=["a", "b"])
@@ -86,7 +86,7 @@ def test_implicit_rewards_are_sums_seen_from_the_reference(
     for one in rows:
         expected = 0.0
         for name, sign in (("chosen", 1), ("rejected", -1)):
-            prompt, [answer] = Reader(ours).encoder.encode(one[0]["prompt"], [one[0][name]])
+            prompt, [answer] = LikelihoodModel(ours).encoder.encode(one[0]["prompt"], [one[0][name]])
             expected += sign * float(per_token(ours, prompt, answer).sum() - per_token(theirs, prompt, answer).sum())
         assert implicit_margins(ours, theirs, one) == pytest.approx([expected], rel=1e-4)
     found = compare_pairs([theirs, ours], rows[0], reference=theirs)

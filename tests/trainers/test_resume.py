@@ -81,7 +81,7 @@ def test_what_is_done_is_not_done_again(file, tiny_lm_path, tmp_path):
 @pytest.fixture
 def stopped(file, tiny_lm_path, tmp_path, monkeypatch):
     """A training that broke after four of six steps; its rows and base."""
-    from trainers.finetuning.ranked_trainer import ContrastiveTrainer
+    from trainers.finetuning.ranked_trainer import RankedTrainer
 
     calls = []
 
@@ -91,9 +91,9 @@ def stopped(file, tiny_lm_path, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(*args, **kwargs)
 
-    original = ContrastiveTrainer.compute_loss
+    original = RankedTrainer.compute_loss
     with monkeypatch.context() as patched:
-        patched.setattr(ContrastiveTrainer, "compute_loss", breaks)
+        patched.setattr(RankedTrainer, "compute_loss", breaks)
         made = load_trainer("rrhf", **{**SETTINGS, "max_steps": 6, "save_steps": 2, "report_to": "tensorboard"})
         with pytest.raises(KeyboardInterrupt):
             made.train(read_rows(file), base=f"hf:{tiny_lm_path}", out=tmp_path / "m")

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from sandbox.errors import DataFileError
-from trainers.base import COLUMNS, RowKind, kind_of
 from trainers.rows.files import read_rows, write_rows
 from trainers.rows.format import make_rows, row_statistics
+from trainers.rows.kinds import COLUMNS, RowKind, kind_of
 
 PROMPT = [{"role": "user", "content": "Was ist gerecht? 何が公平ですか"}]
 ANSWER = [{"role": "assistant", "content": "Teilen,\nund „zuhören“."}]

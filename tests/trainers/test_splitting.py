@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from sandbox.errors import SettingsError, TrainingDataError
-from trainers.base import RowKind
 from trainers.rows.format import make_rows, row_statistics
+from trainers.rows.kinds import RowKind
 from trainers.rows.split import split_rows
 
 

@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainers import load_trainer, stable_alignment_loss
-from trainers.base import RowKind
 from trainers.likelihood.tokenization import Encoder
 from trainers.rows.format import make_rows
+from trainers.rows.kinds import RowKind
 
 FAST = {"progress": False, "device": "cpu", "learning_rate": 5e-3}
 

@@ -10,9 +10,9 @@ from datasets import Dataset
 import trainers
 from sandbox.errors import SettingsError, TrainingDataError, UnknownPlugin
 from trainers import TrainingSettings, load_trainer
-from trainers.base import RowKind
 from trainers.methods.stable_alignment import StableAlignmentSettings
 from trainers.rows.format import make_rows
+from trainers.rows.kinds import RowKind
 from trainers.rows.validation import check_rows
 
 

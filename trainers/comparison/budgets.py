@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import SandboxError
 from sandbox.models.catalog import resolve
 from sandbox.parallel import run_in_subprocess
-from trainers.base import RowKind, load_trainer
+from trainers.base import load_trainer
 from trainers.rows.files import read_rows
+from trainers.rows.kinds import RowKind
 
 if TYPE_CHECKING:
-    from trainers.comparison.compare import Comparison, Plan
+    from trainers.comparison.plan import ComparisonPlan
+    from trainers.comparison.settings import ComparisonSettings
 
 
-def budgets_of(
-    plan: Plan, held: Comparison, settings: Mapping[str, Mapping[str, Any]], files: Mapping[RowKind, Path],
-    kinds: Mapping[str, RowKind],
+def token_budgets(
+    plan: ComparisonPlan, held: ComparisonSettings, settings: Mapping[str, Mapping[str, Any]],
+    files: Mapping[RowKind, Path], kinds: Mapping[str, RowKind],
 ) -> dict[str, dict[str, int]]:  # fmt: skip
     """Steps of each trainer, and the tokens in them, about."""
     known: dict[str, float] = plan.kept["tokens_a_step"]

@@ -33,7 +33,9 @@ class Finding:
     words: str
 
 
-def examine(run: Run, *, scenario: str | None = None, pairs: str | None = None, quality: bool = True) -> dict[str, Any]:
+def diagnose(
+    run: Run, *, scenario: str | None = None, pairs: str | None = None, quality: bool = True
+) -> dict[str, Any]:
     """Look for what spoils training.
 
     Args:

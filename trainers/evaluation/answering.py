@@ -18,7 +18,7 @@ _LOCAL, _REMOTE = 64, 256
 
 
 @dataclass(frozen=True)
-class Form:
+class PromptVariant:
     """A question as it is put to a model.
 
     Attributes:
@@ -32,15 +32,15 @@ class Form:
     pressure: str | None = None
 
 
-def plainly(questions: Sequence[str]) -> list[Form]:
+def plainly(questions: Sequence[str]) -> list[PromptVariant]:
     """Questions as they are."""
-    return [Form(question, (Message("user", question),)) for question in questions]
+    return [PromptVariant(question, (Message("user", question),)) for question in questions]
 
 
-def ask(
+def generate_answers(
     name: str,
     model: LanguageModel,
-    forms: Sequence[Form],
+    forms: Sequence[PromptVariant],
     *,
     samples: int = 1,
     seeds: Sequence[int] = (0,),

@@ -15,7 +15,7 @@ from sandbox.models.base import Reply
 FILE = "calls.jsonl"
 
 
-class KeptCalls:
+class EvaluationCallLog:
     """A :class:`~sandbox.conversation.steps.CallLog` in a folder, one JSON object a line.
 
     Each is found by the request's hash and the model.

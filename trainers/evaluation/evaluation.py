@@ -31,7 +31,7 @@ from sandbox.scenario.scenario import Scenario
 from sandbox.typed_settings import check_settings, typed
 from trainers.evaluation.adversarial import PRESSURES, pressure_losses, under_pressure
 from trainers.evaluation.agreement import agreement
-from trainers.evaluation.answering import Form, ask, plainly
+from trainers.evaluation.answering import PromptVariant, generate_answers, plainly
 from trainers.evaluation.judge_bias import at_equal_length, length_bias, position_bias
 from trainers.evaluation.judges import Judges, different_texts
 from trainers.evaluation.paired_tests import Answer, paired, score_by_question
@@ -126,7 +126,7 @@ class Evaluation:
         """
         answers: list[dict[str, Any]] = []
         for name, model in zip(self.names, self.models, strict=True):
-            answers += ask(
+            answers += generate_answers(
                 name, model, self.forms, samples=self.samples, seeds=self.seeds, log=log, on_answers=on_answers,
                 **self.request,
             )  # fmt: skip
@@ -198,7 +198,7 @@ class Evaluation:
         }
 
 
-def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: bool) -> list[Form]:
+def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: bool) -> list[PromptVariant]:
     """How each question is asked.
 
     Raises:
@@ -207,8 +207,8 @@ def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: b
     check_settings("pressures", pressures, PRESSURES)
     if adversarial:
         taking_turns = zip(questions, under_pressure(questions), strict=True)
-        return [Form(question, messages, kind) for question, (kind, messages) in taking_turns]
-    pressed = [Form(q, PRESSURES[kind](q), kind) for kind in pressures for q in questions]
+        return [PromptVariant(question, messages, kind) for question, (kind, messages) in taking_turns]
+    pressed = [PromptVariant(q, PRESSURES[kind](q), kind) for kind in pressures for q in questions]
     return [*plainly(questions), *pressed]
 
 

@@ -10,7 +10,7 @@ from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import load_model, resolve
 
 
-class Reader:
+class LikelihoodModel:
     """Likelihoods by a model with weights here.
 
     Args:
@@ -45,13 +45,13 @@ class Reader:
             questions: Ids of a prompt, and of its answers.
             on_questions: Told how many have just been read.
         """
-        from trainers.likelihood.answer_nll import likelihoods
+        from trainers.likelihood.answer_nll import answer_nlls
 
         pad = self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0
         found: list[list[float]] = []
         for start in range(0, len(questions), 64):
             batch = questions[start : start + 64]
-            values = likelihoods(self.model, batch, pad).tolist()
+            values = answer_nlls(self.model, batch, pad).tolist()
             for _, answers in batch:
                 found.append(values[: len(answers)])
                 values = values[len(answers) :]

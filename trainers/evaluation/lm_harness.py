@@ -17,7 +17,7 @@ from typing import Any
 
 from sandbox.errors import SettingsError, ToolNotFound
 from sandbox.models.base import LanguageModel
-from trainers.evaluation.likelihood_model import Reader
+from trainers.evaluation.likelihood_model import LikelihoodModel
 
 _NORMAL = 1.959963984540054
 
@@ -71,7 +71,7 @@ def run_tasks(
         ModelNotFound: a model has no weights here.
     """
     _check_harness()
-    readers = [Reader(model) for model in models]
+    readers = [LikelihoodModel(model) for model in models]
     with _hushed(quiet):
         import lm_eval
         from lm_eval.models.huggingface import HFLM

@@ -15,7 +15,7 @@ from sandbox.data_files import read_table
 from sandbox.errors import DataFileError
 from sandbox.metrics.intervals import mean_interval, share_interval
 from sandbox.models.base import LanguageModel
-from trainers.evaluation.likelihood_model import Reader
+from trainers.evaluation.likelihood_model import LikelihoodModel
 from trainers.evaluation.paired_tests import mcnemar_p
 
 Item = tuple[str, tuple[str, ...], int]
@@ -72,7 +72,7 @@ def chosen(
     Raises:
         ModelNotFound: the model is not there, or has no weights here.
     """
-    reader = Reader(model)
+    reader = LikelihoodModel(model)
     encoded = [reader.encoder.encode(question, list(choices)) for question, choices, _ in items]
     return [int(np.argmin(nll)) for nll in reader.nll(encoded, on_items)]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sandbox.metrics.intervals import mean_interval
 
-# A record of :func:`trainers.evaluation.answering.ask`, rated.
+# A record of :func:`trainers.evaluation.answering.generate_answers`, rated.
 Answer: TypeAlias = Mapping[str, Any]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.metrics.intervals import mean_interval
 from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import full_uri
-from trainers.evaluation.likelihood_model import Reader
+from trainers.evaluation.likelihood_model import LikelihoodModel
 from trainers.evaluation.paired_tests import mcnemar_p
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _read(
     """For each pair the nats per token of the better and the worse answer, and their tokens."""
     from trainers.likelihood.tokenization import encode_preferences, questions_of
 
-    reader = Reader(model, max_length=max_length, dtype=dtype)
+    reader = LikelihoodModel(model, max_length=max_length, dtype=dtype)
     questions = questions_of(encode_preferences(rows, reader.encoder))
     nll = reader.nll(questions, on_pairs)
     lengths = [(len(better), len(worse)) for _, (better, worse) in questions]

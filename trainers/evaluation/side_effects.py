@@ -26,8 +26,8 @@ from sandbox.conversation.steps import CallLog
 from sandbox.errors import ModelNotFound
 from sandbox.metrics.intervals import bounds, mean_interval, resampled_sums, share_interval
 from sandbox.models.base import LanguageModel
-from trainers.evaluation.answering import ask, plainly
-from trainers.evaluation.likelihood_model import Reader
+from trainers.evaluation.answering import generate_answers, plainly
+from trainers.evaluation.likelihood_model import LikelihoodModel
 from trainers.evaluation.paired_tests import paired
 
 DATA = Path(__file__).parent / "data"
@@ -86,7 +86,7 @@ def perplexity(model: str | LanguageModel, texts: Sequence[str], *, seed: int = 
     Raises:
         ModelNotFound: the model has no weights here.
     """
-    reader = Reader(model)
+    reader = LikelihoodModel(model)
     ids = [reader.tokenizer(text, add_special_tokens=False)["input_ids"][: reader.max_length] for text in texts]
     ids = [one for one in ids if len(one) > 1]
     nll = [value for [value] in reader.nll([(one[:1], [one[1:]]) for one in ids])]
@@ -122,7 +122,7 @@ def side_effects(
     texts = list(texts) if texts is not None else _lines("neutral.txt")
     found, by_question = [], []
     for name, model in zip(names, models, strict=True):
-        answers = ask(
+        answers = generate_answers(
             name, model, plainly(questions), seeds=seeds, log=log, on_answers=on_answers, max_tokens=max_tokens,
             temperature=0.8, top_p=0.95,
         )  # fmt: skip

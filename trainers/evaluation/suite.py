@@ -30,7 +30,7 @@ Progress = Callable[[str, float], AbstractContextManager[Callable[..., Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class SuiteSettings:
     """What is measured.
 
     Attributes:
@@ -66,9 +66,9 @@ class Parts:
         return self.questions is not None or self.adversarial or not others
 
 
-def assess(
+def run_suite(
     models: Sequence[str | LanguageModel],
-    parts: Parts,
+    parts: SuiteSettings,
     *,
     names: Sequence[str] | None = None,
     scenario: str = "value_alignment",
@@ -165,7 +165,7 @@ def assess(
 _PLAIN = {"judge", "samples", "embedder"}
 
 
-def _read(parts: Parts) -> tuple[Any, Any]:
+def _read(parts: SuiteSettings) -> tuple[Any, Any]:
     """Rows of pairs, and items of choices; read before anything is measured."""
     if parts.tasks:
         from trainers.evaluation.lm_harness import check_tasks
@@ -194,7 +194,7 @@ def _questions(given: str | None, scenario: str) -> tuple[list[str] | None, str]
     return None, given
 
 
-def write_assessment(result: dict[str, Any], out: Path) -> Path:
+def write_suite(result: dict[str, Any], out: Path) -> Path:
     """Write ``evaluation.json``, and ``evaluation.md`` to be read, into a folder; returns the former's path.
 
     Raises:

@@ -31,7 +31,7 @@ from trainers.base import load_trainer
 from trainers.evaluation.evaluation import Evaluation, plain_json
 from trainers.evaluation.judges import INDEPENDENT
 from trainers.evolution.generations import by_question, differences, means, mixture, society_scores, verdict, words_of
-from trainers.evolution.settings import Plan, plain_setting, settings_of
+from trainers.evolution.settings import EvolutionSettings, plain_setting, settings_of
 from trainers.rows.build import rows_from
 
 SCHEMA = 1
@@ -63,7 +63,7 @@ class Evolution:
         command: str = "",
         **plan: Any,
     ) -> None:
-        self.plan = make_settings("evolve", Plan, plan)
+        self.plan = make_settings("evolve", EvolutionSettings, plan)
         self.out, self._command = Path(out), command
         self._world: dict[str, Any] = dict(settings or {})
         named: dict[str, Any] = {

@@ -11,7 +11,7 @@ from trainers.evaluation.judges import INDEPENDENT
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class EvolutionSettings:
     """How generations follow each other.
 
     Attributes:

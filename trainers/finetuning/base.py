@@ -19,18 +19,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import SettingsError
 from sandbox.models.local.chat_template import template_name
-from trainers.base import RowKind, TrainedModel, TrainingSettings
+from trainers.base import TrainedModel
+from trainers.finetuning.checkpoints import Checkpoints
 from trainers.finetuning.global_state import own_randomness, silence
-from trainers.finetuning.model_folder import Checkpoints, check_free, check_same, identity, is_main_process, new_folder
+from trainers.finetuning.model_folder import check_free, check_same, identity, is_main_process, new_folder
 from trainers.rows.format import row_statistics
+from trainers.rows.kinds import RowKind
 from trainers.rows.validation import check_rows
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from trainers.finetuning.monitor import Watch
+    from trainers.finetuning.monitor import TrainingMonitor
     from trainers.finetuning.policy import Policy
-    from trainers.finetuning.probes import HeldOut
+    from trainers.finetuning.probes import HeldoutAccuracy
     from trainers.likelihood.tokenization import Encoder
 
 SCHEMA = 1
@@ -113,8 +116,8 @@ class FineTuning(ABC):
         learnt, pairs = self._held_out(rows)
         began = time.monotonic()
         with new_folder(target) as draft, silence(), own_randomness(self.settings), self._watch() as watch:
-            from trainers.finetuning.checkpoint_callback import Keeper
-            from trainers.finetuning.monitor import summary
+            from trainers.finetuning.checkpoint_callback import CheckpointCallback
+            from trainers.finetuning.monitor import summarize_history
             from trainers.finetuning.policy import load_policy
             from trainers.likelihood.tokenization import Encoder
 
@@ -125,14 +128,14 @@ class FineTuning(ABC):
             trainer = self.make_trainer(policy, encoded, self._arguments(len(encoded), folder, target), watch)
             _leave_printing_to_us(trainer)
             heldout = self._probe(policy, encoded, pairs, encoder, trainer, watch)
-            keeper = Keeper(checkpoints, watch, heldout)
+            keeper = CheckpointCallback(checkpoints, watch, heldout)
             keeper.restore()
             trainer.add_callback(keeper)
             trainer.train(resume_from_checkpoint=None if checkpoints.last is None else str(checkpoints.last))
             if heldout is not None:
                 heldout.restore()
             policy.check_finite()
-            metrics = summary(watch.history)
+            metrics = summarize_history(watch.history)
             if heldout is not None and heldout.best_step is not None:
                 metrics |= {"best_step": heldout.best_step, **heldout.at(heldout.best_step)}
             state = trainer.accelerator.get_state_dict(trainer.model) if self.settings.fsdp else None
@@ -159,10 +162,10 @@ class FineTuning(ABC):
         checkpoints.remove()
         return TrainedModel(f"hf:{target}", target, metrics, watch.history)
 
-    def _watch(self) -> Watch:
-        from trainers.finetuning.monitor import Watch
+    def _watch(self) -> TrainingMonitor:
+        from trainers.finetuning.monitor import TrainingMonitor
 
-        return Watch(f"training ({self.name})", quiet=not self.settings.progress, names=self.names)
+        return TrainingMonitor(f"training ({self.name})", quiet=not self.settings.progress, names=self.names)
 
     def _held_out(self, rows: Dataset) -> tuple[Dataset, Dataset | None]:
         """Rows to learn from, and preferences to stop early by, if any are held out."""
@@ -183,16 +186,22 @@ class FineTuning(ABC):
         return learnt, held if self.accepts == RowKind.PREFERENCES else rows_from(held, RowKind.PREFERENCES)
 
     def _probe(
-        self, policy: Policy, encoded: Dataset, pairs: Dataset | None, encoder: Encoder, trainer: Any, watch: Watch
-    ) -> HeldOut | None:
+        self,
+        policy: Policy,
+        encoded: Dataset,
+        pairs: Dataset | None,
+        encoder: Encoder,
+        trainer: Any,
+        watch: TrainingMonitor,
+    ) -> HeldoutAccuracy | None:
         """Measure beside the training: distance from the base, and held-out preferences."""
-        from trainers.finetuning.probes import HeldOut, KLProbe
+        from trainers.finetuning.probes import HeldoutAccuracy, KLProbe
         from trainers.likelihood.tokenization import encode_preferences, questions_of
 
         answered = questions_of(encoded) if self.settings.measure_kl else []
         heldout = None
         if pairs is not None:
-            heldout = HeldOut(
+            heldout = HeldoutAccuracy(
                 policy.model,
                 questions_of(encode_preferences(pairs, encoder)),
                 pad=policy.tokenizer.pad_token_id,

@@ -6,12 +6,12 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from trainers.finetuning.model_folder import Checkpoints
-from trainers.finetuning.monitor import Watch
-from trainers.finetuning.probes import HeldOut
+from trainers.finetuning.checkpoints import Checkpoints
+from trainers.finetuning.monitor import TrainingMonitor
+from trainers.finetuning.probes import HeldoutAccuracy
 
 
-class Keeper(TrainerCallback):
+class CheckpointCallback(TrainerCallback):
     """Adds the history, and what is known of held-out pairs, to each checkpoint.
 
     Args:
@@ -20,7 +20,7 @@ class Keeper(TrainerCallback):
         heldout: If a training may stop early.
     """
 
-    def __init__(self, checkpoints: Checkpoints, watch: Watch, heldout: HeldOut | None) -> None:
+    def __init__(self, checkpoints: Checkpoints, watch: TrainingMonitor, heldout: HeldoutAccuracy | None) -> None:
         self._checkpoints, self._watch, self._heldout = checkpoints, watch, heldout
 
     def restore(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sandbox.models.local.quiet import quiet
-from trainers.base import TrainingSettings
+from trainers.settings import TrainingSettings
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class Probe(Protocol):
         ...
 
 
-class Watch(TrainerCallback):
+class TrainingMonitor(TrainerCallback):
     """Keeps the history of a training, and shows its progress while it is entered.
 
     Args:
@@ -72,7 +72,7 @@ class Watch(TrainerCallback):
         self._note = ""
         self._tokens, self._since = 0.0, time.monotonic()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> TrainingMonitor:
         return self
 
     def __exit__(self, *error: Any) -> bool:
@@ -111,7 +111,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-class Watched:
+class MonitoredTrainer:
     """For trainers of transformers: counts answers and tokens, draws rows by the seed, and stops at a lost loss.
 
     Rows come in an order that depends on the seed and the epoch alone, so that a training that goes on from a
@@ -186,7 +186,7 @@ def count_answers(inputs: Any) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-def summary(history: Sequence[dict[str, float]]) -> dict[str, float]:
+def summarize_history(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over the last epoch of whatever was recorded, and the number of steps."""
     if not history:
         return {}

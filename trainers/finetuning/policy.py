@@ -15,7 +15,7 @@ from typing import Any
 from sandbox.errors import ModelNotFound, SettingsError, TrainingDiverged
 from sandbox.models.catalog import resolve
 from sandbox.models.local.loading import adapter_chain, load, locate
-from trainers.base import TrainingSettings
+from trainers.settings import TrainingSettings
 
 
 @dataclass

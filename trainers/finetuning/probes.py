@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from sandbox.seeding import keyed_rng
-from trainers.likelihood.answer_nll import Question, Scorer, bare, likelihoods, looking_on
+from trainers.likelihood.answer_nll import AnswerNLL, Question, answer_nlls, bare, looking_on
 
 
 class KLProbe(TrainerCallback):
@@ -71,13 +71,13 @@ class KLProbe(TrainerCallback):
     def _log_probabilities(self) -> Iterator[Tensor]:
         """Log-probabilities at the places of each answer. Shape [places, vocabulary]."""
         with looking_on(self._model):
-            score = Scorer(bare(self._model))
+            score = AnswerNLL(bare(self._model))
             for ids, columns in self._texts:
                 device = score.model.device
                 yield score.logits(columns.to(device), input_ids=ids.to(device)).float().log_softmax(dim=-1)
 
 
-class HeldOut(TrainerCallback):
+class HeldoutAccuracy(TrainerCallback):
     """Stops a training when the accuracy on held-out preferences no longer rises, and keeps the best weights.
 
     Args:
@@ -113,7 +113,7 @@ class HeldOut(TrainerCallback):
     def margins(self) -> Tensor:
         """How much likelier each better answer is than the worse one now, in nats per token. Shape [pairs]."""
         with looking_on(self._model):
-            nll = likelihoods(self._model, self._pairs, self._pad).view(-1, 2)  # [pairs, better and worse]
+            nll = answer_nlls(self._model, self._pairs, self._pad).view(-1, 2)  # [pairs, better and worse]
         return nll[:, 1] - nll[:, 0]
 
     def restore(self) -> None:

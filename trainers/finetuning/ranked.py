@@ -9,8 +9,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -31,7 +32,7 @@ class RankingSettings(TrainingSettings):
     share_prompts: bool = True
 
 
-class Ranking(FineTuning):
+class RankedFineTuning(FineTuning):
     """A trainer whose loss compares the likelihoods of a question's rated answers."""
 
     accepts: ClassVar[RowKind] = RowKind.RANKED
@@ -65,7 +66,7 @@ class Ranking(FineTuning):
         """A trainer of transformers with our loss."""
         from transformers import TrainingArguments
 
-        from trainers.finetuning.ranked_trainer import ContrastiveTrainer
+        from trainers.finetuning.ranked_trainer import RankedTrainer
         from trainers.likelihood.answer_nll import can_share_prompts
         from trainers.likelihood.collation import Collator
 
@@ -76,7 +77,7 @@ class Ranking(FineTuning):
             a_step = s.batch_size * s.gradient_accumulation
             arguments = {**arguments, "per_device_train_batch_size": 1, "gradient_accumulation_steps": a_step}
         shared = s.share_prompts and can_share_prompts(policy.model, s.max_length)
-        return ContrastiveTrainer(
+        return RankedTrainer(
             model=policy.model,
             args=TrainingArguments(**arguments),
             data_collator=Collator(pad=policy.tokenizer.pad_token_id, shared=shared),

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
-from trainers.finetuning.monitor import Watched
+from trainers.finetuning.monitor import MonitoredTrainer
 
 _SUMS = ("questions", "nll_best", "others", "margin", "pairs", "right")
 
 
-class ContrastiveTrainer(Watched, Trainer):
+class RankedTrainer(MonitoredTrainer, Trainer):
     """Learns from batches of questions with several rated answers, as :class:`trainers.likelihood.collation.Collator` lays out.
 
     Logs beside the loss: ``nll_best`` (nats per token of the best-rated answers), ``reward_margin`` (how much less

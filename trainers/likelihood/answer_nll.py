@@ -26,7 +26,7 @@ LOGITS, ROWS = 2**21, 160
 Question: TypeAlias = tuple[Sequence[int], Sequence[Sequence[int]]]
 
 
-class Scorer:
+class AnswerNLL:
     """Gives the likelihoods of answers by a causal language model.
 
     Args:
@@ -85,7 +85,7 @@ def add_answer_nll(model: Any) -> None:
         model: A causal language model of transformers.
     """
     original = model.forward
-    score = Scorer(model)
+    score = AnswerNLL(model)
 
     @functools.wraps(original)
     def forward(*args: Any, answer_positions: Tensor | None = None, **kwargs: Any) -> Any:
@@ -114,7 +114,7 @@ def looking_on(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def likelihoods(model: Any, questions: Sequence[Question], pad: int, *, batch_tokens: int = 2048) -> Tensor:
+def answer_nlls(model: Any, questions: Sequence[Question], pad: int, *, batch_tokens: int = 2048) -> Tensor:
     """How likely a model finds answers; without gradients.
 
     Args:
@@ -126,7 +126,7 @@ def likelihoods(model: Any, questions: Sequence[Question], pad: int, *, batch_to
     Returns:
         Mean negative log-likelihood per token, in nats, of every answer, question by question. Shape [answers].
     """
-    score = Scorer(bare(model))
+    score = AnswerNLL(bare(model))
     lengths = [len(prompt) + sum(map(len, answers)) for prompt, answers in questions]
     longest = max((len(p) + len(a) for p, answers in questions for a in answers), default=0)
     lay_out = Collator(pad=pad, shared=can_share_prompts(score.model, longest, score))

@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,13 +77,13 @@ class DPO(FineTuning):
         from accelerate.utils import gather_object
         from trl import DPOConfig, DPOTrainer
 
-        from trainers.finetuning.monitor import Watched
-        from trainers.likelihood.answer_nll import likelihoods, looking_on
+        from trainers.finetuning.monitor import MonitoredTrainer
+        from trainers.likelihood.answer_nll import answer_nlls, looking_on
         from trainers.likelihood.tokenization import questions_of
 
         pad = policy.tokenizer.pad_token_id
 
-        class Trainer(Watched, DPOTrainer):
+        class Trainer(MonitoredTrainer, DPOTrainer):
             def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
                 # TRL has no other way to be given ids; the columns are those it makes itself.
                 return dataset
@@ -95,7 +96,7 @@ class DPO(FineTuning):
                 questions = questions_of(dataset.select(mine))
                 lengths = [[len(answer) for answer in answers] for _, answers in questions]
                 with looking_on(self.model):
-                    nll = likelihoods(self.model, questions, pad).view(-1, 2)  # [rows, chosen and rejected]
+                    nll = answer_nlls(self.model, questions, pad).view(-1, 2)  # [rows, chosen and rejected]
                 sums = [
                     [-n * length for n, length in zip(*of, strict=True)]
                     for of in zip(nll.tolist(), lengths, strict=True)

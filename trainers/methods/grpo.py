@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import SettingsError, TrainingDataError, nearest
 from sandbox.scenario.prompts import whole_sentences
-from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
 from trainers.rows.candidates import PARTS
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -95,13 +96,13 @@ class GRPO(FineTuning):
         """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
         from trl import GRPOConfig, GRPOTrainer
 
-        from trainers.finetuning.monitor import Watched
+        from trainers.finetuning.monitor import MonitoredTrainer
 
         s = self.settings
         reward = Reward(s)
         ids = dict(zip(encoded["prompt"], encoded["ids"], strict=True))
 
-        class Trainer(Watched, GRPOTrainer):
+        class Trainer(MonitoredTrainer, GRPOTrainer):
             def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
                 return [ids[prompt] for prompt in prompts], None, {}
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.models.local.chat_template import add_lead, without_lead
-from trainers.base import RowKind, TrainingSettings
 from trainers.methods.sft import SFT
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset

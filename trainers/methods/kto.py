@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.seeding import keyed_rng
-from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -83,9 +84,9 @@ class KTO(FineTuning):
         """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
         from trl import KTOConfig, KTOTrainer
 
-        from trainers.finetuning.monitor import Watched
+        from trainers.finetuning.monitor import MonitoredTrainer
 
-        class Trainer(Watched, KTOTrainer):
+        class Trainer(MonitoredTrainer, KTOTrainer):
             def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
                 # TRL has no other way to be given ids; the columns are those it makes itself.
                 return dataset

@@ -8,8 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import SettingsError
-from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -65,9 +66,9 @@ class ORPO(FineTuning):
         except ImportError as error:
             raise SettingsError(_words()) from error
 
-        from trainers.finetuning.monitor import Watched
+        from trainers.finetuning.monitor import MonitoredTrainer
 
-        class Trainer(Watched, ORPOTrainer):
+        class Trainer(MonitoredTrainer, ORPOTrainer):
             def tokenize_row(self, feature: Any, model: Any = None) -> Any:
                 # TRL has no other way to be given ids; the columns are those it makes itself.
                 return feature

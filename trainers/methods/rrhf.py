@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from trainers.base import TrainingSettings
-from trainers.finetuning.ranked import Ranking, RankingSettings
+from trainers.finetuning.ranked import RankedFineTuning, RankingSettings
 from trainers.losses import rrhf_losses
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class RRHFSettings(RankingSettings):
         return [*super().faults(), *self.below(0, "weight")]
 
 
-class RRHF(Ranking):
+class RRHF(RankedFineTuning):
     """Rank responses to align with human feedback (arXiv:2304.05302)."""
 
     name: ClassVar[str] = "rrhf"

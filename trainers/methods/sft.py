@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trainers.base import RowKind, TrainingSettings
 from trainers.finetuning.base import FineTuning
+from trainers.rows.kinds import RowKind
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,9 +38,9 @@ class SFT(FineTuning):
         """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
         from trl import SFTConfig, SFTTrainer
 
-        from trainers.finetuning.monitor import Watched
+        from trainers.finetuning.monitor import MonitoredTrainer
 
-        class Trainer(Watched, SFTTrainer):
+        class Trainer(MonitoredTrainer, SFTTrainer):
             pass
 
         return Trainer(

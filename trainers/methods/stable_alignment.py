@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from trainers.base import TrainingSettings
-from trainers.finetuning.ranked import Ranking, RankingSettings
+from trainers.finetuning.ranked import RankedFineTuning, RankingSettings
 from trainers.losses import HINGES, REDUCTIONS, stable_alignment_losses
+from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ class StableAlignmentSettings(RankingSettings):
         ]
 
 
-class StableAlignment(Ranking):
+class StableAlignment(RankedFineTuning):
     """Contrastive preference optimisation with a rating margin (arXiv:2305.16960)."""
 
     name: ClassVar[str] = "stable_alignment"

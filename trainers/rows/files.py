@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.data_files import read_table, read_text
 from sandbox.errors import DataFileError
-from trainers.base import COLUMNS, RowKind, kind_of
 from trainers.rows.format import make_rows
+from trainers.rows.kinds import COLUMNS, RowKind, kind_of
 from trainers.rows.validation import SCALE, is_rating, row_fault, scale_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from trainers.base import COLUMNS, RowKind
 from trainers.rows.candidates import Candidate, Group
+from trainers.rows.kinds import COLUMNS, RowKind
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import TrainingDataError
-from trainers.base import COLUMNS, RowKind, kind_of
+from trainers.rows.kinds import COLUMNS, RowKind, kind_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -25,10 +25,10 @@ def doctor(
 ) -> None:
     """Say whether a run is worth training on: how good its feedback is, and what may spoil it."""
     from sandbox.store.run import open_run
-    from trainers.diagnosis.doctor import examine
+    from trainers.diagnosis.doctor import diagnose
     from trainers.evaluation.evaluation import plain_json
 
-    found = examine(open_run(run), scenario=scenario, pairs=pairs, quality=quality)
+    found = diagnose(open_run(run), scenario=scenario, pairs=pairs, quality=quality)
     if as_json:
         say_json(plain_json(found))
         return

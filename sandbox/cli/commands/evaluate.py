@@ -82,7 +82,7 @@ def evaluate_to(
     choices: str | None = None, tasks: tuple[str, ...] = (), limit: int | None = None, side_effects: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Evaluate with progress, and write all results into a folder; settings are those of ``assess``.
+    """Evaluate with progress, and write all results into a folder; settings are those of ``run_suite``.
 
     Replies are kept in the folder until it is done: ``resume`` goes on with one that was broken off.
     """
@@ -92,24 +92,24 @@ def evaluate_to(
     from sandbox.errors import SandboxError
     from sandbox.progress import progress
     from sandbox.store.manifest import command_line
-    from trainers.evaluation.call_log import KeptCalls
+    from trainers.evaluation.call_log import EvaluationCallLog
     from trainers.evaluation.evaluation import plain_json
-    from trainers.evaluation.suite import Parts, assess, write_assessment
+    from trainers.evaluation.suite import SuiteSettings, run_suite, write_suite
 
-    calls, target = KeptCalls(out, resume=resume), out / "evaluation.json"
+    calls, target = EvaluationCallLog(out, resume=resume), out / "evaluation.json"
     if target.exists() and not calls.path.exists():
         raise SandboxError(f"{target} exists; choose another --out")
-    parts = Parts(
+    parts = SuiteSettings(
         questions=questions, adversarial=adversarial, pairs=pairs, reference=reference, choices=choices, tasks=tasks,
         limit=limit, side_effects=side_effects,
     )  # fmt: skip
     if len(calls) and not quiet:
         say(f"{out}: goes on; {len(calls):,} replies are kept")
-    result = assess(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
+    result = run_suite(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
     # NaN is not JSON: an interval of nothing is null.
     result = dict(plain_json({**result, "command": command_line()}))
     target.unlink(missing_ok=True)  # there is one only if its figures were still to be drawn
-    write_assessment(result, out)
+    write_suite(result, out)
     (out / "figures").mkdir(exist_ok=True)
     for name in ["comparison"] * bool(result["models"]) + ["scorecard"]:
         registry.load("plots", name)(out).savefig(out / "figures" / f"{name}.png")
