@@ -76,7 +76,7 @@ def main() -> None:
     results = {}
     for seed in range(given.seeds):
         folder = given.out / str(seed)
-        program = "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli import main; main()"
+        program = "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"
         words = ["demo", "--seed", seed, "--rounds", given.rounds, "--model", given.model, "--out", folder]
         subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True)
         results[seed] = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))

@@ -1,5 +1,5 @@
 """``python -m sandbox``, as torchrun starts it."""
 
-from sandbox.cli import main
+from sandbox.cli.main import main
 
 main()

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, and names of new folders.
 
 A text is written beside its target and renamed, so a reader, or a killed process, never leaves half of one.
 """
@@ -50,3 +50,11 @@ def finite(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [finite(value) for value in content]
     return content
+
+
+def next_free_name(parent: Path, stem: str) -> Path:
+    """The first of PARENT/STEM-1, -2, ... that does not exist."""
+    number = 1
+    while (folder := parent / f"{stem}-{number}").exists():
+        number += 1
+    return folder

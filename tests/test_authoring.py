@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox import Dimension, Example, Rubric, Scenario, open_run
-from sandbox.cli.app import app
+from sandbox.cli.main import app
 from sandbox.errors import DataFileError, ScenarioError
 from sandbox.metrics.round_metrics import own_measures
 from sandbox.preview.prompt_preview import render_prompts

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sandbox import open_run
 from sandbox.chat import ChatSession, agent_role, plain_role
-from sandbox.cli import app
+from sandbox.cli.main import app
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.inventory import LOCAL_SERVERS, bundled, folders, served

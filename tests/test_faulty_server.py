@@ -149,7 +149,7 @@ def test_no_key_is_written_anywhere(
     """Every file under the folder, the terminal and the log are searched; the server got the key and repeats it."""
     from typer.testing import CliRunner
 
-    from sandbox.cli import app
+    from sandbox.cli.main import app
 
     caplog.set_level(logging.DEBUG)
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,7 @@ HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sentence_transform
          "solara", "pandas", "sklearn")  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["sandbox", "sandbox.cli", "trainers", "scenarios.value_alignment"])
+@pytest.mark.parametrize("module", ["sandbox", "sandbox.cli.main", "trainers", "scenarios.value_alignment"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -20,7 +20,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 def test_help_and_lists_load_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom sandbox.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom sandbox.cli.main import app\n"
         "for words in (['--help'], ['run', '--help'], ['train', '--help'], ['ls'], ['ls', '--json']):\n"
         "    assert CliRunner().invoke(app, words).exit_code == 0, words\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"

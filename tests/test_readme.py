@@ -15,11 +15,11 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from sandbox.cli import app
+from sandbox.cli.main import app
 from sandbox.models.local.bundled import converted_folder
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SANDBOX = [sys.executable, "-c", "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli import main; main()"]
+SANDBOX = [sys.executable, "-c", "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"]
 
 
 def blocks(language: str) -> list[str]:

@@ -1,10 +1,9 @@
-"""The commands' common ground: the application, the options they share, and how they print."""
+"""The command line's application and the options that its commands share. It imports no command."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Collection, Mapping, Sequence
+import typing
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -43,56 +42,9 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     return {key.strip().replace("-", "_"): value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
-def say(text: str = "") -> None:
-    """Print a line for the user."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def say_json(content: Any) -> None:
-    """Print one JSON object, for scripts."""
-    say(json.dumps(content, ensure_ascii=False))
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        shown.add_column(column, justify="left" if number == 0 else "right")
-    for row in rows:
-        shown.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 110).print(shown)
-
-
-def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:
-    """The measures of a round that one looks at while it runs, in a line; all are in the run's folder."""
-    shown = []
-    for name, value in metrics.items():
-        draft = metrics.get(f"{name}_draft")
-        if draft is not None and value is not None:
-            shown.append(f"{name} {draft:.2f} -> {value:.2f}")
-        elif (name in own or name in ("rating", "consensus", "polarisation")) and value is not None:
-            shown.append(f"{name} {value:.2f}")
-    if metrics.get("failed"):
-        shown.append(f"{metrics['failed']} failed")
-    return ", ".join(shown)
-
-
-# Each module below adds its commands to the application.
-from sandbox.cli.commands import (  # noqa: E402, F401
-    compare,
-    demo,
-    doctor,
-    evaluate,
-    evolve,
-    look,
-    models,
-    new,
-    run,
-    show_prompts,
-    sweep,
-    train,
-)
+def setting_types(function: Callable[..., Any]) -> dict[str, Any]:
+    """What each parameter of a function is to be; nothing where only a type checker can read that, so settings stay text."""
+    try:
+        return typing.get_type_hints(function)
+    except NameError:
+        return {}

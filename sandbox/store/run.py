@@ -198,6 +198,33 @@ class Run:
         frame = pd.DataFrame(rows, columns=["round", "agent", "reviewer", "rating", "reason"])
         return frame.astype({"rating": "float64"})
 
+    def summary(self) -> dict[str, Any]:
+        """What ``sandbox run --json`` prints of a run; the rubric's dimensions are means over all final answers.
+
+        The scenario's own measures are the last there are; ``ended`` says whether its own stop condition has come to hold.
+        """
+        frame = self.frame()
+        means = {
+            d: float(v) if (v := frame[f"{d}_after"].fillna(frame[f"{d}_before"]).mean()) == v else None
+            for d in self.dimensions
+        }
+        metrics, tokens = self.metrics(), self.manifest["tokens"]
+        own = {
+            name: next((m[name] for m in reversed(metrics) if m.get(name) is not None), None)
+            for name in self.own_measures
+        }
+        return {
+            "run": str(self.path),
+            "interactions": len(frame),
+            "failed": int(frame["error"].notna().sum()),
+            "rounds": self.rounds,
+            "calls": tokens["calls"],
+            **({"usd": tokens["usd"]} if "usd" in tokens else {}),
+            **means,
+            **own,
+            "ended": self.ended,
+        }
+
     def measures(self, **settings: Any) -> dict[str, Any]:
         """The measures of the complete rounds with intervals; see :func:`sandbox.metrics.run_metrics.run_measures`."""
         from sandbox.metrics.run_metrics import run_measures

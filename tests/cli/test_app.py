@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.cli.app import figures, parse_settings
+from sandbox.cli.app import parse_settings
+from sandbox.cli.output import figures
 from sandbox.errors import SettingsError
 
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from sandbox.cli import app, main
+from sandbox.cli.main import app, main
 from sandbox.store.writer import RunWriter
 
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}

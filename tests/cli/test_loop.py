@@ -25,7 +25,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
     """Runs the command line in the test's folder: ``sandbox("ls", "trainers")``; any exit code but 0 must be asked for."""
 
     def run(*words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        program = "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli import main; main()"
+        program = "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"
         command = [sys.executable, "-c", program, *map(str, words)]
         ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
         assert ended.returncode == code, ended.stdout + ended.stderr

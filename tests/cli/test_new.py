@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox import registry
-from sandbox.cli.app import app
 from sandbox.cli.commands.new import KINDS, write_plugin
+from sandbox.cli.main import app
 from sandbox.errors import NewPluginError, UnknownPlugin
 
 

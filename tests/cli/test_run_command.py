@@ -36,7 +36,7 @@ class Ended:
 @pytest.fixture
 def sandbox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
     """Runs the command line in this process, in an empty folder: ``sandbox("run", "value_alignment", ...)``."""
-    from sandbox.cli import main
+    from sandbox.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 
@@ -338,7 +338,7 @@ def test_a_second_process_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_help_answers_at_once_and_names_the_options() -> None:
     """Nothing heavy is imported before it is needed: without torch, mesa and pandas in the process."""
     code = (
-        "import sys\nsys.argv = ['sandbox', 'run', '--help']\nfrom sandbox.cli import main\n"
+        "import sys\nsys.argv = ['sandbox', 'run', '--help']\nfrom sandbox.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(sorted({'torch', 'transformers', 'mesa', 'pandas', 'numpy', 'openai', 'matplotlib'} & set(sys.modules)))\n"
     )

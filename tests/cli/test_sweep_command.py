@@ -20,7 +20,7 @@ SCRIPTED = ("--model", "scripted:", "--set", "embedder=hashing", "--size", 2)
 @pytest.fixture
 def sandbox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
     """Runs the command line in this process, in an empty folder: its exit code, and what it printed."""
-    from sandbox.cli import main
+    from sandbox.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 

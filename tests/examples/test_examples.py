@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox import open_run
-from sandbox.cli.app import app
+from sandbox.cli.main import app
 from sandbox.testing import check_scenario
 
 ROOT = Path(__file__).parents[2]

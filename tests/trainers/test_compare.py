@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sandbox.cli.app import app
+from sandbox.cli.main import app
 from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.parallel import JobOutcome, run_in_subprocess
 from trainers import write_rows
@@ -47,8 +47,8 @@ def in_this_process(function, job):
 
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr("trainers.comparison.job.run_apart", in_this_process)
-    monkeypatch.setattr("trainers.comparison.budgets.run_apart", in_this_process)
+    monkeypatch.setattr("trainers.comparison.job.run_in_subprocess", in_this_process)
+    monkeypatch.setattr("trainers.comparison.budgets.run_in_subprocess", in_this_process)
 
 
 @pytest.mark.usefixtures("here")

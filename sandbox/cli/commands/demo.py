@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, app, say, say_json
+from sandbox.cli.app import Json, app
+from sandbox.cli.output import say, say_json
 
 # Sixteen agents and as many rounds as fit; few enough questions that each is answered by several agents.
 SOCIETY: dict[str, Any] = {"size": 4, "population": "half_half", "n_questions": 40}

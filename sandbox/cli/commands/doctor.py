@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, app, say, say_json, table
+from sandbox.cli.app import Json, app
+from sandbox.cli.output import say, say_json, table
 
 
 @app.command()

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import say, say_json, table
 
 
 @app.command()
@@ -53,13 +54,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare models: judged answers to questions they never saw, likelihoods, benchmarks, side effects, in any mix."""
-    from sandbox.cli.commands.run import free_name
     from sandbox.errors import SettingsError
+    from sandbox.folders import next_free_name
     from sandbox.sweep.grid import parse_seeds
 
     if resume and out is None:
         raise SettingsError("--resume needs --out: the folder of the evaluation that was broken off")
-    target = out or free_name(Path("evaluations"), "evaluation")
+    target = out or next_free_name(Path("evaluations"), "evaluation")
     more: dict[str, Any] = dict(parse_settings(settings))
     result = evaluate_to(
         target, models, quiet=as_json, resume=resume, questions=questions, adversarial=adversarial, pairs=pairs,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import say, say_json, table
 from sandbox.errors import SettingsError
 
 

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli.app import Json, app, say, say_json
+from sandbox.cli.app import Json, app
+from sandbox.cli.output import say, say_json
 from sandbox.errors import NewPluginError, UnknownPlugin, nearest
 
 KINDS = ("scenario", "protocol", "model", "rater", "embedder", "trainer", "plot")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, figures, parse_settings, say, say_json
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import figures, say, say_json
 
 
 @app.command()
@@ -58,6 +59,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Simulate a society and keep the record of it."""
+    from sandbox.folders import next_free_name
+
     given: dict[str, Any] = dict(parse_settings(settings))
     given |= {k: v for k, v in {"neighborhood": neighborhood, "radius": radius}.items() if v is not None}
     request: dict[str, Any] = {
@@ -71,7 +74,7 @@ def run(
         scenario,
         rounds=rounds,
         quiet=as_json,
-        out=out or free_name(Path("runs"), Path(scenario.rpartition(":")[2]).stem),
+        out=out or next_free_name(Path("runs"), Path(scenario.rpartition(":")[2]).stem),
         resume=resume,
         in_flight=in_flight,
         max_calls=max_calls,
@@ -164,7 +167,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         write_measures(open_run(world.path))
     finally:
         world.close()
-    return summarise(world.path) | {"stopped": world.capped}
+    return open_run(world.path).summary() | {"stopped": world.capped}
 
 
 def _live_map(world: Any) -> Any:
@@ -180,38 +183,3 @@ def _live_map(world: Any) -> Any:
 def _places(world: Any) -> dict[int, tuple[int, int]]:
     """Row and column of each agent."""
     return {agent.index: world.space.position(agent) for agent in world.members}
-
-
-def summarise(path: Path) -> dict[str, Any]:
-    """What ``sandbox run --json`` prints of a run; the rubric's dimensions are means over all final answers.
-
-    The scenario's own measures are the last there are; ``ended`` says whether its own stop condition has come to hold.
-    """
-    from sandbox.store.run import open_run
-
-    run = open_run(path)
-    frame = run.frame()
-    means = {
-        d: float(v) if (v := frame[f"{d}_after"].fillna(frame[f"{d}_before"]).mean()) == v else None
-        for d in run.dimensions
-    }
-    told = run.metrics()
-    return {
-        "run": str(path),
-        "interactions": len(frame),
-        "failed": int(frame["error"].notna().sum()),
-        "rounds": run.rounds,
-        "calls": run.manifest["tokens"]["calls"],
-        **({"usd": run.manifest["tokens"]["usd"]} if "usd" in run.manifest["tokens"] else {}),
-        **means,
-        **{name: next((m[name] for m in reversed(told) if m.get(name) is not None), None) for name in run.own_measures},
-        "ended": run.ended,
-    }
-
-
-def free_name(parent: Path, stem: str) -> Path:
-    """The first of PARENT/STEM-1, -2, ... that does not exist."""
-    number = 1
-    while (folder := parent / f"{stem}-{number}").exists():
-        number += 1
-    return folder

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import say, say_json
 
 
 @app.command("show-prompts")

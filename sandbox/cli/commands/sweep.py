@@ -1,4 +1,4 @@
-"""``sandbox sweep``, ``sandbox export`` and ``sandbox import``: many runs at once, and runs to and from elsewhere."""
+"""``sandbox sweep``: a society for each point of a grid and each seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json, table
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import say, say_json, table
 from sandbox.errors import SettingsError
 
 Grid = Annotated[list[str], typer.Option("--grid", metavar="KEY=A,B,...", help="What varies; may be repeated.")]
@@ -136,41 +137,3 @@ def _show(result: dict[str, Any]) -> None:
     ]
     title = f"{result['scenario']}, {result['rounds']} rounds: mean over runs, with 95% interval"
     table(title, ["point", "runs", *result["dimensions"], "gain"], rows)
-
-
-@app.command("export")
-def export(
-    run: Annotated[Path, typer.Argument(help="A run.")],
-    out: Annotated[Path, typer.Option(help="The file, or the folder that it goes to.")],
-    fmt: Annotated[str, typer.Option("--format", help="jsonl, parquet, graphml or sample_world.")] = "jsonl",
-    as_json: Json = False,
-) -> None:
-    """Write a run's record for other programs: its interactions, its social graph, or the paper's own layout."""
-    from sandbox.store.export import export_run
-
-    written = export_run(run, fmt, out)
-    if as_json:
-        say_json({"run": str(run), "format": fmt, "file": str(written)})
-    else:
-        say(str(written))
-
-
-@app.command("import")
-def import_(
-    folder: Annotated[Path, typer.Argument(help="A sample world of the paper: external_memory/agent_*.jsonl.")],
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
-    as_json: Json = False,
-) -> None:
-    """Make a run of a world that the paper's authors' program simulated."""
-    from sandbox.cli.commands.run import summarise
-    from sandbox.store.import_sample_world import import_sample_world
-    from sandbox.store.manifest import command_line
-
-    run = import_sample_world(folder, out, command=command_line())
-    summary = summarise(run.path)
-    if as_json:
-        say_json(summary)
-        return
-    for note in run.manifest["notes"]:
-        say(f"note: {note}")
-    say(f"{out}: {summary['interactions']} interactions in {summary['rounds']} rounds. See it with: sandbox plot {out}")

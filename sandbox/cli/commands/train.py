@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.app import Json, Settings, app, parse_settings, say, say_json
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import say, say_json
 from sandbox.errors import SettingsError
 
 Sources = Annotated[list[str], typer.Argument(help="Run folders, or files of rows.", metavar="RUN|FILE...")]
@@ -74,7 +75,7 @@ def train(
     """Train a model on records. For several processes: torchrun --nproc_per_node N -m sandbox train ... --out DIR."""
     import os
 
-    from sandbox.cli.commands.run import free_name
+    from sandbox.folders import next_free_name
 
     given: dict[str, Any] = dict(parse_settings(settings))
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -83,7 +84,7 @@ def train(
             f"{'--resume' if resume else 'a training in several processes'} needs --out DIR: the folder that "
             f"{'was being trained into' if resume else 'they all write'}"
         )
-    target = out or free_name(Path("models"), trainer)
+    target = out or next_free_name(Path("models"), trainer)
     trained = train_on(sources, trainer, base, target, given, resume=resume)
     if os.environ.get("RANK", "0") != "0":
         return

@@ -1,0 +1,62 @@
+"""``sandbox ls``: what is installed, and the runs there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.app import Json, app
+from sandbox.cli.output import say_json, table
+from sandbox.errors import UnknownPlugin, nearest
+
+
+@app.command("ls")
+def list_plugins(
+    kind: Annotated[str | None, typer.Argument(help="scenarios, models, raters, trainers, ..., or runs.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List what is installed, or the runs in runs/."""
+    from sandbox import registry
+
+    kinds = (*registry.KINDS, "runs")
+    if kind is not None and kind not in kinds:
+        raise UnknownPlugin(f"no kind of plugin named {kind!r}.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}")
+    found = [] if kind is None else _runs() if kind == "runs" else _plugins(kind)
+    if kind is None:
+        found = [row for one in registry.KINDS for row in _plugins(one)]
+    if as_json:
+        say_json(found)
+        return
+    table("", ["name", "kind", "from", "summary"], [list(row.values()) for row in found])
+
+
+def _plugins(kind: str) -> list[dict[str, str]]:
+    from sandbox import registry
+
+    return [
+        {"name": p.name, "kind": kind, "from": p.package, "summary": registry.summary(p)}
+        for p in registry.plugins(kind)
+    ]
+
+
+def _runs() -> list[dict[str, str]]:
+    from sandbox.store.run import is_run
+
+    found = [path for path in sorted(Path("runs").glob("*")) if is_run(path)]
+    return [{"name": str(path), "kind": "runs", **_about(path)} for path in found]
+
+
+def _about(path: Path) -> dict[str, str]:
+    from sandbox.errors import SandboxError
+    from sandbox.store.run import open_run
+
+    try:
+        run = open_run(path)
+    except SandboxError as error:
+        return {"from": "", "summary": f"cannot be read: {error}"}
+    size, rounds = run.manifest.get("size"), run.rounds
+    shape = "" if size is None else f"{size}x{size}, "
+    summary = f"{run.manifest.get('scenario', 'a scenario')}, {shape}{rounds} round{'s' if rounds != 1 else ''}"
+    return {"from": str(run.manifest.get("started", "")), "summary": summary}

@@ -1,0 +1,114 @@
+"""``sandbox animate``, ``report``, ``measure`` and ``show``: a society as a film, a page, numbers and a dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.cli.app import Json, Settings, app, parse_settings, setting_types
+from sandbox.cli.output import say, say_json, table
+from sandbox.errors import SettingsError
+
+
+@app.command()
+def animate(
+    source: Annotated[Path, typer.Argument(help="A run.")],
+    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; by default RUN/figures/society.gif.")] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Show a society as a film, its map round by round."""
+    from sandbox.store.run import open_run
+    from sandbox.typed_settings import check_settings, typed
+    from visualize.animation import animate as write
+
+    run = open_run(source)
+    given = parse_settings(settings)
+    check_settings("sandbox animate", given, ("by", "seconds", "theme"))
+    told = typed("sandbox animate", given, setting_types(write))
+    path = write(run, out or source / "figures" / "society.gif", **told)
+    if as_json:
+        say_json({"film": str(path)})
+    else:
+        say(str(path))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run, or a folder of runs, models and evaluations.")],
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained HTML page on all that a folder holds."""
+    from visualize.report import write_report
+
+    path = write_report(folder)
+    if as_json:
+        say_json({"report": str(path)})
+    else:
+        say(str(path))
+
+
+@app.command()
+def measure(
+    run: Annotated[Path, typer.Argument(help="A run.")],
+    by: Annotated[str, typer.Option(help="What is drawn again for the intervals: agent or question.")] = "agent",
+    resamples: Annotated[int, typer.Option(help="How often.", min=1)] = 2000,
+    as_json: Json = False,
+) -> None:
+    """Measure the complete rounds of a run, with bootstrap intervals, and keep that as measures.json in its folder."""
+    from sandbox.store.run import open_run, write_measures
+
+    if by not in ("agent", "question"):
+        raise SettingsError(f"--by {by!r} is not one of agent, question")
+    found = write_measures(open_run(run), by=by, resamples=resamples)
+    if as_json:
+        say_json(found)
+        return
+    title = f"{run}: {found['interactions']} interactions in {found['rounds']} rounds, {found['failed']} failed"
+    measures = {name: value for name, value in found.items() if isinstance(value, dict) and "value" in value}
+    rows = [
+        [name, *(_rounded(m[part]) for part in ("value", "low", "high")), str(m["n"])] for name, m in measures.items()
+    ]
+    table(title, ["measure", "value", "from", "to (95%)", "of"], rows)
+
+
+def _rounded(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+@app.command()
+def show(
+    source: Annotated[Path | None, typer.Argument(help="A run.")] = None,
+    against: Annotated[Path | None, typer.Option(help="A second run, to compare the first with.")] = None,
+    live: Annotated[
+        str | None, typer.Option(metavar="SCENARIO", help="Step a new world from the page instead.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="With --live: what agents speak through.")] = "smollm2",
+    size: Annotated[int, typer.Option(help="With --live: side of the grid.")] = 4,
+    port: Annotated[int, typer.Option(help="Of this machine; 0 for any that is free.")] = 8765,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+) -> None:
+    """Open a page on a society: its map, its graph, and all that was said."""
+    from sandbox.store.run import open_run
+    from visualize.page.serving import serve
+
+    def tell(address: str) -> None:
+        say(f"{address} (stop with Ctrl-C)")
+
+    given = parse_settings(settings)
+    if (source is None) == (live is None):
+        raise SettingsError("sandbox show takes a RUN, or --live SCENARIO; give one of them")
+    if live is not None:
+        if against is not None:
+            raise SettingsError("--against compares two runs that are on disk; leave it out with --live")
+        told = {"scenario": live, "model": model, "size": size, "settings": given}
+        serve("visualize.page.live", told, port=port, on_ready=tell)
+        return
+    if given:
+        raise SettingsError(f"--set {next(iter(given))} is a setting of a new world; it goes with --live")
+    shown = {"run": str(open_run(source or "").path.resolve())}
+    if against is not None:
+        shown["against"] = str(open_run(against).path.resolve())
+    serve("visualize.page.dashboard", shown, port=port, on_ready=tell)
