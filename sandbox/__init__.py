@@ -9,12 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sandbox.conversation.steps import CallFailed, Conversation
+    from sandbox.data_files import read_questions, read_table, read_text
     from sandbox.models.base import LanguageModel, Message, Reply, Request
     from sandbox.records import Feedback, Interaction, Rating, Score
+    from sandbox.scenario.loading import load_scenario
     from sandbox.scenario.personas import Personas, read_personas
     from sandbox.scenario.prompts import Prompts
     from sandbox.scenario.rubric import Dimension, Example, Rubric, Upbringing
     from sandbox.scenario.scenario import Scenario, one_a_round
+    from sandbox.seeding import keyed_rng
+    from sandbox.society.context import SocietyContext
     from sandbox.store.run import Run, open_run
     from sandbox.world import World
 
@@ -23,11 +28,19 @@ _HOMES = {
     "Run": "sandbox.store.run",
     "open_run": "sandbox.store.run",
     "Scenario": "sandbox.scenario.scenario",
-    "Dimension": "sandbox.scenario.scenario",
-    "Example": "sandbox.scenario.scenario",
-    "Rubric": "sandbox.scenario.scenario",
-    "Upbringing": "sandbox.scenario.scenario",
+    "Dimension": "sandbox.scenario.rubric",
+    "Example": "sandbox.scenario.rubric",
+    "Rubric": "sandbox.scenario.rubric",
+    "Upbringing": "sandbox.scenario.rubric",
     "one_a_round": "sandbox.scenario.scenario",
+    "load_scenario": "sandbox.scenario.loading",
+    "read_questions": "sandbox.data_files",
+    "read_table": "sandbox.data_files",
+    "read_text": "sandbox.data_files",
+    "keyed_rng": "sandbox.seeding",
+    "CallFailed": "sandbox.conversation.steps",
+    "Conversation": "sandbox.conversation.steps",
+    "SocietyContext": "sandbox.society.context",
     "Personas": "sandbox.scenario.personas",
     "read_personas": "sandbox.scenario.personas",
     "Prompts": "sandbox.scenario.prompts",
@@ -42,6 +55,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "CallFailed",
+    "Conversation",
     "Dimension",
     "Example",
     "Feedback",
@@ -57,11 +72,17 @@ __all__ = [
     "Run",
     "Scenario",
     "Score",
+    "SocietyContext",
     "Upbringing",
     "World",
+    "keyed_rng",
+    "load_scenario",
     "one_a_round",
     "open_run",
     "read_personas",
+    "read_questions",
+    "read_table",
+    "read_text",
 ]
 
 

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainers.base import TrainedModel, Trainer, load_trainer
     from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
+    from trainers.finetuning.base import FineTuning
+    from trainers.finetuning.monitor import MonitoredTrainer
+    from trainers.finetuning.ranked import RankedFineTuning
+    from trainers.likelihood.tokenization import encode_demonstrations
     from trainers.losses import rrhf_loss, stable_alignment_loss
     from trainers.rows.build import (
         demonstration_rows,
@@ -46,15 +50,23 @@ _HOMES = {
     "rows_from": "trainers.rows.build",
     "unpaired_rows": "trainers.rows.build",
     "split_rows": "trainers.rows.split",
+    "FineTuning": "trainers.finetuning.base",
+    "RankedFineTuning": "trainers.finetuning.ranked",
+    "MonitoredTrainer": "trainers.finetuning.monitor",
+    "encode_demonstrations": "trainers.likelihood.tokenization",
 }
 
 __all__ = [
+    "FineTuning",
+    "MonitoredTrainer",
+    "RankedFineTuning",
     "RowKind",
     "TrainedModel",
     "Trainer",
     "TrainingSettings",
     "compare_pairs",
     "demonstration_rows",
+    "encode_demonstrations",
     "load_trainer",
     "pair_margins",
     "preference_rows",

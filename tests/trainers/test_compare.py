@@ -41,7 +41,7 @@ def pairs(tmp_path):
 
 
 def in_this_process(function, job):
-    """Mock of ``run_apart``: this process has everything imported; others test that processes are fresh."""
+    """Mock of ``run_in_subprocess``: this process has everything imported; others test that processes are fresh."""
     return JobOutcome(job, function(job))
 
 

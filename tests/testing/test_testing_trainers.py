@@ -199,7 +199,7 @@ def test_settings_and_rows_of_ones_own(tiny_lm_path):
 
 
 def test_the_example_of_a_trainer_of_ones_own(capsys):
-    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "04_own_trainer.py"))
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "04_own_trainer.py"))
     example["main"]()
     said = re.fullmatch(
         r"listwise does what trainers promise\n\d+ questions, \d+ steps: loss (\d\.\d{3}), then (\d\.\d{3})\n",

@@ -254,11 +254,11 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     told = tmp_path / "worker"
     code = (
         "from dying_jobs import write_and_wait\nfrom sandbox.parallel import run_in_subprocess\n"
-        f"if __name__ == '__main__':\n    run_apart(write_and_wait, {str(told)!r})\n"
+        f"if __name__ == '__main__':\n    run_in_subprocess(write_and_wait, {str(told)!r})\n"
     )
     script = tmp_path / "parent.py"
     script.write_text(code)
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
     parent = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": paths})
     wait_until(lambda: told.exists() and told.read_text() != "")
     parent.kill()
