@@ -72,10 +72,10 @@ def test_the_wheel_holds_what_it_needs(wheel):
     expected = {f"{room}/py.typed" for room in ROOMS}
     expected |= {
         "scenarios/data/value_alignment.jsonl",
-        "visualize/sandbox.mplstyle",
+        "visualize/drawing/sandbox.mplstyle",
         "visualize/templates/report.html",
     }
-    expected |= {f"sandbox/templates/{path.name}" for path in (ROOT / "sandbox" / "templates").iterdir()}
+    expected |= {f"sandbox/cli/skeletons/{path.name}" for path in (ROOT / "sandbox" / "cli" / "skeletons").iterdir()}
     expected |= {
         str(path.relative_to(ROOT))
         for room in ROOMS

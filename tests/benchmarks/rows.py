@@ -75,7 +75,7 @@ def run_rounds(society: World, rounds: int) -> dict[str, float]:
     calls, began, cpu, size = society.calls.counts["calls"], time.perf_counter(), time.process_time(), disk(society)
     start = society.round
     society.run(start + rounds)
-    n = rounds * len(society.asked())
+    n = rounds * len(society.active_agents())
     if society.round != start + rounds or society.metrics["failed"]:
         raise RuntimeError(f"{society.metrics.get('failed')} interactions failed")
     return {
@@ -179,7 +179,7 @@ def agents(quick: bool) -> Row:
         n_many = len(society.members)
         run_rounds(society, 1)
         many = run_rounds(society, 2)
-        each_round = len(society.asked())
+        each_round = len(society.active_agents())
     with world(StubModel(), radius=5) as society:
         run_rounds(society, 2)
         few = run_rounds(society, 2 * max(1, each_round // (SIZE * SIZE)))

@@ -489,12 +489,12 @@ def test_a_society_of_several_policies_holds_one_base(tiny_lm_path: Path, tmp_pa
     for n, name in enumerate(("first", "second")):
         _adapter(tiny_lm_path, tmp_path / name, n)
     uris = [f"hf:{tiny_lm_path}", f"hf:{tmp_path / 'first'}", f"hf:{tmp_path / 'second'}"]
-    models: list[Any] = ModelPool().agents(uris)
+    models: list[Any] = ModelPool().load_agents(uris)
     assert len({id(one.model) for one in models}) == 1
     assert [one.uri for one in models] == uris
-    apart: list[Any] = ModelPool(model={"merge": "yes"}).agents(uris)
+    apart: list[Any] = ModelPool(model={"merge": "yes"}).load_agents(uris)
     assert len({id(one.model) for one in apart}) == 3
-    [single] = ModelPool().agents(uris[1:2])
+    [single] = ModelPool().load_agents(uris[1:2])
     assert single is not models[1]
 
 

@@ -129,7 +129,7 @@ def test_nothing_is_said_when_a_program_ends(how: str) -> None:
         "generate": "model.generate([request])",
         "agenerate": "asyncio.run(model.agenerate(request))",
         "within": "asyncio.run(within())",
-        "given up": "calls = RemoteCalls(); calls.submit([Call(model, slow)]); time.sleep(0.1)",
+        "given up": "calls = AsyncCalls(); calls.submit([Call(model, slow)]); time.sleep(0.1)",
     }
     program = f"""
 import asyncio, sys, time

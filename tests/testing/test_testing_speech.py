@@ -110,7 +110,7 @@ class Lost(Rates):
         ),
         (
             Rates(lambda q, a, of: Rating(of.agent.index + 1)),
-            "it rates any answer for Judge on a scale of 7\n  found: A",
+            "it rates any answer for DimensionScorer on a scale of 7\n  found: A",
         ),
         (
             Lost(lambda q, a, of: Rating(4)),

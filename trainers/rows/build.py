@@ -24,25 +24,14 @@ from sandbox.errors import DataFileError, SettingsError, nearest
 from sandbox.store.run import Run, is_run, open_run
 from sandbox.typed_settings import make_settings
 from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut, collect
-from trainers.rows.files import complete_rows, read_rows, write_rows
-from trainers.rows.format import groups_of, make_rows, row_statistics
+from trainers.rows.files import complete_rows, read_rows
+from trainers.rows.format import groups_of, make_rows
 from trainers.rows.kinds import RowKind, kind_of
 from trainers.rows.selection import MIX, Selection, select
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = [
-    "demonstration_rows",
-    "preference_rows",
-    "prompt_rows",
-    "ranked_rows",
-    "read_rows",
-    "row_statistics",
-    "rows_from",
-    "unpaired_rows",
-    "write_rows",
-]
 
 Source: TypeAlias = "Run | str | Path | Dataset"
 Runs: TypeAlias = "Source | Sequence[Source]"
