@@ -85,6 +85,9 @@ class World(mesa.Model):
         RunExists: ``out`` holds a run and ``resume`` is False, or holds another run.
     """
 
+    # Ours: Mesa 3.5 has a property of this name, which would write into what it is given.
+    scenario: Scenario = None  # type: ignore[assignment]
+
     def __init__(
         self,
         scenario: str | Scenario = "value_alignment",
@@ -108,7 +111,7 @@ class World(mesa.Model):
         command: str = "",
         **settings: Any,
     ) -> None:
-        super().__init__(seed=seed)
+        super().__init__(rng=seed)
         self.seed, self.size = seed, size
         self.voices, settings = split_model_settings(settings, replicas=replicas, engine=engine)
         self.notes: list[str] = []
@@ -279,6 +282,13 @@ class World(mesa.Model):
         A cap may stop it at a whole interaction; ``running`` is then False, and the same round goes on when the run is
         resumed.
         """
+        try:
+            self._run_round()
+        except BaseException:
+            _step_again(self)
+            raise
+
+    def _run_round(self) -> None:
         self.repair()
         started = time.monotonic()
         kept = {it.agent: it for it in self.store.interactions(self.round)}
@@ -292,7 +302,7 @@ class World(mesa.Model):
         self.store.manifest["tokens"] = self.calls.counts
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         if self.capped:
-            self.steps -= 1  # Mesa has counted a round that is not complete
+            self.steps = self.round  # Mesa has counted a round that is not complete
             self.running = False
         else:
             self._embed_new_questions(
@@ -425,3 +435,16 @@ def _key(model: Model) -> Any:
 
 def _distinct(models: Sequence[Model]) -> list[tuple[Any, Model]]:
     return list({_key(m): (_key(m), m) for m in models}.values())
+
+
+def _step_again(world: World) -> None:
+    """After a step that raised, let the next one run.
+
+    Since Mesa 3.5 a step is an event that schedules the next when it ends; without this, later steps do nothing, and
+    say nothing of it.
+    """
+    world.steps = world.round
+    schedule = getattr(world, "_default_schedule", None)
+    if schedule is not None:
+        schedule.pause()
+        schedule.resume()

@@ -66,3 +66,16 @@ def test_mesas_own_things_work(tiny_world: Callable[..., World]) -> None:
     assert world.running
     with pytest.raises(ScenarioError):
         World("value_alignment", model="scripted:", size=1)
+
+
+def test_a_step_that_raised_can_be_taken_again(tiny_world: Callable[..., World]) -> None:
+    """As when somebody presses Ctrl-C in a notebook: Mesa has counted the step, and Mesa 3.5 would take no other."""
+    world = tiny_world()
+    world.on_interactions = lambda ended: (_ for _ in ()).throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        world.step()
+    assert (world.round, world.steps) == (0, 0)
+    world.on_interactions = lambda ended: None
+    world.step()
+    assert (world.round, world.steps) == (1, 1)
+    assert len(world.run(2).metrics()) == 2
