@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from promises import broken
 
-from sandbox import Dimension, Example, Interaction, Rubric, Scenario, Upbringing, registry
+from sandbox import Dimension, Example, Interaction, Rubric, Scenario, Upbringing
 from sandbox.testing import (
     check_plot,
     check_protocol,
@@ -54,7 +54,7 @@ def test_a_scenario_is_told_which_promise_it_breaks(scenario, words):
 
 
 def test_a_scenario_refuses_settings_it_does_not_have(monkeypatch):
-    monkeypatch.setattr(registry, "check_settings", lambda *_: None)
+    monkeypatch.setattr("sandbox.scenario.loading.check_settings", lambda *_: None)
     with broken("an unknown setting is refused\n  found: nothing was raised"):
         check_scenario(takes_anything)
 
