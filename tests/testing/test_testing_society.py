@@ -54,7 +54,7 @@ def test_a_scenario_is_told_which_promise_it_breaks(scenario, words):
 
 
 def test_a_scenario_refuses_settings_it_does_not_have(monkeypatch):
-    monkeypatch.setattr("sandbox.scenario.loading.check_settings", lambda *_: None)
+    monkeypatch.setattr("sandbox.testing.scenario.check_settings", lambda *_: None)
     with broken("an unknown setting is refused\n  found: nothing was raised"):
         check_scenario(takes_anything)
 
