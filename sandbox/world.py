@@ -98,7 +98,7 @@ class World(mesa.Model):
         size: int = 4,
         population: Population | None = None,
         protocol: str | Callable[..., Any] | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         out: str | Path | None = None,
         resume: bool = False,
         branch: str | None = None,
@@ -111,6 +111,7 @@ class World(mesa.Model):
         command: str = "",
         **settings: Any,
     ) -> None:
+        seed = 0 if seed is None else seed  # Mesa 3.5's batch_run hands None on where it is given no seeds
         super().__init__(rng=seed)
         self.seed, self.size = seed, size
         self.voices, settings = split_model_settings(settings, replicas=replicas, engine=engine)

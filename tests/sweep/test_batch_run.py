@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mesa
 import pytest
@@ -14,24 +15,26 @@ from sandbox.world import World
 
 
 def test_batch_run_runs_every_combination(tmp_path: Path) -> None:
-    """Two populations of two seeds. Mesa's runner takes ``max_steps + 1`` steps, and gives a row a step here."""
+    """Two populations of two seeds, a row a step; before 3.5 Mesa's runner takes one step more than it was told."""
+    by_rng = "rng" in inspect.signature(mesa.batch_run).parameters  # since 3.4
     rows = mesa.batch_run(
         World,
         parameters={
             "scenario": "value_alignment", "model": "scripted:", "embedder": "hashing", "size": 2, "reviewers": 1,
-            "population": ["all_good", "all_bad"], "seed": [0, 1],
+            "population": ["all_good", "all_bad"], **({} if by_rng else {"seed": [0, 1]}),
         },
+        **({"rng": [0, 1]} if by_rng else {}),
         max_steps=1, data_collection_period=1, display_progress=False,
     )  # fmt: skip
-    assert len(rows) == 2 * 2 * 2
-    assert {(row["population"], row["seed"], row["Step"]) for row in rows} == {
-        (p, s, n) for p in ("all_good", "all_bad") for s in (0, 1) for n in (0, 1)
-    }
+    grouped: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in rows:
+        grouped.setdefault((row["population"], row["seed"]), []).append(row)
+    assert set(grouped) == {(p, s) for p in ("all_good", "all_bad") for s in (0, 1)}
+    for (population, seed), steps in grouped.items():
         world = World("value_alignment", model="scripted:", embedder="hashing", size=2, reviewers=1,
-                      population=row["population"], seed=row["seed"])  # fmt: skip
-        expected = world.run(2).metrics()[row["Step"]]
-        assert {name: row[name] for name in expected} == expected
+                      population=population, seed=seed)  # fmt: skip
+        expected = world.run(len(steps)).metrics()
+        assert [{name: row[name] for name in expected[0]} for row in steps] == expected
         world.close()
 
 
@@ -45,7 +48,7 @@ def test_a_run_that_a_cap_stopped_ends_a_batch(tmp_path: Path) -> None:
         max_steps=1000, display_progress=False,
     )  # fmt: skip
     # 4 agents make 2 + 4 + 2 = 8 calls each: one round is 32.
-    assert [row["Step"] for row in rows] == [0]
+    assert len(rows) == 1
     assert rows[0]["interactions"] == 4
 
 
