@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import open_run
+from sandbox.cli.commands.demo import whole_loop
 from sandbox.models.base import Message, Request
 from sandbox.models.catalog import load_model
 
@@ -116,7 +117,7 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
     monkeypatch.setattr("sys.argv", ["sandbox", "demo"])
 
     def demo() -> dict[str, Any]:
-        return demo.whole_loop(
+        return whole_loop(
             tmp_path / "demo", model=f"hf:{tiny_lm_path}", rounds=1, seed=0, quiet=False, samples=1, society=short,
             training={"epochs": 1},
         )  # fmt: skip
