@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # Test processes: each is one thread, so as many as there are cores.
 JOBS ?= auto
 
-.PHONY: demo test slow check setup clean
+.PHONY: demo test test-mesa slow check setup clean
 
 demo: $(VENV)/.ready
 	$(BIN)/sandbox demo

@@ -11,6 +11,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,39 @@ from sandbox.testing import tiny_lm, tiny_run
 
 # A package of its own, whose tests run where it is installed: see test_wheel.py.
 collect_ignore = ["plugin_package"]
+
+# What training and models in this process need, and a society on a scripted or a remote model does not.
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "sentence_transformers")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-torch", action="store_true", help="leave out what needs torch, which must not be there")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is left out; where torch can be had, its absence proves nothing."""
+    if not config.getoption("--without-torch"):
+        return None
+    if there := [name for name in HEAVY if find_spec(name) is not None]:
+        raise pytest.UsageError(f"--without-torch: {', '.join(there)} can be imported here")
+    return f"left out, as marked needs_torch: tests that need one of {', '.join(HEAVY)}"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that need torch as a whole may not even be importable without it."""
+    if not config.getoption("--without-torch") or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = pytest.mark.needs_torch\n" in collection_path.read_text(encoding="utf-8") or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without torch, leave out tests that are marked, and those of a tiny language model."""
+    if not config.getoption("--without-torch"):
+        return
+    tiny = {"tiny_lm_path", "make_tiny_lm"}
+    out = [item for item in items if item.get_closest_marker("needs_torch") or tiny & set(item.fixturenames)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in set(out)]
 
 
 @pytest.fixture(scope="session")

@@ -115,9 +115,11 @@ def folders(under: Path) -> list[InstalledModel]:
 
 def cached() -> list[InstalledModel]:
     """Causal language models in the hub's cache on this machine."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
+    try:
+        from huggingface_hub import scan_cache_dir
+        from huggingface_hub.errors import CacheNotFound
+    except ModuleNotFoundError:
+        return []  # who speaks to servers alone needs no hub
     try:
         repos = [repo for repo in scan_cache_dir().repos if repo.repo_type == "model"]
     except CacheNotFound:

@@ -193,6 +193,7 @@ def test_animate_writes_a_film(run_dir: Path, tmp_path: Path, refused: Callable[
 def test_show_says_what_is_wrong(
     run_dir: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("solara", reason="the page needs the extra 'show'")
     assert refused("show") == "SettingsError: sandbox show takes a RUN, or --live SCENARIO; give one of them"
     assert refused("show", run_dir, "--live", "value_alignment") == (
         "SettingsError: sandbox show takes a RUN, or --live SCENARIO; give one of them"

@@ -148,7 +148,7 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
         (["dataset", "nowhere", "--kind", "rankd", "--out", "x.jsonl"], "no rows of kind 'rankd'. Did you mean 'ranked'?"),
         (["train", "nowhere", "--trainer", "stabel_alignment"], "Did you mean 'stable_alignment'? Installed: "),
         (["train", "nowhere", "--set", "epoch=2"], "trainer 'stable_alignment' has no setting 'epoch'. Did you mean 'epochs'?"),
-        (["evaluate", "hf:nowhere"], "ModelNotFound: "),
+        pytest.param(["evaluate", "hf:nowhere"], "ModelNotFound: ", marks=pytest.mark.needs_torch),
         (["plot", "nowhere"], "RunNotFound: nowhere does not exist. Make a run with: sandbox run SCENARIO --out nowhere"),
         (["report", "nowhere"], "RunNotFound: nowhere holds no run, trained model, evaluation or sweep to report on"),
         (["ls", "trainer"], "no kind of plugin named 'trainer'. Did you mean 'trainers'?"),

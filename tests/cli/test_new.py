@@ -27,6 +27,7 @@ def run_tests(folder: Path) -> str:
     return ended.stdout
 
 
+@pytest.mark.needs_torch
 def test_what_is_written_passes_its_own_test(tmp_path):
     """One process for the tests of all kinds: most of the time it takes is that of its imports."""
     for kind in KINDS:

@@ -87,6 +87,7 @@ def test_of_two_that_convert_at_once_the_later_takes_the_earliers_folder(
     assert list(empty_cache.iterdir()) == [others]
 
 
+@pytest.mark.needs_torch
 def test_minilm_is_found_where_it_is_installed() -> None:
     path = minilm_path()
     assert (path / "model.safetensors").is_file()

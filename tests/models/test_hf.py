@@ -18,6 +18,8 @@ from sandbox.models.local.chat_template import render
 from sandbox.models.local.forward import _pieces
 from sandbox.models.local.hf import HFModel, fast_dtype
 
+pytestmark = pytest.mark.needs_torch
+
 QUESTIONS = (
     "How do I get on with my neighbours?",
     "Rate this answer, from 1 (not at all) to 7 (entirely).",

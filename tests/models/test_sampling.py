@@ -7,6 +7,8 @@ import torch
 
 from sandbox.models.local.sampling import gumbel_noise, sample, signed, splitmix64
 
+pytestmark = pytest.mark.needs_torch
+
 MASK = (1 << 64) - 1
 
 

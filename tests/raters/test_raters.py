@@ -226,6 +226,7 @@ def test_a_reward_model_is_mapped_to_the_scale(make_classifier: Any, n_classes: 
     assert found[0].value != found[1].value
 
 
+@pytest.mark.needs_torch
 def test_a_reward_model_that_is_not_there_is_said() -> None:
     with pytest.raises(
         ModelNotFound, match=r"the reward rater needs a model: --rater reward:FOLDER or reward:HUB_NAME"

@@ -123,6 +123,7 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
         read_questions(tmp_path / "latin.txt")
 
 
+@pytest.mark.needs_torch
 def test_a_hub_dataset_that_cannot_be_had_is_said() -> None:
     """Tests are offline: the hub's client says so."""
     with pytest.raises(DataFileError, match=r"dataset 'nobody/has-this' cannot be loaded: "):

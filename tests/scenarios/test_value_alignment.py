@@ -45,6 +45,7 @@ def test_no_text_stands_twice(entries: list[dict[str, Any]]) -> None:
     assert [text for text, n in texts.items() if n > 1] == []
 
 
+@pytest.mark.needs_torch
 def test_no_two_splits_share_a_question_or_one_nearly_like_it(entries: list[dict[str, Any]]) -> None:
     """By the cosine of all-MiniLM-L6-v2's embeddings."""
     vectors = load_embedder("minilm").embed([e["question"] for e in entries])

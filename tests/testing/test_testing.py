@@ -46,6 +46,7 @@ def test_protocols_keep_their_promises(name):
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n == "grpo" else n for n in BUILT_IN["trainers"]]
 )
+@pytest.mark.needs_torch
 def test_trainers_keep_their_promises(name):
     check_trainer(name, lowers=None if name in ONLINE else "loss")
 
@@ -58,8 +59,13 @@ def recorded(tmp_path_factory):
     return path, model.history
 
 
-@pytest.mark.parametrize("name", BUILT_IN["models"])
-def test_language_models_keep_their_promises(name, tiny_lm_path, recorded, monkeypatch):
+def heavy(names, name):
+    """The names, of which one needs torch."""
+    return [pytest.param(n, marks=pytest.mark.needs_torch) if n == name else n for n in names]
+
+
+@pytest.mark.parametrize("name", heavy(BUILT_IN["models"], "hf"))
+def test_language_models_keep_their_promises(name, request, recorded, monkeypatch):
     if name == "openai":
         monkeypatch.setenv("OPENAI_API_KEY", "none")
         with StubServer() as server:
@@ -72,10 +78,10 @@ def test_language_models_keep_their_promises(name, tiny_lm_path, recorded, monke
         check_model("scripted:", stops=False)
     else:
         assert name == "hf"
-        check_model(f"hf:{tiny_lm_path}")
+        check_model(f"hf:{request.getfixturevalue('tiny_lm_path')}")
 
 
-@pytest.mark.parametrize("name", BUILT_IN["raters"])
+@pytest.mark.parametrize("name", heavy(BUILT_IN["raters"], "reward"))
 def test_raters_keep_their_promises(name, recorded, tmp_path):
     if name == "reward":
         check_rater(f"reward:{tiny_reward_model(tmp_path)}")
@@ -107,7 +113,7 @@ def tiny_world_of(folder):
     return world.members
 
 
-@pytest.mark.parametrize("name", BUILT_IN["embedders"])
+@pytest.mark.parametrize("name", heavy(BUILT_IN["embedders"], "minilm"))
 def test_embedders_keep_their_promises(name, recorded):
     if name == "replay":
         questions = list(dict.fromkeys(it.question for it in open_run(recorded[0]).interactions()))

@@ -24,6 +24,8 @@ from trainers import RowKind, TrainedModel, TrainingSettings
 from trainers.methods.sft import SFT
 from trainers.rows.validation import check_rows
 
+pytestmark = pytest.mark.needs_torch
+
 
 @dataclass(frozen=True)
 class OwnSettings:

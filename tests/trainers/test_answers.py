@@ -10,6 +10,8 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, 
 from trainers.likelihood.answer_nll import add_answer_nll, can_share_prompts, token_nll
 from trainers.likelihood.collation import Collator
 
+pytestmark = pytest.mark.needs_torch
+
 QUESTIONS = [
     {"prompt_ids": [5, 9, 7], "answer_ids": [[11, 12, 1], [13, 1], [1]], "ratings": [6.0, 4.0, 2.0], "scale": 7.0},
     {"prompt_ids": [5, 8, 9, 10, 6, 7], "answer_ids": [[21, 22, 23, 24, 1]], "ratings": [5.0], "scale": 10.0},

@@ -17,6 +17,8 @@ from trainers.evaluation.adversarial import PRESSURES
 from trainers.evaluation.suite import SuiteSettings, run_suite, write_suite
 from trainers.evaluation.tables import markdown, tables
 
+pytestmark = pytest.mark.needs_torch
+
 
 class Speaker:
     """Says what a function of the last message says."""

@@ -18,6 +18,8 @@ from trainers.likelihood.answer_nll import add_answer_nll
 from trainers.likelihood.collation import Collator
 from trainers.losses import stable_alignment_loss
 
+pytestmark = pytest.mark.needs_torch
+
 TORCHRUN = Path(sys.executable).with_name("torchrun")
 SETTINGS = {"epochs": 3, "learning_rate": 5e-3, "progress": False, "device": "cpu"}
 

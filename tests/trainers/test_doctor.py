@@ -44,6 +44,7 @@ def test_raters_of_known_worth(tiny_world: Callable[..., Any], tmp_path: Path) -
     assert (found["one"]["mean"], found["mean_of_k"]["mean"], found["unreadable"]) == (0.5, 0.5, 0)
 
 
+@pytest.mark.needs_torch
 def test_labels_and_preferences_become_pairs(ranked_rows_by_hand: Any) -> None:
     from sandbox.scenario.rubric import Dimension, Example
 
@@ -69,6 +70,7 @@ def findings(run: Run) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in diagnose(run, quality=False)["findings"]}
 
 
+@pytest.mark.needs_torch
 def test_the_usual_suspects(make_run: Callable[..., Run], interaction: Callable[..., Interaction]) -> None:
     """Ten conversations: one draft repeated, ratings all 4 but two that cannot be read, no revision better."""
     sick = [
@@ -84,6 +86,7 @@ def test_the_usual_suspects(make_run: Callable[..., Run], interaction: Callable[
     assert "use --rater values" in found["unreadable ratings"]["words"]
 
 
+@pytest.mark.needs_torch
 def test_a_sound_run_is_told_so(make_run: Callable[..., Run], interaction: Callable[..., Interaction]) -> None:
     sound = [
         interaction(f"Q{i}", f"draft number {i} is {i}", f"revision {i} is better", 2.0, 6.0, [(2.0 + i % 5, "why")])

@@ -6,6 +6,8 @@ from transformers import AutoTokenizer
 from sandbox.models.local.chat_template import render
 from trainers.likelihood.tokenization import Encoder
 
+pytestmark = pytest.mark.needs_torch
+
 QUESTION = "How do I get on with the people next door?"
 
 

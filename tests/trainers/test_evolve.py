@@ -15,6 +15,8 @@ from trainers.evolution import evolution
 from trainers.evolution.evolution import Evolution
 from trainers.evolution.generations import differences, mixture, society_scores, verdict
 
+pytestmark = pytest.mark.needs_torch
+
 SMALL = {"size": 2, "embedder": "hashing", "rater": "values", "max_tokens": 6, "reason_tokens": 6}
 
 Make = Callable[..., Evolution]

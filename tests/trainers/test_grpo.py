@@ -10,6 +10,8 @@ from trainers import load_trainer
 from trainers.methods.grpo import GRPOSettings, Reward
 from trainers.rows.format import make_rows
 
+pytestmark = pytest.mark.needs_torch
+
 FAST = {"embedder": "hashing", "answers": 4, "max_tokens": 6, "batch_size": 2, "progress": False, "device": "cpu"}
 
 

@@ -16,6 +16,8 @@ from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
 from trainers.finetuning.probes import HeldoutAccuracy, KLProbe
 from trainers.likelihood.tokenization import Encoder
 
+pytestmark = pytest.mark.needs_torch
+
 FAST = {"learning_rate": 5e-3, "batch_size": 4, "progress": False, "device": "cpu"}
 
 

@@ -13,6 +13,8 @@ from sandbox.models.local.chat_template import add_lead, render, template_name, 
 from trainers import load_trainer
 from trainers.likelihood.tokenization import Encoder
 
+pytestmark = pytest.mark.needs_torch
+
 FAST = {"learning_rate": 5e-3, "max_steps": 2, "progress": False, "device": "cpu"}
 ASKED = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "How do I get on?"}]
 

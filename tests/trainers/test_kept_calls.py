@@ -20,6 +20,8 @@ from sandbox.models.scripted import ScriptedModel
 from trainers.evaluation.call_log import EvaluationCallLog
 from trainers.evaluation.suite import SuiteSettings, run_suite
 
+pytestmark = pytest.mark.needs_torch
+
 COMMAND = [sys.executable, "-m", "sandbox", "evaluate"]
 
 

@@ -22,6 +22,8 @@ from trainers.losses import (
     stable_alignment_losses,
 )
 
+pytestmark = pytest.mark.needs_torch
+
 
 def tensors(nll, ratings, mask=None):
     nll = torch.tensor(nll, dtype=torch.float64, requires_grad=True)

@@ -16,6 +16,8 @@ from trainers.evaluation.multiple_choice import chosen, compare_choices, read_ch
 from trainers.evaluation.preference_accuracy import compare_pairs, implicit_margins, pair_margins, readers
 from trainers.rows.build import rows_from
 
+pytestmark = pytest.mark.needs_torch
+
 
 def write(path: Path, *rows: dict[str, Any]) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

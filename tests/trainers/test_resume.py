@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from sandbox.errors import RunExists, SettingsError
 from trainers import load_trainer, read_rows, rows_from, write_rows
 
+pytestmark = pytest.mark.needs_torch
+
 STEPS = 60
 SETTINGS = {
     "max_steps": STEPS, "save_steps": 5, "batch_size": 2, "learning_rate": 5e-3, "lora_dropout": 0.1, "device": "cpu",

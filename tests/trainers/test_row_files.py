@@ -9,6 +9,8 @@ from trainers.rows.files import read_rows, write_rows
 from trainers.rows.format import make_rows, row_statistics
 from trainers.rows.kinds import COLUMNS, RowKind, kind_of
 
+pytestmark = pytest.mark.needs_torch
+
 PROMPT = [{"role": "user", "content": "Was ist gerecht? 何が公平ですか"}]
 ANSWER = [{"role": "assistant", "content": "Teilen,\nund „zuhören“."}]
 SHARED = {"prompt": PROMPT, "part": "self_critic", "question": "何", "scale": 10.0}

@@ -8,6 +8,8 @@ import trainers
 from sandbox.errors import DataFileError, RunNotFound, SettingsError
 from trainers import rows_from, write_rows
 
+pytestmark = pytest.mark.needs_torch
+
 
 def user(text):
     return [{"role": "user", "content": text}]

@@ -13,6 +13,8 @@ from sandbox.models.base import Reply, Request
 from sandbox.models.catalog import load_model
 from trainers.evaluation.side_effects import alarms, distinct, is_echo, is_refusal, perplexity, side_effects
 
+pytestmark = pytest.mark.needs_torch
+
 
 class Speaker:
     """Says what a function of the question says."""

@@ -11,6 +11,8 @@ from trainers.rows.format import make_rows, row_statistics
 from trainers.rows.kinds import RowKind
 from trainers.rows.split import split_rows
 
+pytestmark = pytest.mark.needs_torch
+
 
 def rows(*questions, kind=RowKind.PROMPTS):
     made = [{"prompt": [{"role": "user", "content": f"{q}?"}], "part": "imitation", "question": q, "scale": 7.0}

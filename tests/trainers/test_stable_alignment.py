@@ -11,6 +11,8 @@ from trainers.likelihood.tokenization import Encoder
 from trainers.rows.format import make_rows
 from trainers.rows.kinds import RowKind
 
+pytestmark = pytest.mark.needs_torch
+
 FAST = {"progress": False, "device": "cpu", "learning_rate": 5e-3}
 
 

@@ -15,6 +15,8 @@ from trainers.rows.format import make_rows
 from trainers.rows.kinds import RowKind
 from trainers.rows.validation import check_rows
 
+pytestmark = pytest.mark.needs_torch
+
 
 def test_importing_and_choosing_a_trainer_loads_no_torch():
     code = (

@@ -16,6 +16,8 @@ from sandbox.models.catalog import load_model
 from sandbox.models.local.loading import load
 from trainers import load_trainer, rows_from, write_rows
 
+pytestmark = pytest.mark.needs_torch
+
 NAMES = ("sft", "dpo", "kto", "orpo", "hindsight", "rrhf", "stable_alignment")
 FAST = {"learning_rate": 5e-3, "batch_size": 4, "progress": False, "device": "cpu"}
 

@@ -14,6 +14,8 @@ from trainers.finetuning.policy import load_policy
 from trainers.likelihood.tokenization import Encoder
 from trainers.losses import dpo_loss, kto_loss, orpo_loss
 
+pytestmark = pytest.mark.needs_torch
+
 
 @pytest.fixture
 def prepared(ranked_rows_by_hand, tiny_lm_path, tmp_path):
