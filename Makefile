@@ -2,6 +2,9 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
+# A second Python, with the newest Mesa 3 and without torch.
+PYTHON_MESA ?= python3.12
+VENV_MESA ?= .venv-mesa
 # Test processes: each is one thread, so as many as there are cores.
 JOBS ?= auto
 
@@ -12,6 +15,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# A society on a scripted or a remote model needs no torch: what is marked needs_torch is left out.
+test-mesa: $(VENV_MESA)/.ready
+	$(VENV_MESA)/bin/python -m pytest -n $(JOBS) --without-torch
 
 slow: $(VENV)/.slow
 	$(BIN)/python -m pytest -m slow -n $(JOBS)
@@ -43,5 +50,12 @@ $(VENV)/.slow: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,ray]"
 	touch $@
 
+$(VENV_MESA)/.ready: pyproject.toml requirements-mesa.txt
+	test -x $(VENV_MESA)/bin/python || $(PYTHON_MESA) -m venv $(VENV_MESA)
+	$(VENV_MESA)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV_MESA)/bin/python -m pip install --quiet -r requirements-mesa.txt
+	$(VENV_MESA)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV_MESA) build dist *.egg-info

@@ -20,6 +20,9 @@ from pathlib import Path
 
 import pytest
 
+# The package from outside brings a trainer.
+pytestmark = pytest.mark.needs_torch
+
 ROOT = Path(__file__).parents[1]
 ROOMS = ("sandbox", "trainers", "scenarios", "visualize")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
