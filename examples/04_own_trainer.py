@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from sandbox import open_run
 from sandbox.testing import check_trainer, tiny_lm, tiny_run
-from trainers import ranked_rows
-from trainers.finetuning.ranked import RankedFineTuning
+from trainers import RankedFineTuning, ranked_rows
 
 
 class Listwise(RankedFineTuning):

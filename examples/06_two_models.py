@@ -7,8 +7,7 @@ From a shell: sandbox run value_alignment --model good=smollm2,bad=hf:models/fir
 
 import sys
 
-from sandbox import LanguageModel, World
-from sandbox.models.scripted import ScriptedModel
+from sandbox import LanguageModel, ScriptedModel, World
 
 
 def main(good: str | LanguageModel, bad: str | LanguageModel, **settings: object) -> None:

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trainers.evolution.evolution import Evolution
+from trainers import Evolution
 from visualize.plots.evolution import draw
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sandbox import World, open_run
-from sandbox.store.run import is_run
+from sandbox import World, is_run, open_run
 from visualize.drawing.saving import save
 from visualize.plots import grid, ratings, social_graph
 

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from sandbox.data_files import read_table
+from sandbox import read_table
 from scenarios.value_alignment import DATA
 
 

@@ -25,12 +25,12 @@ from typing import Any
 from paper_claims import OURS, TRAINERS, answer_claims
 from paper_tables import markdown, write_between
 
+from sandbox.folders import finite
 from sandbox.parallel import run_jobs
 from sandbox.sweep.sweep import sweep
 from scenarios.value_alignment import DATA
 from trainers import load_trainer, read_rows, rows_from, write_rows
 from trainers.comparison.compare import compare
-from trainers.evaluation.evaluation import plain_json
 
 POPULATIONS = ("all_good", "all_bad", "half_half", "mixed_half_half")
 MIX = {"imitation": 5.0, "self_critic": 1.0, "realignment": 1.0}
@@ -184,7 +184,7 @@ def run_paper(out: Path, size: Size, command: str = "", workers: int = 1) -> dic
 
     def write(**more: Any) -> dict[str, Any]:
         kept.update(more, seconds=round(before + time.monotonic() - began, 1))
-        (out / "paper.json").write_text(json.dumps(plain_json(kept), indent=1) + "\n", encoding="utf-8")
+        (out / "paper.json").write_text(json.dumps(finite(kept), indent=1) + "\n", encoding="utf-8")
         return kept
 
     write()

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from sandbox.conversation.steps import CallFailed, Conversation
     from sandbox.data_files import read_questions, read_table, read_text
     from sandbox.models.base import LanguageModel, Message, Reply, Request
+    from sandbox.models.catalog import load_model
+    from sandbox.models.scripted import ScriptedModel
     from sandbox.records import Feedback, Interaction, Rating, Score
     from sandbox.scenario.loading import load_scenario
     from sandbox.scenario.personas import Personas, read_personas
     from sandbox.scenario.prompts import Prompts
-    from sandbox.scenario.rubric import Dimension, Example, Rubric, Upbringing
+    from sandbox.scenario.rubric import ALIGNMENT_WORDS, ENGAGEMENT_WORDS, Dimension, Example, Rubric, Upbringing
     from sandbox.scenario.scenario import Scenario, one_a_round
     from sandbox.seeding import keyed_rng
     from sandbox.society.context import SocietyContext
-    from sandbox.store.run import Run, open_run
+    from sandbox.store.run import Run, is_run, open_run
     from sandbox.world import World
 
 _HOMES = {
@@ -41,6 +43,11 @@ _HOMES = {
     "CallFailed": "sandbox.conversation.steps",
     "Conversation": "sandbox.conversation.steps",
     "SocietyContext": "sandbox.society.context",
+    "ALIGNMENT_WORDS": "sandbox.scenario.rubric",
+    "ENGAGEMENT_WORDS": "sandbox.scenario.rubric",
+    "ScriptedModel": "sandbox.models.scripted",
+    "load_model": "sandbox.models.catalog",
+    "is_run": "sandbox.store.run",
     "Personas": "sandbox.scenario.personas",
     "read_personas": "sandbox.scenario.personas",
     "Prompts": "sandbox.scenario.prompts",
@@ -55,6 +62,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "ALIGNMENT_WORDS",
+    "ENGAGEMENT_WORDS",
     "CallFailed",
     "Conversation",
     "Dimension",
@@ -72,10 +81,13 @@ __all__ = [
     "Run",
     "Scenario",
     "Score",
+    "ScriptedModel",
     "SocietyContext",
     "Upbringing",
     "World",
+    "is_run",
     "keyed_rng",
+    "load_model",
     "load_scenario",
     "one_a_round",
     "open_run",

@@ -7,38 +7,41 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step; its folder is made where there is none.
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes ``path`` in one step when the block ends without an error.
 
     Args:
-        path: The file; replaced if it exists.
-        text: Its content, written as UTF-8.
+        path: The file; replaced if it exists. Its folder is made where there is none.
 
     Raises:
         OSError: the file cannot be written; the old one is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    try:
+        yield fresh
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write an object as indented JSON in one step; numbers that are not finite become null.
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step, as UTF-8; see :func:`whole_file`."""
+    with whole_file(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
 
-    Args:
-        path: The file; replaced if it exists.
-        content: What JSON can hold, and numbers of any kind.
 
-    Raises:
-        OSError: the file cannot be written; the old one is untouched then.
-    """
-    write_text(path, json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
+    """Write an object as JSON in one step; numbers that are not finite become null. See :func:`whole_file`."""
+    write_text(path, json.dumps(finite(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def finite(content: Any) -> Any:

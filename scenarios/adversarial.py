@@ -16,10 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sandbox.records import Interaction
-from sandbox.scenario.loading import load_scenario
-from sandbox.scenario.scenario import Scenario
-from sandbox.world import World
+from sandbox import Interaction, Scenario, World, load_scenario
 
 ROLE = (
     "You want others to misbehave. Whatever they plan, you talk them into what is dishonest, selfish or cruel, and you make "

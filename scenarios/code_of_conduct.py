@@ -17,12 +17,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox.data_files import read_questions, read_table, read_text
+from sandbox import Dimension, Example, Interaction, Rubric, Scenario, World, read_questions, read_table, read_text
 from sandbox.errors import DataFileError
-from sandbox.records import Interaction
-from sandbox.scenario.rubric import Dimension, Example, Rubric
-from sandbox.scenario.scenario import Scenario
-from sandbox.world import World
 
 DATA = Path(__file__).parent / "data"
 POLICY = DATA / "code_of_conduct.md"

@@ -19,11 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.conversation.steps import Conversation
-from sandbox.records import Interaction
-from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import keyed_rng
-from sandbox.world import World
+from sandbox import Conversation, Interaction, Scenario, World, keyed_rng
 
 CAPACITY = 10.0  # tons a fisher
 GROWTH = 2.0

@@ -19,10 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.records import Interaction
-from sandbox.scenario.personas import read_personas
-from sandbox.scenario.scenario import Scenario, one_a_round
-from sandbox.world import World
+from sandbox import Interaction, Scenario, World, one_a_round, read_personas
 
 JURORS = Path(__file__).parent / "data" / "jurors.csv"
 CASES = [

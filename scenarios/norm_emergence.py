@@ -17,12 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.conversation.steps import Conversation
-from sandbox.records import Interaction
-from sandbox.scenario.prompts import Prompts
-from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import keyed_rng
-from sandbox.world import World
+from sandbox import Conversation, Interaction, Prompts, Scenario, World, keyed_rng
 
 LETTERS = "QMFJXBWK"
 QUESTION = (

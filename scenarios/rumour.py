@@ -15,9 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sandbox.records import Interaction
-from sandbox.scenario.scenario import Scenario
-from sandbox.world import World
+from sandbox import Interaction, Scenario, World
 
 CLAIM = "the water of the village well makes people ill"
 ROLES = {

@@ -10,10 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sandbox.data_files import read_questions, read_table
+from sandbox import (
+    ALIGNMENT_WORDS,
+    ENGAGEMENT_WORDS,
+    Dimension,
+    Example,
+    Rubric,
+    Scenario,
+    Upbringing,
+    read_questions,
+    read_table,
+)
 from sandbox.errors import DataFileError
-from sandbox.scenario.rubric import ALIGNMENT_WORDS, ENGAGEMENT_WORDS, Dimension, Example, Rubric, Upbringing
-from sandbox.scenario.scenario import Scenario
 
 DATA = Path(__file__).parent / "data" / "value_alignment.jsonl"
 

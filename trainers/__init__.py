@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainers.base import TrainedModel, Trainer, load_trainer
     from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
+    from trainers.evolution.evolution import Evolution
     from trainers.finetuning.base import FineTuning
     from trainers.finetuning.monitor import MonitoredTrainer
     from trainers.finetuning.ranked import RankedFineTuning
@@ -50,6 +51,7 @@ _HOMES = {
     "rows_from": "trainers.rows.build",
     "unpaired_rows": "trainers.rows.build",
     "split_rows": "trainers.rows.split",
+    "Evolution": "trainers.evolution.evolution",
     "FineTuning": "trainers.finetuning.base",
     "RankedFineTuning": "trainers.finetuning.ranked",
     "MonitoredTrainer": "trainers.finetuning.monitor",
@@ -57,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Evolution",
     "FineTuning",
     "MonitoredTrainer",
     "RankedFineTuning",

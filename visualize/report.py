@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from sandbox.errors import RunNotFound
+from sandbox.folders import whole_file
 from sandbox.records import Interaction
 from sandbox.store.run import Run, is_run, open_run
 from visualize.drawing.inputs import final_scores, read_evaluation, read_evolution, read_sweep, read_training
@@ -74,9 +75,8 @@ def write_report(folder: str | Path) -> Path:
             f"SCENARIO --out {folder}"
         )
     target = folder / "report.html"
-    fresh = target.with_suffix(".html.new")
-    fresh.write_bytes(_fitting(content))
-    fresh.replace(target)
+    with whole_file(target) as fresh:
+        fresh.write_bytes(_fitting(content))
     return target
 
 

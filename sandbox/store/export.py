@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SettingsError, nearest
+from sandbox.folders import whole_file
 from sandbox.records import Interaction, Rating
 from sandbox.store.run import Run, open_run
 from sandbox.store.sample_world import write_sample_world
@@ -44,10 +45,9 @@ def export_run(run: Run | str | Path, fmt: str, out: str | Path) -> Path:
         return write_sample_world(opened, out)
     write, name = _FILES[fmt]
     target = _target(Path(out), name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(target.name + ".new")
-    write(opened, fresh)
-    return fresh.replace(target)
+    with whole_file(target) as fresh:
+        write(opened, fresh)
+    return target
 
 
 def _target(out: Path, name: str) -> Path:

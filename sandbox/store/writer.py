@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import RunExists, RunLocked
+from sandbox.folders import write_json
 from sandbox.records import Interaction
 from sandbox.store.schema import (
     SCHEMA,
@@ -87,10 +88,7 @@ class RunWriter:
 
     def save_manifest(self) -> None:
         """Write ``manifest.json`` as ``self.manifest`` stands, in one step."""
-        target = self.path / "manifest.json"
-        fresh = target.with_suffix(".json.new")
-        fresh.write_text(json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        fresh.replace(target)
+        write_json(self.path / "manifest.json", self.manifest)
 
     def add_agents(
         self,

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import RunExists, RunLocked, SandboxError
+from sandbox.folders import write_json, write_text
 from sandbox.metrics.intervals import mean_interval
 from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import is_run, open_run
@@ -154,7 +155,7 @@ def claimed(out: Path, header: Mapping[str, Any]) -> Iterator[None]:
             _check_same(out, header)
         else:
             # Before the first run, so that a stopped sweep is known for what it is.
-            _write(out / "sweep.json", _as_json({**header, "points": [], "runs": []}))
+            write_json(out / "sweep.json", {**header, "points": [], "runs": []})
         yield
     finally:
         lock.release()
@@ -172,12 +173,8 @@ def _check_same(out: Path, header: Mapping[str, Any]) -> None:
 
 def write_sweep(out: Path, result: Mapping[str, Any]) -> None:
     """Write ``sweep.json`` and ``sweep.csv``."""
-    _write(out / "sweep.json", _as_json(result))
-    _write(out / "sweep.csv", _as_csv(result))
-
-
-def _as_json(result: Mapping[str, Any]) -> str:
-    return json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    write_json(out / "sweep.json", result)
+    write_text(out / "sweep.csv", _as_csv(result))
 
 
 def _as_csv(result: Mapping[str, Any]) -> str:
@@ -191,10 +188,3 @@ def _as_csv(result: Mapping[str, Any]) -> str:
         scores = [row["scores"].get(name) for name in scored]
         writer.writerow([row["name"], *point, *(row[name] for name in plain), *scores, row["error"]])
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it meanwhile sees the old one or the new one."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)

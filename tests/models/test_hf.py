@@ -17,6 +17,7 @@ from sandbox.models.base import Message, Reply, Request
 from sandbox.models.local.chat_template import render
 from sandbox.models.local.forward import _pieces
 from sandbox.models.local.hf import HFModel, fast_dtype
+from sandbox.models.local.loading import adapter_chain
 
 pytestmark = pytest.mark.needs_torch
 
@@ -390,6 +391,18 @@ def test_an_adapters_base_may_stand_beside_it(tiny_lm_path: Path, tmp_path: Path
     shutil.copytree(tiny_lm_path, tmp_path / "base")
     save_adapter(tiny_lm_path, tmp_path / "adapter", "../base")
     assert HFModel(str(tmp_path / "adapter")).generate([ask("May I lie?")])[0].error is None
+
+
+def test_a_base_beside_the_adapter_goes_before_one_in_the_working_folder(
+    tiny_lm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``../base`` is read from the adapter's folder; a folder of that name elsewhere may be anything."""
+    shutil.copytree(tiny_lm_path, tmp_path / "base")
+    save_adapter(tiny_lm_path, tmp_path / "adapter", "../base")
+    (tmp_path / "elsewhere" / "base").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere" / "here")
+    assert [p.resolve() for p in adapter_chain(tmp_path / "adapter")] == [tmp_path / "base", tmp_path / "adapter"]
 
 
 def test_an_adapter_on_an_adapter_adds_both(tiny_lm_path: Path, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_trainings_go_on_side_by_side(record, tiny_lm_path, tmp_path):
 
 
 @pytest.mark.usefixtures("here")
-def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path):
+def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path, monkeypatch):
     base = f"hf:{tiny_lm_path}"
 
     def refused(words, trainers=("sft",), **given):
@@ -203,6 +203,7 @@ def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path):
     refused(r"trainer 'sft' has no setting 'betta'.", settings={"sft.betta": "1"})
     refused("dpo.beta: not one of the trainers that are compared, sft", settings={"dpo.beta": "1"})
     refused("comparison has no setting 'token'. Did you mean 'tokens'?", token=1)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "testing")
     with pytest.raises(SettingsError, match=r"trainer '.*Own' has no setting max_steps or batch_size or seed"):
         compare([record], ["test_testing_trainers:Own"], out=tmp_path / "none", base=base)
 

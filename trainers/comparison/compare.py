@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import SandboxError, SettingsError
+from sandbox.folders import write_json
 from sandbox.parallel import Workers, check_workers, run_jobs
 from sandbox.typed_settings import make_settings
 from trainers.base import load_trainer
 from trainers.comparison.budgets import token_budgets
 from trainers.comparison.job import Job, embedder_of_process, finished_record, run_job
-from trainers.comparison.plan import ComparisonPlan, write_json
+from trainers.comparison.plan import ComparisonPlan
 from trainers.comparison.settings import ComparisonSettings, settings_of_trainers
 from trainers.comparison.summary import SCHEMA, summary, write_comparison
 from trainers.rows.build import rows_from
@@ -91,7 +92,7 @@ def compare(
         if record is None:  # nobody is left to write it
             record = {"status": "failed", "error": str(death)}
             job.folder.mkdir(parents=True, exist_ok=True)
-            write_json(job.folder / "result.json", record)
+            write_json(job.folder / "result.json", record, indent=1)
         records[job.name] = record
         if on_job is not None:
             on_job(job.name, record)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.embedders.base import load_embedder
+from sandbox.folders import write_json
 from sandbox.parallel import run_in_subprocess
 from trainers.base import load_trainer
 from trainers.comparison.memory import peak_memory_mib
-from trainers.comparison.plan import write_json
 from trainers.comparison.settings import ComparisonSettings
 from trainers.rows.build import rows_from
 from trainers.rows.files import read_rows
@@ -78,7 +78,7 @@ def run_job(job: Job) -> dict[str, Any]:
                 record |= _evaluated(job)
     except Exception as error:  # the boundary that turns a failed evaluation into data, so that the others go on
         record = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-    write_json(job.folder / "result.json", record)
+    write_json(job.folder / "result.json", record, indent=1)
     return record
 
 
@@ -120,7 +120,7 @@ def _trained(job: Job) -> dict[str, Any]:
         "memory_mib": round(peak_memory_mib()),
         "metrics": trained.metrics,
     }
-    write_json(kept, record)
+    write_json(kept, record, indent=1)
     return record
 
 
@@ -147,7 +147,7 @@ def _evaluated(job: Job) -> dict[str, Any]:
             max_tokens=same.max_tokens,
         )  # fmt: skip
         result = evaluation.run()
-        write_json(job.folder / f"{name}.json", result)
+        write_json(job.folder / f"{name}.json", result, indent=1)
         record["answer_tokens" if name == "heldout" else "adversarial_tokens"] = result["models"][0]["tokens_mean"]
         for dimension in result["dimensions"]:
             record["scores"][f"{name} {dimension}"] = score_by_question(result["answers"], dimension)

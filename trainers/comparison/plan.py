@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import RunExists
+from sandbox.folders import write_json
 from trainers.comparison.settings import ComparisonSettings
 
 
@@ -53,13 +54,4 @@ class ComparisonPlan:
 
     def save(self) -> None:
         """Write it, in one step."""
-        write_json(self._file, self.kept)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a record of the comparison, in one step."""
-    from trainers.evaluation.evaluation import plain_json
-
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(plain_json(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)
+        write_json(self._file, self.kept, indent=1)

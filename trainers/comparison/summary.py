@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sandbox.folders import write_json, write_text
 from sandbox.metrics.intervals import mean_interval
-from trainers.evaluation.evaluation import plain_json
 
 SCHEMA = 1
 
@@ -75,11 +74,8 @@ def _mean(values: Sequence[float]) -> float:
 
 def write_comparison(result: Mapping[str, Any], folder: Path) -> None:
     """Write ``comparison.json``, and ``comparison.md`` to be read, each in one step."""
-    text = json.dumps(plain_json(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, content in (("comparison.json", text), ("comparison.md", markdown(result))):
-        fresh = (folder / name).with_suffix(".new")
-        fresh.write_text(content, encoding="utf-8")
-        fresh.replace(folder / name)
+    write_json(folder / "comparison.json", result, indent=1)
+    write_text(folder / "comparison.md", markdown(result))
 
 
 def cells(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

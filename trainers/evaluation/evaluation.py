@@ -13,7 +13,6 @@ a difference between two answers to one question. ``evaluation.json`` (schema 1)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 from sandbox.conversation.steps import CallLog
 from sandbox.embedders.base import Embedder
 from sandbox.errors import SandboxError, SettingsError
+from sandbox.folders import write_json
 from sandbox.metrics.intervals import mean_interval
 from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import load_model
@@ -264,20 +264,5 @@ def write_evaluation(result: dict[str, Any], out: Path) -> Path:
     target = out / "evaluation.json"
     if target.exists():
         raise SandboxError(f"{target} exists; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_suffix(".json.new")
-    # NaN is not JSON: an interval of nothing is null.
-    fresh.write_text(
-        json.dumps(plain_json(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    fresh.replace(target)
+    write_json(target, result, indent=1)
     return target
-
-
-def plain_json(value: Any) -> Any:
-    """Records as JSON can hold them: NaN is null."""
-    if isinstance(value, dict):
-        return {k: plain_json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_json(v) for v in value]
-    return None if isinstance(value, float) and value != value else value

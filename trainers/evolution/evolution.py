@@ -21,6 +21,7 @@ from typing import Any
 
 from sandbox.data_files import read_questions
 from sandbox.errors import RunExists, RunLocked, SettingsError
+from sandbox.folders import finite, write_json
 from sandbox.models.catalog import load_model
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SOCIETY_SETTINGS
@@ -28,7 +29,7 @@ from sandbox.society.setup import resolve_settings
 from sandbox.typed_settings import make_settings
 from sandbox.world import World
 from trainers.base import load_trainer
-from trainers.evaluation.evaluation import Evaluation, plain_json
+from trainers.evaluation.evaluation import Evaluation
 from trainers.evaluation.judges import INDEPENDENT
 from trainers.evolution.generations import by_question, differences, means, mixture, society_scores, verdict, words_of
 from trainers.evolution.settings import EvolutionSettings, plain_setting, settings_of
@@ -136,7 +137,7 @@ class Evolution:
                 self._write(result)
                 if result["stopped"]:
                     break
-        return dict(plain_json(result))
+        return dict(finite(result))
 
     def _generation(self, number: int, models: Sequence[str], tell: Callable[[str], Any]) -> tuple[dict[str, Any], Any]:
         folder = self.out / f"generation-{number}"
@@ -241,7 +242,7 @@ class Evolution:
             return
         kept = json.loads(path.read_text(encoding="utf-8"))
         free = ("generations", "stop")
-        ours = json.loads(json.dumps(plain_json(self.header)))
+        ours = json.loads(json.dumps(finite(self.header)))
         wrong = [
             f"its {k} is {kept.get(k)!r}, not {v!r}" for k, v in ours.items() if k not in free and kept.get(k) != v
         ]
@@ -249,8 +250,4 @@ class Evolution:
             raise RunExists(f"{self.out} holds another evolution: {'; '.join(wrong)}. Choose another --out")
 
     def _write(self, result: Mapping[str, Any]) -> None:
-        path = self.out / "evolve.json"
-        fresh = path.with_suffix(".json.new")
-        text = json.dumps(plain_json(dict(result)), indent=1, ensure_ascii=False, allow_nan=False)
-        fresh.write_text(text + "\n", encoding="utf-8")
-        fresh.replace(path)
+        write_json(self.out / "evolve.json", result, indent=1)

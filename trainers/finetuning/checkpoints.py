@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import RunExists
+from sandbox.folders import write_json
 from trainers.finetuning.model_folder import check_same
 
 # The last file of a checkpoint: one without it was not finished.
@@ -61,9 +62,7 @@ class Checkpoints:
     def seal(self, step: int, history: list[dict[str, float]]) -> None:
         """Say that the checkpoint of a step is whole."""
         folder = self.folder / f"checkpoint-{step}"
-        fresh = folder / (_SEAL + ".new")
-        fresh.write_text(json.dumps({"who": self._who, "history": history}), encoding="utf-8")
-        fresh.replace(folder / _SEAL)
+        write_json(folder / _SEAL, {"who": self._who, "history": history}, indent=None)
 
     def hand_over(self, draft: Path) -> None:
         """Move what trackers wrote beside the checkpoints, as ``runs``, to the model's folder."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.data_files import read_table, read_text
 from sandbox.errors import DataFileError
+from sandbox.folders import whole_file
 from trainers.rows.format import make_rows
 from trainers.rows.kinds import COLUMNS, RowKind, kind_of
 from trainers.rows.validation import SCALE, is_rating, row_fault, scale_of
@@ -39,15 +40,14 @@ def write_rows(rows: Dataset, path: str | Path) -> Path:
     content = [dict(row) for row in rows] if target.suffix != ".parquet" else []
     if target.suffix == ".json":
         content = [_released(row, number, target) for number, row in enumerate(content, 1)]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(target.name + ".new")
-    if target.suffix == ".parquet":
-        rows.to_parquet(str(fresh))
-    elif target.suffix == ".jsonl":
-        fresh.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in content), encoding="utf-8")
-    else:
-        fresh.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return fresh.replace(target)
+    with whole_file(target) as fresh:
+        if target.suffix == ".parquet":
+            rows.to_parquet(str(fresh))
+        elif target.suffix == ".jsonl":
+            fresh.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in content), encoding="utf-8")
+        else:
+            fresh.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return target
 
 
 def _released(row: Mapping[str, Any], number: int, path: Path) -> dict[str, Any]:

@@ -74,10 +74,10 @@ def _compared(sources: list[str], names: list[str], *, quiet: bool, **request: A
     """Compare with a progress bar."""
     from contextlib import ExitStack
 
+    from sandbox.folders import finite
     from sandbox.progress import progress
     from sandbox.store.manifest import command_line
     from trainers.comparison.compare import compare as run_comparison
-    from trainers.evaluation.evaluation import plain_json
 
     with ExitStack() as stack:
         shown: list[Any] = []
@@ -92,7 +92,7 @@ def _compared(sources: list[str], names: list[str], *, quiet: bool, **request: A
 
         result = run_comparison(sources, names, command=command_line(), on_start=start, on_job=show, **request)
     # NaN is not JSON: an interval of nothing is null.
-    return dict(plain_json(result))
+    return dict(finite(result))
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -25,13 +25,13 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say whether a run is worth training on: how good its feedback is, and what may spoil it."""
+    from sandbox.folders import finite
     from sandbox.store.run import open_run
     from trainers.diagnosis.doctor import diagnose
-    from trainers.evaluation.evaluation import plain_json
 
     found = diagnose(open_run(run), scenario=scenario, pairs=pairs, quality=quality)
     if as_json:
-        say_json(plain_json(found))
+        say_json(finite(found))
         return
     for one in found["findings"]:
         say(f"{'ok  ' if one['ok'] else 'MIND'}  {one['words']}")

@@ -91,10 +91,10 @@ def evaluate_to(
 
     from sandbox import registry
     from sandbox.errors import SandboxError
+    from sandbox.folders import finite
     from sandbox.progress import progress
     from sandbox.store.manifest import command_line
     from trainers.evaluation.call_log import EvaluationCallLog
-    from trainers.evaluation.evaluation import plain_json
     from trainers.evaluation.suite import SuiteSettings, run_suite, write_suite
 
     calls, target = EvaluationCallLog(out, resume=resume), out / "evaluation.json"
@@ -108,7 +108,7 @@ def evaluate_to(
         say(f"{out}: goes on; {len(calls):,} replies are kept")
     result = run_suite(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
     # NaN is not JSON: an interval of nothing is null.
-    result = dict(plain_json({**result, "command": command_line()}))
+    result = dict(finite({**result, "command": command_line()}))
     target.unlink(missing_ok=True)  # there is one only if its figures were still to be drawn
     write_suite(result, out)
     (out / "figures").mkdir(exist_ok=True)

@@ -54,7 +54,7 @@ def locate(rest: str) -> Path:
         return bundled_path()
     folder = Path(rest).expanduser()
     if folder.is_dir():
-        if not ((folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()):
+        if not _is_model_folder(folder):
             raise ModelNotFound(
                 f"{rest!r} is a folder without config.json or adapter_config.json; give a folder that "
                 "`sandbox train` or `save_pretrained` wrote"
@@ -186,15 +186,15 @@ def adapter_chain(folder: Path) -> list[Path]:
             raise ModelNotFound(f"{config} names no base model (base_model_name_or_path)")
         beside = chain[0] / base
         try:
-            chain.insert(0, beside if _is_local(base) and beside.is_dir() else locate(base))
+            chain.insert(0, beside if _is_model_folder(beside) and base != BUNDLED else locate(base))
         except ModelNotFound as error:
             raise ModelNotFound(f"the base of adapter {chain[0]} is missing: {error}") from error
     return chain
 
 
-def _is_local(base: str) -> bool:
-    """Whether a base's name is relative to the adapter that gives it and not found from the working folder."""
-    return base != BUNDLED and not Path(base).expanduser().is_dir()
+def _is_model_folder(folder: Path) -> bool:
+    """Whether a folder holds a model or an adapter."""
+    return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()
 
 
 def _load_chain(chain: list[Path], dtype: str, merge: bool, attn_implementation: str | None = None) -> Any:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from sandbox import Dimension, Rubric, Scenario
-from sandbox.data_files import read_questions
+from sandbox import Dimension, Rubric, Scenario, read_questions
 
 QUESTIONS = Path(__file__).with_name("questions.txt")
 
