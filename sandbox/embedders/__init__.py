@@ -1,1 +1,1 @@
-"""Sentence embedders, one file a kind; ``base.py`` is their contract."""
+"""Sentence embedders, one file per kind; ``base.py`` is their contract."""

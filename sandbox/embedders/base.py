@@ -1,6 +1,6 @@
-"""Turns texts into vectors: sentences that mean alike are near each other.
+"""The contract of embedders: texts -> vectors, near each other for similar meanings.
 
-Embeddings serve memory (which remembered question is like this one?) and the ``values`` rater.
+Embeddings are used by memory, to find similar questions, and by the ``values`` rater.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from sandbox import registry
 from sandbox.errors import SettingsError
+from sandbox.plugin_defaults import complete, construct
 from sandbox.typed_settings import check_settings, parameters, typed
 
 
 class Embedder(Protocol):
-    """What every embedder promises.
+    """The interface of an embedder.
 
-    ``name`` says which it is in manifests; ``dim`` is the length of its vectors.
+    ``name`` identifies it in manifests; ``dim`` is the length of its vectors.
     """
 
     name: str
@@ -38,44 +39,55 @@ class Embedder(Protocol):
 
 
 def load_embedder(name: str | Embedder, **settings: Any) -> Embedder:
-    """Find an embedder by name; one that is an embedder already passes through.
+    """Load an embedder by name.
 
     Args:
-        name: ``minilm``, ``hashing``, ``openai``, or an installed plugin's; ``name:rest`` passes ``rest`` on, as
-            ``minilm:./my-sentence-model`` or ``openai:NAME@http://host:8000/v1``.
-        **settings: Of that embedder.
+        name: ``minilm``, ``hashing``, ``openai``, or an installed plugin; ``name:rest`` passes on ``rest``, for example
+            ``minilm:./my-sentence-model`` or ``openai:NAME@http://host:8000/v1``. An embedder needs only ``embed``.
+        **settings: Settings of the embedder.
 
     Returns:
         The embedder behind a :class:`CachedEmbedder`, so that each distinct text is embedded once.
 
     Raises:
-        UnknownPlugin: nothing of that name is installed.
-        ModelNotFound: its model is not there.
+        UnknownPlugin: no embedder has that name.
+        ModelNotFound: its model does not exist.
         SettingsError: a setting is unknown.
+        BrokenPlugin: it has no ``embed``, or its plugin cannot be called with the text after its name.
     """
     if not isinstance(name, str):
-        return name
+        return _completed(name, type(name).__name__)
     kind, _, rest = name.partition(":")
     made = registry.load("embedders", kind)
     check_settings(f"embedder {kind!r}", settings, list(parameters(made))[1:])
     hints = typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)
-    return CachedEmbedder(made(rest, **typed(f"embedder {kind!r}", settings, hints)))
+    owner = f"embedder {kind!r}"
+    return CachedEmbedder(_completed(construct(owner, made, rest, typed(owner, settings, hints)), kind))
+
+
+def _completed(given: Any, name: str) -> Embedder:
+    """An embedder with its name and the length of its vectors, which it needs to define only ``embed`` for."""
+    found: Embedder = complete(
+        "embedder", given, "embed", {"name": lambda: name, "dim": lambda: int(np.shape(given.embed(["a"]))[1])}
+    )
+    return found
 
 
 class CachedEmbedder:
-    """Another embedder that remembers its latest results.
+    """An embedder with a cache of its latest results.
 
     Args:
-        inner: Does the work.
-        size: How many texts are remembered at most; the one that was asked for longest ago is forgotten first.
+        inner: The embedder.
+        size: Maximum number of cached texts; the least recently used is dropped first.
     """
 
     def __init__(self, inner: Embedder, size: int = 65536) -> None:
         if size < 1:
-            raise SettingsError(f"a cache of {size} embeddings cannot work; give at least 1")
+            raise SettingsError(f"size={size} of the cache of embeddings must be at least 1")
         self.name = inner.name
         self.dim = inner.dim
         self.inner = inner
+        self.fingerprint: str | None = getattr(inner, "fingerprint", None)
         self._size = size
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 

@@ -17,19 +17,19 @@ _WORD = re.compile(r"\w+")
 class HashingEmbedder:
     """Vectors of hashed words and letter triples: no model, no download, the same in every process.
 
-    Texts with the same words are near each other; it knows nothing of meaning. Each word counts 1 and each triple
+    Texts with common words are near each other; meaning is ignored. Each word counts 1 and each triple
     of letters, with the word's ends marked, 1/2, as in fastText's subword features (arXiv:1607.04606). The sign of a
     feature comes from its hash, so that collisions cancel on average (Weinberger et al., arXiv:0902.2206).
 
     Args:
-        rest: Not used; every embedder is made alike.
+        rest: Not used; all embedders are made with the same arguments.
         dim: Length of the vectors.
     """
 
     def __init__(self, rest: str = "", *, dim: int = 256) -> None:
         del rest
         if dim < 1:
-            raise SettingsError(f"vectors of {dim} numbers cannot work; give dim=1 or more")
+            raise SettingsError(f"dim={dim} must be at least 1")
         self.name = "hashing" if dim == 256 else f"hashing:{dim}"
         self.dim = dim
 
@@ -37,7 +37,7 @@ class HashingEmbedder:
         """Embed texts, in order; see :meth:`Embedder.embed`."""
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for vector, text in zip(vectors, texts, strict=True):
-            # A text without a word still needs a direction.
+            # A text without words still needs a direction.
             for word in _WORD.findall(text.lower()) or [""]:
                 self._add(vector, word, 1.0)
                 marked = f"<{word}>"

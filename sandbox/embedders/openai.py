@@ -1,4 +1,4 @@
-"""Sentence embeddings from any server that speaks OpenAI's schema (``/v1/embeddings``)."""
+"""Sentence embeddings from an OpenAI-compatible server (``/v1/embeddings``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.models.base import Message, Reply, Request
-from sandbox.models.remote.api_keys import read_key, scrubbed
+from sandbox.models.remote.api_keys import check_key_variable, read_key, scrubbed
 from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.models.remote.http_client import Lanes, NoAnswer, TooLong
 from sandbox.models.remote.openai import HOSTED, split_rest
@@ -31,17 +31,17 @@ class OpenAIEmbedder:
 
     Args:
         rest: ``NAME`` (at OpenAI, or at ``OPENAI_BASE_URL`` where that is set), or ``NAME@http://host:8000/v1``.
-        key_env: The environment variable that holds the key. A server of one's own may need none.
-        batch_size: Texts in a request.
-        dimensions: Length of the vectors, for models that can be asked for shorter ones.
-        timeout_s: How long one try may take, in seconds.
-        deadline_s: How long a request may take with all its tries, in seconds.
-        retries: Tries after the first, at most.
-        max_in_flight: Requests under way at once.
+        key_env: Environment variable that holds the key. A local server may need none.
+        batch_size: Texts per request.
+        dimensions: Length of the vectors, for models that can shorten them.
+        timeout_s: Maximum duration of one try, in seconds.
+        deadline_s: Maximum duration of a request with all its tries, in seconds.
+        retries: Maximum number of tries after the first.
+        max_in_flight: Maximum number of concurrent requests.
 
     Raises:
-        ModelNotFound: the server gives no embeddings, or there is none.
-        SettingsError: the key is not set, or a setting has no sense.
+        ModelNotFound: the server is unreachable or gives no embeddings.
+        SettingsError: the key is not set, or a setting is invalid.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class OpenAIEmbedder:
                 "embedder 'openai': batch_size, max_in_flight and dimensions must be at least 1, timeout_s and deadline_s "
                 "more than 0, retries 0 or more"
             )
+        check_key_variable(key_env, "OPENAI_API_KEY")
         key = read_key(key_env)
         if not key and url == HOSTED:
             raise SettingsError(
@@ -78,14 +79,14 @@ class OpenAIEmbedder:
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
         self._calls = AsyncCalls()
         finalize(self, _close, self._lanes, self._calls)
-        # The server alone knows how long its vectors are.
+        # Only the server knows the length of its vectors.
         self.dim = len(self._answers([["How long are the vectors?"]])[0][0])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts, in order; see :meth:`sandbox.embedders.base.Embedder.embed`.
 
         Raises:
-            ModelNotFound: a request failed for good. What the run has kept is whole; resume it.
+            ModelNotFound: a request failed after all retries. The run folder is intact and can be resumed.
         """
         batches = [list(texts[i : i + self._batch_size]) for i in range(0, len(texts), self._batch_size)]
         if not batches:
@@ -106,14 +107,14 @@ class OpenAIEmbedder:
         while not all(one in answers for one in asked):
             answers |= self._calls.finished()
         for one in asked:
-            if isinstance(answers[one], Reply):  # what the loop makes of an exception
+            if isinstance(answers[one], Reply):  # the event loop turned an exception into a reply
                 raise ModelNotFound(f"embedder {self.name}: {scrubbed(str(answers[one].error))}")
         return [answers[one] for one in asked]
 
     async def agenerate(self, texts: list[str]) -> list[list[float]]:
-        """Ask for the embeddings of one batch, as often as need be."""
+        """Request the embeddings of one batch, with retries."""
         lane = self._lanes.lane()
-        # Most servers refuse an empty text.
+        # Most servers reject an empty text.
         body = json.dumps({**self._fields, "input": [text if text.strip() else " " for text in texts]}).encode()
         key = Request((Message("user", "\n".join(texts)),))
         async with lane.limit:
@@ -150,15 +151,15 @@ class OpenAIEmbedder:
             data = json.loads(answer.body)["data"]
             found = [list(map(float, one["embedding"])) for one in sorted(data, key=lambda one: one.get("index", 0))]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise Failed(f"the answer holds no embeddings: {excerpt(answer.body)}", transient=True) from None
+            raise Failed(f"the response contains no embeddings: {excerpt(answer.body)}", transient=True) from None
         if len(found) != n or not all(found):
-            raise Failed(f"the answer holds {len(found)} embeddings of {n}", transient=True)
+            raise Failed(f"the response contains {len(found)} of {n} embeddings", transient=True)
         return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """What :class:`~sandbox.models.remote.async_calls.AsyncCalls` takes."""
+    """A call for :class:`~sandbox.models.remote.async_calls.AsyncCalls`."""
 
     model: OpenAIEmbedder
     request: list[str]

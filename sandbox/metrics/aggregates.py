@@ -1,7 +1,6 @@
-"""What interactions add up to: the sums from which every measure of a society follows.
+"""Sums over interactions, from which the metrics of a society follow.
 
-A measure that follows from sums over interactions can be had for a round, for a run and for any resample of it in one
-way, without going back to the texts.
+A metric that follows from sums can be computed in the same way for a round, a run and any resample of it, without the texts.
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ from sandbox.records import Interaction
 
 
 class Reviews(NamedTuple):
-    """All reviews of some interactions, one by one.
+    """The reviews of some interactions, as arrays.
 
     Attributes:
-        row: Which interaction, from 0. Shape [reviews].
-        author: Index of the agent who was reviewed. Shape [reviews].
-        reviewer: Index of the agent who spoke. Shape [reviews].
-        rating: In 1..scale, NaN when unreadable. Shape [reviews].
-        uptake: What the author took up, as :func:`sandbox.metrics.influence.uptake` has it; NaN where nothing can be said.
-            Shape [reviews].
+        row: Number of the interaction, from 0. Shape [reviews].
+        author: Index of the agent that was reviewed. Shape [reviews].
+        reviewer: Index of the reviewer. Shape [reviews].
+        rating: In 1..scale, NaN if unreadable. Shape [reviews].
+        uptake: Uptake by the author, see :func:`sandbox.metrics.influence.uptake`; NaN if undefined. Shape [reviews].
     """
 
     row: NDArray[np.int64]
@@ -37,7 +35,7 @@ class Reviews(NamedTuple):
 
 
 def read_reviews(interactions: Sequence[Interaction]) -> Reviews:
-    """Take the reviews out of interactions."""
+    """Collect the reviews of interactions."""
     rows: list[int] = []
     authors: list[int] = []
     reviewers: list[int] = []
@@ -63,7 +61,7 @@ def read_reviews(interactions: Sequence[Interaction]) -> Reviews:
 
 
 def final_ratings(interactions: Sequence[Interaction], dimensions: Sequence[str]) -> NDArray[np.float64]:
-    """The observed ratings of final answers: of the revision, else of the draft. Shape [interactions, dimensions]."""
+    """Observers' ratings of final answers (the revision, else the draft). Shape [interactions, dimensions]."""
     rows = [
         [after if (after := it.after.value(name)) is not None else it.before.value(name) for name in dimensions]
         for it in interactions
@@ -72,11 +70,11 @@ def final_ratings(interactions: Sequence[Interaction], dimensions: Sequence[str]
 
 
 class Measured(NamedTuple):
-    """A measure, for each of the sums it was computed from.
+    """Values of a metric, one per row of sums.
 
     Attributes:
-        value: NaN where there is nothing to say.
-        n: How many answers, ratings or reviews are behind it.
+        value: NaN if undefined.
+        n: Number of answers, ratings or reviews that it is computed from.
     """
 
     value: NDArray[np.float64]
@@ -84,11 +82,11 @@ class Measured(NamedTuple):
 
 
 class Aggregates:
-    """Adds interactions up, and says what measures follow from the sums.
+    """Sums up interactions, and computes metrics from the sums.
 
     Args:
-        dimensions: Of the rubric.
-        labels: Of the society.
+        dimensions: Dimensions of the rubric.
+        labels: Labels of the society.
         scale: The highest rating; the lowest is 1.
     """
 
@@ -101,25 +99,25 @@ class Aggregates:
 
     @property
     def columns(self) -> int:
-        """How many sums are kept."""
+        """Number of sums."""
         k = len(self.labels)
         return 2 * len(self._means) + 3 * k * k + 3 * k
 
     def rows(
         self, interactions: Sequence[Interaction], reviews: Reviews, reviewer_labels: Sequence[str | None]
     ) -> NDArray[np.float64]:
-        """The sums of each interaction by itself.
+        """Compute the sums of each interaction.
 
         Args:
-            interactions: Failed ones too.
-            reviews: Theirs.
-            reviewer_labels: Of each review; None where it is not known.
+            interactions: Interactions, including failed ones.
+            reviews: Their reviews.
+            reviewer_labels: Label of the reviewer of each review; None if unknown.
 
         Returns:
             Shape [interactions, columns].
         """
         n = len(interactions)
-        # [interactions]; a label that is not known takes part in nothing between labels.
+        # [interactions]; unknown labels are left out of the metrics between labels.
         label = self._numbers([it.label for it in interactions])
         reviewer = self._numbers(reviewer_labels)
         parts = [self._ratings(interactions, reviews), value_and_count(_consensus(n, reviews, self.scale))]
@@ -129,10 +127,10 @@ class Aggregates:
         return np.hstack(parts)
 
     def measures(self, sums: NDArray[np.float64]) -> dict[str, Measured]:
-        """What follows from sums.
+        """Compute the metrics that follow from sums.
 
         Args:
-            sums: Of the rows of any interactions. Shape [..., columns].
+            sums: Sums of the rows of any interactions. Shape [..., columns].
 
         Returns:
             ``rating`` (mean of all reviews), for each dimension D ``D``, ``D_draft`` and ``D_gain``, ``consensus``,
@@ -168,7 +166,7 @@ class Aggregates:
     def _between(
         self, n: int, reviews: Reviews, reviewer: NDArray[np.int64], label: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Reviews, readable ratings and their sum from each label to each. Shape [n, 3 * labels * labels]."""
+        """Number of reviews, of readable ratings, and their sum, for each pair of labels. Shape [n, 3 * labels * labels]."""
         k = len(self.labels)
         author = label[reviews.row]
         known = (reviewer >= 0) & (author >= 0)
@@ -179,33 +177,33 @@ class Aggregates:
         return np.hstack([part.reshape(n, k * k).astype(np.float64) for part in (*counts, total)])
 
     def _within(self, first: NDArray[np.float64], label: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Rated answers of each label, their ratings and squared ratings. Shape [n, 3 * labels]."""
+        """Number of rated answers, sum of ratings and of squared ratings, by label. Shape [n, 3 * labels]."""
         k = len(self.labels)
         rated = (label >= 0) & ~np.isnan(first)
-        # Measured from the middle of the scale, so that squares lose no digits.
+        # Centred at the middle of the scale, for the precision of the squares.
         centred = np.where(rated, first - (1 + self.scale) / 2, 0.0)
         is_label = (label[:, None] == np.arange(k)) & rated[:, None]
         return np.hstack([is_label * part[:, None] for part in (np.ones_like(centred), centred, centred**2)])
 
 
 def value_and_count(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each value, 0 for NaN, and whether there is one: what a mean is made of. Shape [n, 2]."""
+    """Each value (0 for NaN) and 1 (0 for NaN), the terms of a mean. Shape [n, 2]."""
     known = ~np.isnan(values)
     return np.column_stack([np.where(known, values, 0.0), known])
 
 
 def _added(n: int, row: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum and count of the values of each of ``n`` rows, without NaN. Shape [n, 2]."""
+    """Sum and count of the values of each of ``n`` rows, ignoring NaN. Shape [n, 2]."""
     known = ~np.isnan(values)
     total = np.bincount(row[known], weights=values[known], minlength=n)
     return np.column_stack([total, np.bincount(row[known], minlength=n)])
 
 
 def _consensus(n: int, reviews: Reviews, scale: int) -> NDArray[np.float64]:
-    """How much the reviewers of each answer agree: 1 - sd / the largest sd there can be.
+    """Agreement of the reviewers of each answer: 1 - sd / maximum sd.
 
-    1 when all ratings of an answer are equal, 0 when half are the lowest and half the highest; NaN for fewer than two
-    ratings. The standard deviation is that of these ratings, not an estimate for others. Shape [n].
+    1 if all ratings of an answer are equal, 0 if half are the lowest and half the highest; NaN for fewer than two
+    ratings. The standard deviation is that of these ratings, not of a population. Shape [n].
     """
     known = ~np.isnan(reviews.rating)
     row, rating = reviews.row[known], reviews.rating[known]
@@ -216,6 +214,6 @@ def _consensus(n: int, reviews: Reviews, scale: int) -> NDArray[np.float64]:
 
 
 def ratio(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means from sums and counts; NaN for the mean of nothing."""
+    """Means from sums and counts; NaN where the count is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(total / count)

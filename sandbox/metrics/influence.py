@@ -1,6 +1,6 @@
-"""Whose words move others: how much of a review a revision takes up, and the PageRank of that.
+"""Influence: how much of a review a revision adopts (uptake), and PageRank of uptake.
 
-No embeddings: words are compared as they are written, so that a run of any size can be measured without a model.
+Words are compared as written, without embeddings, so that a run of any size can be measured without a model.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from sandbox.metrics.intervals import LEVEL
 
 DAMPING = 0.85
 
-# Chinese and Japanese write no spaces: there a character stands for a word.
+# Chinese and Japanese have no spaces: each character counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 
 
 def words(text: str) -> set[str]:
-    """The different words of a text, whatever their case."""
+    """The distinct words of a text, ignoring case."""
     return set(_WORD.findall(text.casefold()))
 
 
 def uptake(draft: str, revision: str, reasons: Sequence[str]) -> list[float]:
-    """How much an author took up of each reviewer's words when it revised.
+    """Uptake of each reviewer's words in a revision.
 
-    The share of the revision's different words that the reviewer used too, minus the share of the draft's. What both
-    versions share with the review by chance, as small words, cancels out.
+    The share of the revision's distinct words that the reviewer also used, minus that share for the draft. Words that both
+    versions share with the review by chance, such as function words, cancel out.
 
     Args:
         draft: The answer that was reviewed.
-        revision: The answer after it.
-        reasons: What each reviewer said.
+        revision: The revised answer.
+        reasons: The reason of each reviewer.
 
     Returns:
-        For each reviewer a number in [-1, 1]: 0 when its words moved nothing, 1 when none of the draft's and all of the
-        revision's words are its. NaN where the revision or the reason has no words.
+        For each reviewer a number in [-1, 1]: 0 if its words changed nothing, 1 if none of the draft's words and all of
+        the revision's are its own. NaN if the revision or the reason has no words.
     """
     before, after = words(draft), words(revision)
     if not after:
@@ -60,17 +60,17 @@ def pagerank(
 ) -> NDArray[np.float64]:
     """PageRank (Brin and Page 1998) of a graph given as arrays.
 
-    The same numbers as ``networkx.pagerank``; arrays, because intervals need it hundreds of times.
+    Gives the numbers of ``networkx.pagerank``; on arrays, because intervals call it hundreds of times.
 
     Args:
-        source: Where each edge begins. Shape [edges].
-        target: Where it ends. Shape [edges].
-        weight: 0 or more. Shape [edges].
-        n: How many nodes there are.
-        start: A guess. Shape [n].
+        source: Source of each edge. Shape [edges].
+        target: Target of each edge. Shape [edges].
+        weight: Weight of each edge, 0 or more. Shape [edges].
+        n: Number of nodes.
+        start: Initial guess. Shape [n].
 
     Returns:
-        Sums to 1. Shape [n].
+        PageRank of each node; sums to 1. Shape [n].
     """
     out = np.bincount(source, weights=weight, minlength=n)
     is_end = out == 0
@@ -87,7 +87,7 @@ def pagerank(
 
 
 def gini(values: NDArray[np.float64]) -> float:
-    """How unequal values are: 0 when all are equal, towards 1 when one has everything. NaN for nothing."""
+    """Gini coefficient: 0 if all values are equal, near 1 if one value has everything; NaN for no values."""
     total = float(values.sum())
     if not total:
         return math.nan
@@ -96,20 +96,19 @@ def gini(values: NDArray[np.float64]) -> float:
 
 
 class Influence:
-    """How much each agent's words moved others' revisions.
+    """Influence of each agent's words on the revisions of others.
 
-    PageRank on a graph with an edge from each author to each of its reviewers, weighted by the sum of what the author
-    took up of the reviewer's words (a negative uptake counts as none). So words count that were taken up, and more when
-    those who took them up are listened to in turn.
+    PageRank of a graph with an edge from each author to each of its reviewers, weighted by the total uptake of the
+    reviewer's words by the author (negative uptake counts as 0). Uptake by an influential author counts more.
 
     Args:
-        authors: Of each review. Shape [reviews].
-        reviewers: Of each review. Shape [reviews].
-        uptakes: As :func:`uptake` gives them; NaN is none. Shape [reviews].
+        authors: Author of each review. Shape [reviews].
+        reviewers: Reviewer of each review. Shape [reviews].
+        uptakes: Uptake of each review, see :func:`uptake`; NaN counts as 0. Shape [reviews].
 
     Attributes:
-        agents: Those who wrote or reviewed, from the lowest index. Shape [agents].
-        values: Their influence; sums to 1. Empty where nobody's words moved anybody. Shape [agents].
+        agents: Indices of authors and reviewers, ascending. Shape [agents].
+        values: Their influence; sums to 1. Empty if there is no uptake. Shape [agents].
     """
 
     def __init__(self, authors: NDArray[np.int64], reviewers: NDArray[np.int64], uptakes: NDArray[np.float64]) -> None:
@@ -121,13 +120,13 @@ class Influence:
 
     @property
     def gini(self) -> float:
-        """How unequal influence is, in [0, 1); NaN where there is none."""
+        """Gini coefficient of influence, in [0, 1); NaN if there is none."""
         return gini(self.values)
 
     def bounds(
         self, level: float = LEVEL, resamples: int = 200, seed: int = 0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Percentile intervals of each agent's influence, from reviews drawn with replacement.
+        """Percentile intervals of each agent's influence, by resampling reviews.
 
         Returns:
             Lower and upper bounds, each of the shape of ``values``.

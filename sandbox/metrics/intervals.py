@@ -1,7 +1,7 @@
-"""How sure a number is: Student's t for plain means, the bootstrap for everything that follows from sums.
+"""Confidence intervals: Student's t for means, Wilson for shares, the bootstrap for everything that follows from sums.
 
-The units that are resampled must be independent of each other. Where answers hang together, as those of one agent or to
-one question do, the unit is the agent or the question: a cluster is drawn whole or not at all.
+Resampled units must be independent. Where answers are correlated, such as those of one agent or to one question, the unit is
+the agent or the question, whose answers are drawn together.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _DRAWS_AT_ONCE = 2_000_000
 
 
 class Interval(NamedTuple):
-    """A mean and the bounds between which it lies at the level asked for; NaN where there is too little to say.
+    """A mean with its confidence interval; NaN where there are too few values.
 
     Attributes:
-        mean: Of the values.
+        mean: Mean of the values.
         low: Lower bound.
         high: Upper bound.
-        n: How many values it is the mean of.
+        n: Number of values.
     """
 
     mean: float
@@ -34,14 +34,14 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """The mean of independent values, with Student's t interval.
+    """Mean of independent values with Student's t interval.
 
     Args:
-        values: Without NaN. For a paired comparison, the differences.
-        level: Of confidence, in (0, 1).
+        values: Values without NaN; for a paired comparison, the differences.
+        level: Confidence level, in (0, 1).
 
     Returns:
-        Bounds are NaN for fewer than two values, the mean too for none.
+        The bounds are NaN for fewer than two values, and the mean for none.
     """
     n = len(values)
     if n == 0:
@@ -49,7 +49,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     mean = float(np.mean(values))
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    # Half a second quicker to import than scipy.stats.
+    # Imports half a second faster than scipy.stats.
     from scipy.special import stdtrit
 
     half = float(stdtrit(n - 1, 0.5 + level / 2)) * float(np.std(values, ddof=1)) / math.sqrt(n)
@@ -57,17 +57,17 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 
 
 def share_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """The mean of independent shares in [0, 1], with Wilson's score interval (Wilson 1927).
+    """Mean of independent shares in [0, 1] with Wilson's score interval (Wilson 1927).
 
-    Unlike Student's t it says something where all values are 0, or all are 1. For values between, as means of several
-    tries each, it is wider than it need be.
+    Unlike Student's t interval it has a width if all values are 0 or all are 1. For values in between, such as means of
+    several trials, it is conservative.
 
     Args:
-        values: In [0, 1], without NaN.
-        level: Of confidence, in (0, 1).
+        values: Values in [0, 1] without NaN.
+        level: Confidence level, in (0, 1).
 
     Returns:
-        Within [0, 1]; NaN for no values.
+        Bounds in [0, 1]; NaN for no values.
     """
     n = len(values)
     if n == 0:
@@ -88,18 +88,18 @@ def bootstrap_interval(
     *,
     clusters: Sequence[Hashable] | None = None,
 ) -> Interval:
-    """The mean of values, with the percentile interval of the bootstrap (Efron and Tibshirani 1993, chapter 13).
+    """Mean of values with the percentile interval of the bootstrap (Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        values: Without NaN.
-        level: Of confidence, in (0, 1).
-        resamples: How many societies are drawn.
-        seed: Of the draws.
-        clusters: For each value the agent, question, or the like that it hangs together with; these are drawn with
-            replacement, with all their values. By default each value stands for itself.
+        values: Values without NaN.
+        level: Confidence level, in (0, 1).
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
+        clusters: Cluster of each value, for example its agent or question; clusters are drawn with replacement, with all
+            their values. By default each value is its own cluster.
 
     Returns:
-        Bounds are NaN for fewer than two values or clusters, the mean too for no values.
+        The bounds are NaN for fewer than two values or clusters, and the mean for no values.
     """
     n = len(values)
     if n == 0:
@@ -113,14 +113,14 @@ def bootstrap_interval(
 
 
 def numbered(keys: Iterable[Hashable], known: dict[Hashable, int] | None = None) -> tuple[NDArray[np.int64], int]:
-    """Number keys from 0 in the order in which they are met.
+    """Number keys from 0 in the order of their first occurrence.
 
     Args:
-        keys: Of any kind.
-        known: Keys met before, with their numbers; new ones are added.
+        keys: Hashable keys.
+        known: Numbers of earlier keys; new ones are added.
 
     Returns:
-        The number of each key, shape [keys], and how many different ones there are.
+        The number of each key, shape [keys], and the number of distinct keys.
     """
     numbers = {} if known is None else known
     found = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
@@ -133,7 +133,7 @@ def sum_by(rows: NDArray[np.float64], group: NDArray[np.int64], groups: int | No
     Args:
         rows: Shape [rows, columns].
         group: The group of each row, from 0. Shape [rows].
-        groups: How many there are; by default as many as are met.
+        groups: Number of groups; by default the highest group plus 1.
 
     Returns:
         Shape [groups, columns].
@@ -145,25 +145,25 @@ def sum_by(rows: NDArray[np.float64], group: NDArray[np.int64], groups: int | No
 
 
 def resampled_sums(units: NDArray[np.float64], resamples: int, seed: int = 0) -> NDArray[np.float64]:
-    """Draw as many units as there are, with replacement, and add them up; again and again.
+    """Sums over bootstrap resamples of units.
 
-    Whatever is computed from sums over units (a mean, a share of variance, a mixing coefficient) can be computed from
-    each row of the result, and the spread of what comes out says how sure it is.
+    A statistic of sums over units (a mean, a share of variance, a mixing coefficient) computed from each row of the result
+    gives the replicates of its bootstrap.
 
     Args:
-        units: One row for each independent unit. Shape [units, columns].
-        resamples: How often.
-        seed: Of the draws.
+        units: One row per independent unit. Shape [units, columns].
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Returns:
-        Shape [resamples, columns]; zeros where there are no units.
+        Shape [resamples, columns]; zeros if there are no units.
     """
     n, columns = units.shape
     total = np.zeros((resamples, columns))
     if n == 0:
         return total
     draw = np.random.default_rng(seed)
-    # So that memory stays bounded for a million units.
+    # In chunks, to bound memory with a million units.
     at_once = max(1, _DRAWS_AT_ONCE // n)
     for start in range(0, resamples, at_once):
         rows = min(at_once, resamples - start)
@@ -174,15 +174,15 @@ def resampled_sums(units: NDArray[np.float64], resamples: int, seed: int = 0) ->
 
 
 def bounds(replicates: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
-    """The percentiles between which the given share of the replicates lies.
+    """Percentile interval of bootstrap replicates.
 
     Args:
-        replicates: One number for each resample, NaN where it has none. Shape [resamples].
-        level: Of confidence, in (0, 1).
+        replicates: One number per resample, NaN if undefined. Shape [resamples].
+        level: Confidence level, in (0, 1).
 
     Returns:
-        The bounds to nine decimals, since sums may differ in the last bits from one machine to another; NaN where fewer
-        than half of the resamples have a number.
+        The bounds, rounded to nine decimals, since sums may differ in the last bits between machines; NaN if fewer than
+        half of the replicates are defined.
     """
     finite = replicates[np.isfinite(replicates)]
     if 2 * len(finite) < max(1, len(replicates)):

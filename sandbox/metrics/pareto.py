@@ -1,4 +1,4 @@
-"""What cannot be bettered: the Pareto front, and how many rounds a society takes to reach it."""
+"""The Pareto front, and the number of rounds until a society reaches it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ TOLERANCE = 0.1
 
 
 def pareto_front(points: Sequence[Sequence[float]] | NDArray[np.float64]) -> list[int]:
-    """Find the points that no other point betters.
+    """Find the points that no other point dominates.
 
-    A point betters another when it is at least as high in everything and higher in something.
+    A point dominates another if it is at least as high in every dimension and higher in one.
 
     Args:
-        points: Higher is better. Shape [points, dimensions]. A point with a NaN is never on the front.
+        points: Points; higher is better. Shape [points, dimensions]. A point with NaN is never on the front.
 
     Returns:
-        Indices of the points on the front, from the lowest to the highest; equal points are on it together.
+        Indices of the points on the front, ascending; of equal points all or none.
     """
     if not len(points):
         return []
     known = np.asarray(points, dtype=np.float64)
-    # Whatever betters a point comes before it in this order, so that one look at the front so far is enough.
+    # In this order a point follows all that dominate it, so that comparison with the front so far is enough.
     order = np.lexsort(-known.T[::-1])
     front: list[int] = []
     best = np.empty_like(known)
@@ -43,17 +43,17 @@ def pareto_front(points: Sequence[Sequence[float]] | NDArray[np.float64]) -> lis
 
 
 def rounds_until_front(points: ArrayLike, tolerance: float = TOLERANCE, rule: Rule = "front") -> Any:
-    """Count the rounds until a society stands within a tolerance of its own Pareto front.
+    """Count the rounds until a society is within a tolerance of its own Pareto front.
 
-    That is so in the first round after which no other round of the run is better by more than ``tolerance`` in every
-    dimension at once (additive epsilon-dominance: Laumanns, Thiele, Deb and Zitzler 2002). Under the rule ``product``,
-    the geometric mean of all dimensions takes their place: the society of arXiv:2305.16960 is said to have reached
-    Pareto optimality when the product of alignment and engagement no longer improves.
+    That is the first round for which no other round of the run is better by more than ``tolerance`` in every
+    dimension at once (additive epsilon-dominance: Laumanns, Thiele, Deb and Zitzler 2002). The rule ``product``
+    uses the geometric mean of all dimensions instead: arXiv:2305.16960 calls a society Pareto optimal when the product of
+    alignment and engagement no longer improves.
 
-    A count equal to the number of rounds says that the last round was still getting better: read it as "at least".
+    A count equal to the number of rounds means that the last round still improved: read it as "at least".
 
     Args:
-        points: Mean ratings of each round in each dimension, above 0; NaN where a round has none. Shape
+        points: Mean ratings of each round in each dimension, above 0; NaN if a round has none. Shape
             [rounds, dimensions], or with more axes before these.
         tolerance: In rating points.
         rule: ``front`` or ``product``.

@@ -1,6 +1,6 @@
-"""Whether labels keep apart: in whom they review, in how they rate each other, in what they answer.
+"""Separation of labels: in reviews (assortativity), in ratings of each other (polarisation), in answers (divergence).
 
-All functions take sums, with any number of axes before the labels', so that they serve a run and its resamples alike.
+All functions take sums with any number of leading axes, so that they apply to a run and its resamples alike.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 
 def assortativity(reviews: NDArray[np.float64]) -> Any:
-    """How much reviews stay within labels, against what chance would do (Newman 2003, equation 2).
+    """Assortativity of reviews by label: how much they stay within labels, relative to chance (Newman 2003, equation 2).
 
     Args:
-        reviews: How many went from each label (reviewers) to each label (authors). Shape [..., labels, labels].
+        reviews: Number of reviews from each label (reviewers) to each label (authors). Shape [..., labels, labels].
 
     Returns:
-        1 when all stay within a label, 0 by chance, negative when they go to others. NaN where one label alone reviews
-        and is reviewed. Shape [...].
+        1 if all stay within labels, 0 by chance, negative if they go to other labels. NaN if a single label reviews and is
+        reviewed. Shape [...].
     """
     if not reviews.shape[-1]:
         return np.full(reviews.shape[:-2], np.nan)
@@ -27,26 +27,26 @@ def assortativity(reviews: NDArray[np.float64]) -> Any:
         share = reviews / reviews.sum(axis=(-2, -1), keepdims=True)
         within = np.trace(share, axis1=-2, axis2=-1)
         chance = (share.sum(axis=-1) * share.sum(axis=-2)).sum(axis=-1)
-        # 0/0 where one label is alone; sums of shares may miss 1 in the last bit.
+        # 0/0 with a single label; sums of shares may differ from 1 in the last bit.
         return np.where(1 - chance > 1e-12, (within - chance) / (1 - chance), np.nan)
 
 
 def polarisation(ratings: NDArray[np.float64], total: NDArray[np.float64], scale: int) -> Any:
-    """How much better labels rate their own kind than the other: affective polarisation.
+    """Affective polarisation: how much higher labels rate themselves than each other.
 
     Iyengar, Sood and Lelkes (2012) take the rating given to one's own group minus that given to the other. Here that is
-    averaged over both groups of a pair, ((GG - GB) + (BB - BG)) / 2, so that neither a label whose answers all find
-    better nor one that rates all kindly counts as polarised; and over all pairs of labels that rated each other.
+    averaged over both groups of a pair, ((GG - GB) + (BB - BG)) / 2, so that neither a label whose answers everyone rates
+    higher nor one that rates everyone higher counts as polarised; and over all pairs of labels that rated each other.
 
     Args:
-        ratings: How many readable ratings went from each label (reviewers) to each label (authors). Shape
+        ratings: Number of readable ratings from each label (reviewers) to each label (authors). Shape
             [..., labels, labels].
         total: Their sum. Shape [..., labels, labels].
         scale: The highest rating; the lowest is 1.
 
     Returns:
-        In [-1, 1]: 1 when each rates its own ``scale`` and the other 1, 0 when labels make no difference. NaN where no
-        two labels rated themselves and each other. Shape [...].
+        In [-1, 1]: 1 if each label rates itself ``scale`` and the other 1, 0 if labels make no difference. NaN if no two
+        labels rated themselves and each other. Shape [...].
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / ratings
@@ -60,20 +60,19 @@ def polarisation(ratings: NDArray[np.float64], total: NDArray[np.float64], scale
 
 
 def divergence(answers: NDArray[np.float64], total: NDArray[np.float64], squares: NDArray[np.float64]) -> Any:
-    """How much of the difference between answers is one between labels.
+    """Share of the variance of ratings that is between labels.
 
-    The share of the variance of ratings that lies between labels, epsilon squared (Kelley 1935): unlike the plain share
-    (eta squared) it is near 0, not above it, when labels make no difference. Bramson et al. (2017) call groups that
-    differ much from each other and little within "group divergence" and "group consensus".
+    Epsilon squared (Kelley 1935), which unlike eta squared is unbiased: near 0 if labels make no difference. Bramson et al.
+    (2017) call large differences between groups "group divergence", and small ones within a group "group consensus".
 
     Args:
-        answers: How many rated answers each label gave. Shape [..., labels].
+        answers: Number of rated answers of each label. Shape [..., labels].
         total: Sum of their ratings. Shape [..., labels].
         squares: Sum of their squared ratings. Shape [..., labels].
 
     Returns:
-        1 when all answers of a label are rated alike and labels are not, about 0 when labels make no difference (it may
-        be a little below). NaN where fewer than two labels answered, no label twice, or all ratings are equal.
+        1 if ratings are equal within labels and differ between them, about 0 (possibly below) if labels make no
+        difference. NaN if fewer than two labels answered, no label answered twice, or all ratings are equal.
         Shape [...].
     """
     n, k = answers.sum(axis=-1), (answers > 0).sum(axis=-1)

@@ -1,22 +1,22 @@
-"""Measures of a society, with intervals: of one round as it ends, and of a whole run from its folder.
+"""Metrics of a round, with intervals, computed when it ends.
 
 =================  ======================================================================================
-``D``              mean observed rating of the final answers on dimension D, in 1..scale
-``D_draft``        the same of the drafts
-``D_gain``         mean gain from draft to revision, where both are rated
+``D``              mean of observers' ratings of final answers on dimension D, in 1..scale
+``D_draft``        the same for drafts
+``D_gain``         mean gain from draft to revision, if both are rated
 ``rating``         mean of the neighbours' readable ratings of drafts, in 1..scale
-``consensus``      agreement of the ratings of one answer, mean over answers rated twice or more, in [0, 1]
-``polarisation``   how much better labels rate their own kind: :func:`sandbox.metrics.polarisation.polarisation`
+``consensus``      agreement of the ratings of an answer, mean over answers with two or more ratings, in [0, 1]
+``polarisation``   how much higher labels rate themselves: :func:`sandbox.metrics.polarisation.polarisation`
 ``divergence``     share of the variance of final ratings between labels: :func:`sandbox.metrics.polarisation.divergence`
 ``assortativity``  how much reviews stay within labels: :func:`sandbox.metrics.polarisation.assortativity`
-``uptake``         how much revisions take up of a review's words, mean: :func:`sandbox.metrics.influence.uptake`
-``influence_gini`` how unequal influence is: :class:`sandbox.metrics.influence.Influence`
+``uptake``         mean uptake of a review's words in revisions: :func:`sandbox.metrics.influence.uptake`
+``influence_gini`` Gini coefficient of influence: :class:`sandbox.metrics.influence.Influence`
 =================  ======================================================================================
 
-A scenario may add its own: numbers of a round without an interval, and of a run the last that there was.
+A scenario may add measures of its own, which have no interval; that of a run is its last value.
 
-Intervals are percentiles of the bootstrap. They say how far a number would move had other agents (or questions) of the
-same kind been drawn; that agents heard each other they do not know: for that, run several seeds.
+Intervals are percentiles of the bootstrap. They cover the choice of agents (or questions), but not that agents influence each
+other: for that, run several seeds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
     "run_measures",
 ]
 
-# A round's intervals are for looking at while it runs: fewer resamples do.
+# Intervals of a round are shown while a society runs: fewer resamples are enough.
 _ROUND_RESAMPLES = 500
 
 
@@ -59,20 +59,19 @@ def round_metrics(
     label_of: Callable[[int], str | None] | None = None,
     earlier: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The measures of one round.
+    """Compute the metrics of one round.
 
     Args:
-        interactions: All of the round, failed ones too.
-        dimensions: Of the rubric.
+        interactions: All interactions of the round, including failed ones.
+        dimensions: Dimensions of the rubric.
         scale: The highest rating.
-        label_of: The label of an agent, by its index; by default reviewers are known by what they wrote themselves in
-            the round.
-        earlier: The measures of the rounds before it, for ``rounds_to_front``.
+        label_of: Returns the label of an agent, by its index; by default labels are those of the round's interactions.
+        earlier: Metrics of the earlier rounds, for ``rounds_to_front``.
 
     Returns:
-        ``interactions`` and ``failed`` (counts); the measures named above, each X with the bounds ``X_low`` and
-        ``X_high`` of its 95% interval (not ``influence_gini``); and ``rounds_to_front`` of the run so far. What there
-        is nothing to say of is None. The same keys whatever the round holds.
+        ``interactions`` and ``failed`` (counts); the metrics named above, each X with the bounds ``X_low`` and ``X_high``
+        of its 95% interval (except ``influence_gini``); and ``rounds_to_front`` of the run so far. Undefined metrics are
+        None. The keys are the same for every round.
     """
     reviews = read_reviews(interactions)
     known = {it.agent: it.label for it in interactions}
@@ -95,10 +94,10 @@ def round_metrics(
 
 
 def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world: Any) -> dict[str, float | None]:
-    """A scenario's own measures of a round, by name; all None where the round holds nothing.
+    """Compute a scenario's own measures of a round, by name; all None for a round without interactions.
 
     Raises:
-        ScenarioError: a measure failed, or gave no number.
+        ScenarioError: a measure failed, or did not return a number.
     """
     found: dict[str, float | None] = {}
     for name, measure in scenario.measures.items():
@@ -107,7 +106,7 @@ def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world:
             found[name] = None if value is None else _plain(float(value))
         except SandboxError:
             raise
-        except Exception as error:  # of the author's own code; its traceback is shown by --debug
+        except Exception as error:  # raised by the author's code; --debug shows its traceback
             raise ScenarioError(
                 f"scenario {scenario.name!r}: measures[{name!r}] failed in round {world.round}: "
                 f"{type(error).__name__}: {error}"
@@ -116,7 +115,7 @@ def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world:
 
 
 def _plain(value: float) -> float | None:
-    """As JSON can hold it."""
+    """The value as a plain number; None for NaN."""
     return None if math.isnan(value) else value
 
 

@@ -1,6 +1,6 @@
-"""The measures of a whole run, from its folder, with bootstrap intervals.
+"""Metrics of a whole run, with bootstrap intervals.
 
-Rounds are read one at a time and only numbers are kept of them, so that a run of any length fits into memory.
+Rounds are read one at a time and reduced to numbers, so that a run of any length fits into memory.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ def run_measures(
     seed: int = 0,
     tolerance: float = TOLERANCE,
 ) -> dict[str, Any]:
-    """Measure the complete rounds of a run.
+    """Compute the metrics of the complete rounds of a run.
 
     Args:
-        run: To be measured.
-        by: What is drawn again for the intervals: authors (with all they were asked) or questions (with all who
-            answered them). Take questions when there are few of them.
-        level: Of confidence, in (0, 1).
-        resamples: How many societies are drawn.
-        seed: Of the draws.
-        tolerance: For ``rounds_to_front``, in rating points.
+        run: The run.
+        by: Unit of the bootstrap: authors (with all their questions) or questions (with all their authors). Use questions
+            if there are few of them.
+        level: Confidence level, in (0, 1).
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+        tolerance: Tolerance of ``rounds_to_front``, in rating points.
 
     Returns:
-        What JSON can hold. ``about`` (how it was measured, with the number of ``units`` that were drawn from);
-        ``interactions``, ``failed`` and ``rounds`` (counts); each measure named in :mod:`sandbox.metrics.round_metrics`, and
+        JSON-serialisable: ``about`` (the arguments, with the number of ``units``);
+        ``interactions``, ``failed`` and ``rounds`` (counts); each metric named in :mod:`sandbox.metrics.round_metrics`, and
         ``rounds_to_front`` and ``rounds_to_product`` (:func:`sandbox.metrics.pareto.rounds_until_front`), as
-        ``{value, low, high, n}``, n being how many answers, reviews or rounds are behind it, and bounds None where
-        units are too few; the scenario's own measures likewise, without bounds: the last value of each, n being the
-        rounds that have one; ``influence``, the ten agents who moved others most, as ``{agent, value, low, high}``, from
-        reviews drawn again; ``pareto_front``, the rounds on the front, as ``{round, D, ...}``.
+        ``{value, low, high, n}``, where n is the number of answers, reviews or rounds, and the bounds are None if there are
+        too few units; the scenario's own measures likewise, without bounds: the last value, where n is the number of
+        rounds that have one; ``influence``, the ten most influential agents, as ``{agent, value, low, high}``, with bounds
+        by resampling reviews; ``pareto_front``, the rounds on the front, as ``{round, D, ...}``.
     """
     found = _Record(run, by)
     drawn = resampled_sums(found.units, resamples, seed)
@@ -86,13 +86,13 @@ def run_measures(
 
 
 def rounds_to_front(run: RecordedRun, *, tolerance: float = TOLERANCE, rule: Rule = "front") -> int | None:
-    """Count the rounds until a run reaches its own Pareto front of alignment and engagement, or of what it rates for.
+    """Count the rounds until a run reaches its own Pareto front of alignment and engagement, or of its own dimensions.
 
     The points are the means over the final answers of each complete round; see
-    :func:`sandbox.metrics.pareto.rounds_until_front` for what counts as reached.
+    :func:`sandbox.metrics.pareto.rounds_until_front` for the definition.
 
     Args:
-        run: To be measured.
+        run: The run.
         tolerance: In rating points.
         rule: ``front``, or ``product`` as in the paper.
 
@@ -109,7 +109,7 @@ _RULES: dict[str, Rule] = {"rounds_to_front": "front", "rounds_to_product": "pro
 
 
 def _own(run: RecordedRun) -> dict[str, Any]:
-    """The scenario's own measures: of each the last value there was, n being the rounds that have one."""
+    """The scenario's own measures: the last value of each, where n is the number of rounds that have one."""
     found = {}
     for name in run.own_measures:
         values = [value for metrics in run.metrics() if (value := metrics.get(name)) is not None]
@@ -118,13 +118,13 @@ def _own(run: RecordedRun) -> dict[str, Any]:
 
 
 class _Record:
-    """The numbers of a run: one row of sums for each unit, and its reviews.
+    """The numbers of a run: one row of sums per unit, and its reviews.
 
     Attributes:
-        units: First the columns of the tally, then (sum, count) of final ratings by round and dimension. Shape
+        units: The columns of the aggregates, then (sum, count) of final ratings by round and dimension. Shape
             [units, columns].
-        interactions: How many there are.
-        failed: How many of them failed.
+        interactions: Number of interactions.
+        failed: Number of failed interactions.
     """
 
     def __init__(self, run: RecordedRun, by: By) -> None:
@@ -150,7 +150,7 @@ class _Record:
         self.units = np.hstack([sums, *rounds])
 
     def measures(self, sums: NDArray[np.float64]) -> dict[str, Any]:
-        """What follows from sums over units. Shape [..., columns]."""
+        """Metrics that follow from sums over units, of shape [..., columns]."""
         return self._tally.measures(sums[..., : self._tally.columns])
 
     def points(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,7 +164,7 @@ class _Record:
 
 
 def _final_sums(ratings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum and count by dimension, next to each other. Shape [interactions, 2 * dimensions]."""
+    """Sum and count of ratings, alternating by dimension. Shape [interactions, 2 * dimensions]."""
     return np.hstack([value_and_count(column) for column in ratings.T])
 
 
@@ -181,5 +181,5 @@ def _most_influential(influence: Influence, level: float, seed: int) -> list[dic
 
 
 def _plain(numbers: dict[str, Any]) -> dict[str, float | None]:
-    """As JSON can hold them."""
+    """The values as plain numbers; None for NaN."""
     return {name: None if math.isnan(value) else float(value) for name, value in numbers.items()}

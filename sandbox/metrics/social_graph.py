@@ -1,4 +1,4 @@
-"""Interactions as a social graph: who reviewed whom, how often, how kindly, and to what effect."""
+"""The social graph of a run: who reviewed whom, how often, with which ratings and uptake."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.metrics import polarisation
 from sandbox.metrics.aggregates import final_ratings, read_reviews
 from sandbox.metrics.influence import Influence
 from sandbox.metrics.intervals import numbered
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def social_graph(run: RecordedRun) -> nx.DiGraph[int]:
-    """Draw the social graph of a run, with what there is of a round that is not complete.
+    """Build the social graph of a run, including interactions of an incomplete round.
 
     Returns:
         A directed graph with an edge from each reviewer to each author it reviewed. Edges carry ``count`` (reviews),
-        ``rating`` (mean, in 1..scale; None where no rating could be read) and ``uptake`` (mean share of the author's
-        words that the review gave it, see :func:`sandbox.metrics.influence.uptake`; None where nothing can be said). Nodes are
-        all agents of the run, with all columns of ``run.agents()``, ``alignment`` (mean observed rating of the agent's
-        final answers on the rubric's first dimension, or None) and ``influence`` (its share of all influence, see
-        :class:`sandbox.metrics.influence.Influence`; None for who neither wrote nor reviewed, and for all where nobody's words
-        moved anybody).
+        ``rating`` (mean, in 1..scale; None if no rating could be parsed) and ``uptake`` (mean, see
+        :func:`sandbox.metrics.influence.uptake`; None if undefined). Nodes are
+        all agents of the run, with all columns of ``run.agents()``, ``alignment`` (mean of observers' ratings of the agent's
+        final answers on the first dimension of the rubric, or None) and ``influence`` (see
+        :class:`sandbox.metrics.influence.Influence`; None for agents that neither answered nor reviewed, and for all if there
+        is no uptake).
     """
     import networkx as nx
 
@@ -53,25 +52,8 @@ def social_graph(run: RecordedRun) -> nx.DiGraph[int]:
     return graph
 
 
-def assortativity(graph: nx.DiGraph[int]) -> float | None:
-    """How much reviews stay within labels, against what chance would do, in [-1, 1].
-
-    Args:
-        graph: As :func:`social_graph` draws it.
-
-    Returns:
-        :func:`sandbox.metrics.polarisation.assortativity`, every review counting once; None with one label, or without reviews.
-    """
-    label, labels = numbered(graph.nodes[node]["label"] for node in graph)
-    number = dict(zip(graph, label, strict=True))
-    mixing = np.zeros((labels, labels))
-    for reviewer, author, edge in graph.edges(data=True):
-        mixing[number[reviewer], number[author]] += edge["count"]
-    return _known(polarisation.assortativity(mixing))
-
-
 def _means(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean of each group's values without NaN; NaN where there are none. Shape [groups]."""
+    """Mean of the values of each group, ignoring NaN; NaN if there are none. Shape [groups]."""
     known, n = ~np.isnan(values), int(group.max()) + 1 if len(group) else 0
     with np.errstate(invalid="ignore"):
         total = np.bincount(group[known], weights=values[known], minlength=n)

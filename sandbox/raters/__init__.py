@@ -1,1 +1,1 @@
-"""Raters of answers, one file a kind; ``base.py`` is their contract."""
+"""Raters of answers, one file per kind; ``base.py`` is their contract."""
