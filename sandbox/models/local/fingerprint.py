@@ -1,6 +1,6 @@
-"""Where the project keeps files it has made, and how it tells one set of weights from another.
+"""The cache folder, and fingerprints (hashes) of weights.
 
-Knows files and folders only; loads no model.
+Knows only files and folders; loads no model.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.errors import ModelNotFound
+from sandbox.folders import write_json
 
 _WEIGHTS = ("*.safetensors", "*.bin")
-# What transformers' trainers leave beside the weights; it changes from run to run and nobody speaks with it.
+# Files of transformers' trainers beside the weights, which do not belong to the model.
 _NOT_WEIGHTS = frozenset({"training_args.bin", "optimizer.bin", "scheduler.bin"})
 
 
 def cache_dir() -> Path:
-    """The folder for converted models and remembered hashes; made if it is not there.
+    """The cache folder, for converted models and hashes; created if missing.
 
-    ``SANDBOX_CACHE`` names it; else it is ``social-sandbox`` in ``XDG_CACHE_HOME`` or in ``~/.cache``.
+    ``SANDBOX_CACHE`` names it; otherwise it is ``social-sandbox`` in ``XDG_CACHE_HOME`` or in ``~/.cache``.
 
     Raises:
-        ModelNotFound: it cannot be made or written.
+        ModelNotFound: the folder cannot be created.
     """
     own = os.environ.get("SANDBOX_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -33,13 +35,13 @@ def cache_dir() -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ModelNotFound(
-            f"the cache folder {path} cannot be made ({error.strerror}); set SANDBOX_CACHE to a folder you may write"
+            f"the cache folder {path} cannot be created ({error.strerror}); set SANDBOX_CACHE to a writable folder"
         ) from error
     return path
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file as hex digits, read again only when its size or time of change differs.
+    """The SHA-256 of a file as hex digits; cached until its size or modification time changes.
 
     Raises:
         OSError: the file cannot be read.
@@ -53,26 +55,16 @@ def file_sha256(path: Path) -> str:
         if kept["seen"] == seen:
             return str(kept["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # never hashed, or the note is damaged: hash again
+        pass  # not cached, or the entry is damaged
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    _remember(note, {"path": str(path), "seen": seen, "sha256": digest})
+    with suppress(OSError):  # a read-only cache only costs time
+        write_json(note, {"path": str(path), "seen": seen, "sha256": digest}, indent=None)
     return digest
 
 
-def _remember(note: Path, content: dict[str, object]) -> None:
-    # Written beside and renamed, so that another process never reads half a note.
-    draft = note.with_suffix(f".{os.getpid()}")
-    try:
-        note.parent.mkdir(exist_ok=True)
-        draft.write_text(json.dumps(content), encoding="utf-8")
-        draft.replace(note)
-    except OSError:
-        draft.unlink(missing_ok=True)  # a cache that cannot be written only costs time
-
-
 def weight_files(folder: Path) -> list[Path]:
-    """The files of a model or adapter folder that hold weights, by name; safetensors alone where there are any."""
+    """The weight files of a model or adapter folder, by name; only safetensors if there are any."""
     for pattern in _WEIGHTS:
         found = sorted(p for p in folder.glob(pattern) if p.name not in _NOT_WEIGHTS)
         if found:
@@ -81,9 +73,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def fingerprint(folders: Iterable[Path]) -> str:
-    """Hash the weights in one or several folders, as a base model and its adapter, to 16 hex digits.
+    """Hash the weights in one or more folders, for example a base model and its adapter, to 16 hex digits.
 
-    The hash depends on the files' contents and order, not on where they are.
+    The hash depends on the contents and the order of the files, not on their location.
     """
     whole = hashlib.blake2b(digest_size=8)
     for folder in folders:

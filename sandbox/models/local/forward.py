@@ -1,8 +1,7 @@
-"""Runs a causal language model over a batch of prompts and one token further at a time.
+"""Forward passes of a causal language model over a batch: prefill of prompts, and single-token steps.
 
-Prompts are padded on the left, so that all of them end at the last column. Beginnings that rows share are read once,
-what all of them share first and then what each group does, and their keys and values copied to every row. Knows token
-numbers and tensors; knows nothing of requests.
+Prompts are padded on the left, so that all end at the last column. Shared prefixes are read once, first that of all rows and
+then that of each group, and their keys and values are copied to every row. Knows token ids and tensors, but no requests.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from sandbox.models.local.batching import Group, shared_by_all
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Fewer rows at once do not keep a processor busy; fewer columns of padding cost less than the copy they would save.
+# Fewer rows do not use the processor fully; fewer columns of padding cost less than the copy that avoids them.
 _FEW_ROWS = 8
 _WORTH_IT = 256
 
 
 @dataclass
 class State:
-    """How far a batch has been read.
+    """State of a batch.
 
     Attributes:
-        cache: Keys and values of every column so far.
-        mask: 1 where a column holds a token of the row. int64 [rows, columns].
-        logits: Of the tokens after the last ``keep`` columns. [rows, keep, vocabulary].
+        cache: Keys and values of all columns so far.
+        mask: 1 where a column contains a token of the row, 0 for padding. int64 [rows, columns].
+        logits: Logits after each of the last ``keep`` columns. [rows, keep, vocabulary].
     """
 
     cache: Any
@@ -38,11 +37,11 @@ class State:
 
 
 class Forward:
-    """A model's forward pass, as batches of left-padded rows need it.
+    """Forward passes of a model on batches of left-padded rows.
 
     Args:
         model: A causal language model of transformers.
-        pad: Token number for the padding; any valid one will do, since it is masked.
+        pad: Padding id; any valid one, since padding is masked.
     """
 
     def __init__(self, model: Any, pad: int) -> None:
@@ -56,19 +55,19 @@ class Forward:
         self._places = "position_ids" in known
 
     def read(self, prompts: Sequence[Sequence[int]], groups: Sequence[Group], keep: int = 1) -> State:
-        """Read prompts up to their ends.
+        """Read the prompts of a batch (prefill).
 
         Args:
-            prompts: Token numbers, by row.
-            groups: Which rows form the batch, in the order of the result's rows, and what they share.
-            keep: For how many of the last columns logits are wanted.
+            prompts: Token ids of each row.
+            groups: Groups of the rows in the batch, in the order of the result's rows, with their shared prefixes.
+            keep: Number of last columns for which logits are computed.
         """
         from sandbox.models.local.kv_cache import can_be_merged
 
         rows = [prompts[row] for group in groups for row in group.rows]
         state, common = self._begin(rows, groups, keep)
         deeper = [group for group in groups if group.shared > common and len(group.rows) > 1]
-        # With nothing shared a first pass would save nothing; and each row of it needs tokens of its own.
+        # Without a shared prefix a first pass would save nothing; and each of its rows needs further tokens.
         if deeper and min(map(len, rows)) > common + keep:
             rest = max(keep, max(len(prompts[row]) - g.shared for g in deeper for row in g.rows))
             alone = [max(common or 1, len(prompts[g.rows[0]]) - rest) for g in groups]
@@ -88,7 +87,7 @@ class Forward:
         return self._advance(state, rows, keep)
 
     def _begin(self, rows: Sequence[Sequence[int]], groups: Sequence[Group], keep: int) -> tuple[State, int]:
-        """Read what all rows begin with, as one row; gives how many tokens that is."""
+        """Read the common prefix of all rows as one row; return its length."""
         from sandbox.models.local.kv_cache import growing_cache
 
         nothing = self._tensor([[]])
@@ -98,14 +97,14 @@ class Forward:
         return (self._advance(state, [rows[0][:common]], 1), common) if common else (state, 0)
 
     def _copied(self, state: State, rows: Sequence[int]) -> State:
-        """These rows of a batch, some of them several times."""
+        """Copy rows of a batch; rows may be repeated."""
         chosen = self._tensor(rows)
-        if state.mask.shape[1]:  # a cache that is empty has no rows yet
+        if state.mask.shape[1]:  # an empty cache has no rows yet
             state.cache.batch_select_indices(chosen)
         return State(state.cache, state.mask[chosen], state.mask)
 
     def _in_pieces(self, state: State, rows: Sequence[Sequence[int]], pieces: list[list[int]], keep: int) -> State:
-        """Read rows of about the same length together, so that little is padded, and go on with all of them."""
+        """Read rows of similar length together, to avoid padding, and merge the results."""
         import torch
 
         from sandbox.models.local.kv_cache import merged, part_of
@@ -122,14 +121,14 @@ class Forward:
         return State(cache, torch.cat(masks)[order], torch.cat([one.logits for one in read])[order])
 
     def write(self, state: State, tokens: Tensor) -> State:
-        """Read one more token of every row. Shape of ``tokens``: [rows]."""
+        """Read one further token of every row. Shape of ``tokens``: [rows]."""
         import torch
 
         mask = torch.cat([state.mask, torch.ones_like(tokens)[:, None]], dim=1)
         return self._run(state.cache, tokens[:, None], mask, 1)
 
     def select(self, state: State, rows: Tensor) -> State:
-        """Keep only some rows of a batch; its cache is changed in place. Shape of ``rows``: [kept]."""
+        """Keep only some rows of a batch; its cache is modified in place. Shape of ``rows``: [kept]."""
         state.cache.batch_select_indices(rows)
         return State(state.cache, state.mask[rows], state.logits[rows])
 
@@ -157,7 +156,7 @@ class Forward:
 
 
 def _pieces(lengths: Sequence[int], keep: int) -> list[list[int]]:
-    """Rows in pieces of about the same length, longest first; one piece where cutting saves too little."""
+    """Divide rows into pieces of similar length, longest first; one piece if dividing saves too little."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     size = max(_FEW_ROWS, -(-len(order) // 4))
     pieces = [order[i : i + size] for i in range(0, len(order), size)]

@@ -1,4 +1,4 @@
-"""Local language models: any causal language model of the Hugging Face kind, answering many requests at once."""
+"""HFModel: any causal language model of transformers, with batched requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from sandbox.errors import SettingsError, nearest
+from sandbox.errors import SettingsError, nearest, require_packages
 from sandbox.models.base import Reply, Request
 from sandbox.models.local.adapters import SharedBase
 from sandbox.models.local.batching import Group, plan
@@ -19,11 +19,12 @@ from sandbox.models.local.decoding import Decoder, Row, Written
 from sandbox.models.local.fingerprint import fingerprint
 from sandbox.models.local.forward import Forward
 from sandbox.models.local.loading import load, load_shared
+from sandbox.models.thoughts import THOUGHTS_ALONE, has_thoughts_alone, without_thoughts
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-# A base model goes on with the next instruction where a chat model ends its turn.
+# Where a chat model ends its turn, a base model continues with the next instruction.
 _ALPACA_STOP = ("### Instruction:", "### Response:")
 
 R = TypeVar("R")
@@ -33,39 +34,40 @@ OnTokens = Callable[[int], None]
 class HFModel:
     """A causal language model from the bundled weights, a folder, a hub name, or an adapter on any of these.
 
-    Sampling is keyed by ``Request.seed`` alone, so the same request gives the same reply whatever else is asked with
-    it, as far as arithmetic allows: batches of another shape round differently, which hardly ever tips a token in
-    ``float32``, never has in ``float64``, and often does in ``bfloat16`` and ``float16``.
+    Sampling depends only on ``Request.seed``, so that the same request gives the same reply in any batch, up to rounding, which
+    depends on the shape of the batch: it rarely changes a token in ``float32``, never has in ``float64``, and often does in
+    ``bfloat16`` and ``float16``.
 
     Args:
-        rest: What stands after ``hf:``: ``smollm2`` (the bundled model), a folder, or a hub name.
-        device: As torch names it; by default the first GPU, else the CPU.
-        dtype: ``float32``, ``bfloat16``, ``float16`` or ``float64``; or ``auto``, which is ``bfloat16`` where the
-            processor computes in it faster, else ``float32``. By default ``float32``, for what is said above.
-        batch_tokens: Tokens in a batch at most, padding and replies included; bounds the memory that is used.
-        max_batch: Requests in a batch at most; on a CPU more than 32 do not pay.
-        top_k: Only so many likeliest tokens are sampled from, which cuts off the distribution's tail; 0 samples from
-            the whole vocabulary and is slower.
-        threads: Threads of torch in this whole process; by default torch's own choice.
-        merge: Fold an adapter into the weights of its base, which is faster than running it beside them. Without,
-            all models on one base that are loaded so share it in memory, and take turns.
-        share: Read what prompts begin with in common only once.
-        attn_implementation: As transformers names it: ``sdpa``, ``eager``, ``flash_attention_2``, ...; by default its
-            own choice.
+        rest: The part of the URI after ``hf:``: ``smollm2`` (the bundled model), a folder, or a hub name.
+        device: Device name of torch; by default the first GPU, else the CPU.
+        dtype: ``float32``, ``bfloat16``, ``float16`` or ``float64``; or ``auto``, which is ``bfloat16`` if it is faster on
+            the device, else ``float32``. The default ``float32`` makes replies independent of batches (see above).
+        batch_tokens: Maximum number of tokens in a batch, including padding and replies; bounds memory.
+        max_batch: Maximum number of requests in a batch; on a CPU more than 32 bring no gain.
+        top_k: Sample only from this many most probable tokens; 0 samples from the whole vocabulary and is slower.
+        threads: Threads of torch in this process; by default torch's choice.
+        merge: Merge an adapter into the weights of its base, which is faster. Without merging, models on one base share
+            it in memory, and run one at a time.
+        share: Read common prefixes of prompts only once.
+        attn_implementation: Attention of transformers: ``sdpa``, ``eager``, ``flash_attention_2``, ...; by default its
+            choice.
 
     Attributes:
         uri: ``hf:`` and ``rest``.
-        fingerprint: Hash of the weights, adapters included.
-        default_rater: ``values`` for the bundled model and what was trained from it, which judge poorly; else ``lm``.
+        fingerprint: Hash of the weights, including adapters.
+        default_rater: ``values`` for the bundled model and models trained from it, which are poor judges; else ``lm``.
         model: The model of transformers.
         tokenizer: Its tokenizer.
+        notes: What is done otherwise than its files say, one line each.
 
     Raises:
-        ModelNotFound: the model is not there, or is no causal language model.
-        SettingsError: a setting has no sense.
+        ModelNotFound: the model does not exist, or is not a causal language model.
+        SettingsError: a setting is out of range.
+        ToolNotFound: torch or transformers is not installed.
     """
 
-    # The catalog hands the same object to all who ask for the same model.
+    # The catalog gives the same object to all users of a model.
     shareable = True
 
     def __init__(
@@ -82,6 +84,7 @@ class HFModel:
         share: bool = True,
         attn_implementation: str | None = None,
     ) -> None:
+        require_packages(f"model 'hf:{rest}'", "torch", "transformers")
         import torch
 
         _check(device=device, dtype=dtype, at_least_one=(batch_tokens, max_batch, threads), top_k=top_k)
@@ -105,25 +108,27 @@ class HFModel:
         self.model = loaded.model
         self.tokenizer = loaded.tokenizer
         self._batch_tokens, self._max_batch, self._share = batch_tokens, max_batch, share
+        self.notes = list(loaded.notes)
+        for note in self.notes:
+            _LOG.warning("%s", note)
         self._context = _context(loaded.model)
+        self._embeddings = int(loaded.model.get_input_embeddings().weight.shape[0])
+        end = end_of_turn(loaded.tokenizer)
+        self._end = loaded.tokenizer.convert_tokens_to_ids(end) if end else None
         ends = _ends(loaded.model, loaded.tokenizer)
         pad = loaded.tokenizer.pad_token_id
         self._forward = Forward(loaded.model, min(ends, default=0) if pad is None else pad)
         self._decoder = Decoder(self._forward, loaded.tokenizer, ends, top_k)
 
-    def count_tokens(self, text: str) -> int:
-        """How many tokens a text is, without those a prompt adds."""
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
     def generate(self, requests: Sequence[Request], on_tokens: OnTokens | None = None) -> list[Reply]:
-        """Answer every request, in order. A request that cannot be answered gives ``Reply.error``.
+        """Answer every request, in order. A failed request gives ``Reply.error``.
 
-        For ``Request.choices`` nothing is sampled: ``Reply.choice_probs`` are the model's own probabilities at
-        temperature 1, and the text is the likeliest choice.
+        For ``Request.choices`` nothing is sampled: ``Reply.choice_probs`` are the model's probabilities at temperature 1,
+        and the text is the most probable choice.
 
         Args:
-            requests: Any mix; they are batched by length.
-            on_tokens: Told how many tokens have just been written, after every step of a batch.
+            requests: Requests of any kind; they are batched by length.
+            on_tokens: Callback, receives the number of tokens of each decoding step.
         """
         replies: list[Reply | None] = [None] * len(requests)
         told: dict[int, Row] = {}
@@ -134,8 +139,8 @@ class HFModel:
                     asked[number] = self._choices(request)
                 else:
                     told[number] = self._row(request)
-            except Exception as error:  # the boundary: what is wrong with one request is data
-                replies[number] = _failed(f"the request cannot be put to {self.uri}: {error}")
+            except Exception as error:  # the boundary: a failed request is data
+                replies[number] = _failed(f"{self.uri} cannot read the request: {error}")
         with self._base.speaking(self._voice) if self._base is not None else nullcontext():
             self._write(told, replies, on_tokens)
             self._score(requests, asked, replies)
@@ -147,7 +152,7 @@ class HFModel:
         fault = _fault(request)
         if fault:
             raise ValueError(fault)
-        # A space of its own before the reply would keep tokenizers from their usual "space and word" tokens.
+        # A separate space before the reply would prevent the usual tokens of a space and a word.
         ids = self._tokens(render(self.tokenizer, request.messages, request.prefix.rstrip(" ")))
         left = self._fits(len(ids))
         stop = (*request.stop, *(_ALPACA_STOP if template_name(self.tokenizer) == "alpaca" else ()))
@@ -157,18 +162,23 @@ class HFModel:
         prompt = render(self.tokenizer, request.messages, request.prefix)
         texts = [self._tokens(prompt + separator(request.prefix, c) + c) for c in request.choices]
         self._fits(max(map(len, texts)))
-        return scored_rows(texts, self.tokenizer.eos_token_id)
+        return scored_rows(texts, self._end)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         if not ids:
             raise ValueError("the prompt is empty")
+        if max(ids) >= self._embeddings:
+            token = self.tokenizer.convert_ids_to_tokens(max(ids))
+            raise ValueError(f"the prompt contains {token!r}, a token that the model has no embedding of")
         return ids
 
     def _fits(self, length: int) -> int:
-        """How many tokens may follow a prompt."""
+        """Maximum number of tokens after a prompt."""
         if length >= self._context:
-            raise ValueError(f"the prompt has {length} tokens, and the model reads {self._context} with its reply")
+            raise ValueError(
+                f"the prompt has {length} tokens, and the context of the model is {self._context} tokens, reply included"
+            )
         return self._context - length
 
     # -- from rows to replies ---------------------------------------------------------------------------------
@@ -184,7 +194,12 @@ class HFModel:
             if isinstance(result, str):
                 replies[number] = _failed(result, len(row.ids))
             else:
-                replies[number] = Reply(result.text, None, len(row.ids), result.tokens, result.reason)
+                alone = has_thoughts_alone(result.text)
+                replies[number] = (
+                    Reply("", None, len(row.ids), result.tokens, "error", THOUGHTS_ALONE)
+                    if alone
+                    else Reply(without_thoughts(result.text), None, len(row.ids), result.tokens, result.reason)
+                )
 
     def _score(self, requests: Sequence[Request], asked: dict[int, list[Scored]], replies: list[Reply | None]) -> None:
         rows = [row for scored in asked.values() for row in scored]
@@ -192,7 +207,7 @@ class HFModel:
         def work(groups: Sequence[Group]) -> list[list[float]]:
             return score(self._forward, rows, groups)
 
-        # What is scored must be read with the row, not before it with what rows share.
+        # Scored tokens must not be part of the shared prefix, which is read first.
         heads = [row.ids[: len(row.ids) - len(row.endings[0]) + 1] for row in rows]
         results = iter(self._batched(work, heads, [len(row.endings[0]) for row in rows]))
         for number, scored in asked.items():
@@ -212,7 +227,7 @@ class HFModel:
         prompts: Sequence[Sequence[int]],
         new_tokens: Sequence[int],
     ) -> list[R | str]:
-        """Run rows batch by batch; a batch that fails is halved until its bad row is alone, and gives its error."""
+        """Run rows in batches; a batch that fails is halved until the faulty row is alone, which gives the error."""
         import torch
 
         results: list[R | str] = ["not run"] * len(prompts)
@@ -241,14 +256,16 @@ class HFModel:
                 for row, result in zip(members, done, strict=True):
                     results[row] = result
                 continue
-            # Outside the handler, whose traceback would hold on to the batch's memory.
+            # Outside the handler, whose traceback would keep the memory of the batch.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             if len(members) == 1:
                 results[members[0]] = failure
             elif no_memory:
                 self._max_batch = len(members) // 2
-                _LOG.warning("out of memory with %d requests at once; going on with %d", len(members), self._max_batch)
+                _LOG.warning(
+                    "out of memory with batches of %d requests; continuing with %d", len(members), self._max_batch
+                )
                 left = sorted([*members, *(row for waiting in batches for row in _rows(waiting))])
                 batches = deque(planned(left, self._max_batch))
             else:
@@ -257,7 +274,7 @@ class HFModel:
 
 
 def fast_dtype(device: str) -> str:
-    """``bfloat16`` where a device computes in it faster than in ``float32``, else ``float32``."""
+    """``bfloat16`` if it is faster on the device than ``float32``, else ``float32``."""
     import torch
 
     if device.startswith("cuda"):
@@ -284,7 +301,7 @@ def _chosen(choices: Sequence[str], nats: Sequence[float], prompt_tokens: int) -
 
 
 def _fault(request: Request) -> str:
-    """What is wrong with the numbers of a request; empty if nothing is."""
+    """Faults of the numbers of a request, as text; empty if there are none."""
     faults = []
     if request.max_tokens < 1:
         faults.append(f"max_tokens is {request.max_tokens}, expected at least 1")
@@ -317,15 +334,17 @@ def _check(*, device: str | None, dtype: str, at_least_one: Sequence[int | None]
 
 
 def _context(model: Any) -> int:
-    """How many tokens a model reads at most."""
+    """Context length of a model, in tokens."""
     config = model.config.get_text_config()
     limit = getattr(config, "max_position_embeddings", None)
     return int(limit) if limit else 1 << 30
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end a reply: those the model says, and those a reply cannot hold."""
+    """The tokens that end a reply: those named by the model, and those that a reply cannot contain."""
     said = model.generation_config.eos_token_id
     listed = said if isinstance(said, list) else [said]
-    turn = tokenizer.convert_tokens_to_ids(end_of_turn(tokenizer)) if tokenizer.eos_token else None
-    return frozenset(int(i) for i in (*listed, turn, tokenizer.bos_token_id, tokenizer.pad_token_id) if i is not None)
+    end = end_of_turn(tokenizer)
+    turn = tokenizer.convert_tokens_to_ids(end) if end else None
+    named = (turn, tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    return frozenset(int(i) for i in (*listed, *named) if i is not None)

@@ -1,4 +1,4 @@
-"""Keys and values that grow in place: transformers' own cache copies all of it for every token that is written."""
+"""A cache of keys and values that grows in place; that of transformers is copied for every new token."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-_ROOM = 64  # columns that are made room for at once
+_ROOM = 64  # columns reserved at a time
 
 
 class GrowingLayer(DynamicLayer):
-    """A layer whose keys and values are views of a buffer with room for more columns."""
+    """A layer whose keys and values are views of a buffer with spare columns."""
 
     keys: Any
     values: Any
@@ -28,11 +28,11 @@ class GrowingLayer(DynamicLayer):
     def batch_select_indices(self, indices: Any) -> None:
         """Keep some rows, or repeat them."""
         super().batch_select_indices(indices)
-        self._key_room = self._value_room = None  # of other rows
+        self._key_room = self._value_room = None  # the buffers have other rows
 
 
 def _extended(known: Any, room: Any, new: Any) -> tuple[Any, Any]:
-    """What is known with new columns behind it, and the buffer that it is a view of."""
+    """Append columns; return the view, and the buffer that it is a view of."""
     length = 0 if known.numel() == 0 else known.shape[-2]
     end = length + new.shape[-2]
     if room is None or room.shape[-2] < end:
@@ -44,12 +44,12 @@ def _extended(known: Any, room: Any, new: Any) -> tuple[Any, Any]:
 
 
 def can_be_merged(cache: Any) -> bool:
-    """Whether all layers of a cache hold every column."""
+    """Whether all layers of a cache contain every column."""
     return all(type(layer) is GrowingLayer for layer in cache.layers)
 
 
 def part_of(cache: Any, rows: Any, config: Any) -> Any:
-    """A copy of some rows of a cache. Shape of ``rows``: [kept]."""
+    """Copy some rows of a cache. Shape of ``rows``: [kept]."""
     part = growing_cache(config)
     for number, layer in enumerate(cache.layers):
         if layer.is_initialized:
@@ -58,12 +58,12 @@ def part_of(cache: Any, rows: Any, config: Any) -> Any:
 
 
 def merged(parts: list[Any], order: Any, config: Any) -> Any:
-    """One cache of the rows of several: each part's columns stand at the right, and what is left of them is zero.
+    """Merge caches: the columns of each part are aligned on the right, and zeros fill the left.
 
     Args:
         parts: Caches of the same layers.
-        order: Which of all the parts' rows comes first, second, ... Shape [rows].
-        config: Of the model.
+        order: Order of the rows of all parts in the result. Shape [rows].
+        config: Configuration of the model.
     """
     width = max(part.get_seq_length() for part in parts)
     whole = growing_cache(config)
@@ -83,7 +83,7 @@ def merged(parts: list[Any], order: Any, config: Any) -> Any:
 
 
 def growing_cache(config: Any) -> Any:
-    """An empty cache for a model of this configuration; what is no plain layer (sliding windows, ...) is as ever."""
+    """Make an empty cache for a model; layers that are not plain (for example sliding windows) are those of transformers."""
     cache = DynamicCache(config=config)
     cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     if cache.layer_class_to_replicate is DynamicLayer:

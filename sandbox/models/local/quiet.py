@@ -1,4 +1,4 @@
-"""Keeps the Hugging Face libraries from drawing bars and sending pings that nobody asked for."""
+"""Silences progress bars, warnings and telemetry of the Hugging Face libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Show no bars, no advice and no notices of renamings, and send no pings, while models are fetched and loaded."""
+    """Suppress progress bars, advice, deprecation warnings and telemetry while models are downloaded and loaded."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from transformers.utils import logging
 
@@ -19,7 +19,7 @@ def quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
-            # What these libraries will rename some day is nothing a user can mend.
+            # Users cannot act on deprecations inside these libraries.
             warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
             yield
     finally:

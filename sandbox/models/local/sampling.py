@@ -1,9 +1,10 @@
-"""Seeded sampling: what a request is told depends on its own seed alone, whatever batch it is part of.
+"""Seeded sampling: the reply to a request depends on its seed, not on its batch.
 
-Noise comes from a hash of (seed, position, token), never from a generator with a state; so requests can be
-permuted, batched and repeated at will. The Gumbel-max trick makes one argmax of it: if g_i are independent
-Gumbel(0, 1), then argmax_i (logit_i / T + g_i) is drawn from softmax(logit / T) (Gumbel 1954; Maddison et al.,
-A* Sampling, arXiv:1411.0030, section 2).
+Noise is a hash of (seed, position, token), without a stateful generator, so that requests can be permuted, batched and
+repeated.
+
+The Gumbel-max trick makes sampling an argmax: if g_i are independent Gumbel(0, 1), then argmax_i (logit_i / T + g_i) is a
+sample of softmax(logit / T) (Gumbel 1954; Maddison et al., A* Sampling, arXiv:1411.0030, section 2).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def signed(seed: int) -> int:
-    """Fold any integer into the 64 signed bits that torch can hold."""
+    """Reduce an integer to a signed 64-bit one, as torch requires."""
     low = seed & 0xFFFF_FFFF_FFFF_FFFF
     return low - (1 << 64) if low >> 63 else low
 
@@ -28,8 +29,8 @@ _MIX_2 = signed(0x94D0_49BB_1331_11EB)
 def splitmix64(x: Tensor) -> Tensor:
     """Hash 64-bit integers, element by element.
 
-    The finaliser of Steele, Lea and Flood's SplitMix (OOPSLA 2014; https://prng.di.unimi.it/splitmix64.c), in
-    arithmetic that wraps around.
+    The finaliser of Steele, Lea and Flood's SplitMix (OOPSLA 2014; https://prng.di.unimi.it/splitmix64.c), with
+    wrapping arithmetic.
 
     Args:
         x: int64, any shape.
@@ -48,16 +49,16 @@ def gumbel_noise(seeds: Tensor, positions: Tensor, tokens: Tensor) -> Tensor:
     """Standard Gumbel noise for every (seed, position, token).
 
     Args:
-        seeds: One for each request. int64 [batch].
-        positions: Number of the token in its reply, from 0. int64 [batch].
-        tokens: Token numbers. int64 [batch, candidates].
+        seeds: Seed of each request. int64 [batch].
+        positions: Position of the token in its reply, from 0. int64 [batch].
+        tokens: Token ids. int64 [batch, candidates].
 
     Returns:
         float64 [batch, candidates].
     """
     row = splitmix64(splitmix64(seeds) ^ positions)
     bits = splitmix64(row[:, None] ^ tokens)
-    # The 53 highest bits, and half a step, give a number strictly between 0 and 1.
+    # The 53 highest bits plus half a step: a number strictly between 0 and 1.
     uniform = (((bits >> 11) & 0x1F_FFFF_FFFF_FFFF).double() + 0.5) * 2.0**-53
     return -(-uniform.log()).log()
 
@@ -68,22 +69,22 @@ def sample(
     """Draw one token for every request.
 
     Args:
-        logits: Of the next token. Floating point [batch, vocabulary].
-        seeds: int64 [batch].
-        positions: Number of the token in its reply, from 0. int64 [batch].
-        temperature: 0 takes the likeliest token. float [batch], each >= 0.
-        top_p: Only the smallest set of tokens that holds this much of the whole distribution's probability is drawn
-            from; the likeliest token always is in it. float [batch], each in (0, 1].
-        top_k: Only that many likeliest tokens are drawn from, which cuts off the distribution's tail and is several
-            times faster than the whole vocabulary; 0 draws from all.
+        logits: Logits of the next token. Floating point [batch, vocabulary].
+        seeds: Seed of each request. int64 [batch].
+        positions: Position of the token in its reply, from 0. int64 [batch].
+        temperature: Sampling temperature; 0 is greedy decoding. float [batch], each >= 0.
+        top_p: Sample from the smallest set of tokens with this probability; the most probable token is always in it.
+            float [batch], each in (0, 1].
+        top_k: Sample from this many most probable tokens, several times faster than from the whole vocabulary; 0 samples
+            from all.
 
     Returns:
-        Token numbers. int64 [batch].
+        Token ids. int64 [batch].
     """
     import torch
 
     size = logits.shape[-1]
-    values, tokens = logits.float().topk(min(top_k, size) if top_k else size)  # [batch, candidates], falling
+    values, tokens = logits.float().topk(min(top_k, size) if top_k else size)  # [batch, candidates], descending
     is_greedy = temperature <= 0
     heat = torch.where(is_greedy, 1.0, temperature.float())[:, None]
     scaled = values / heat
@@ -91,7 +92,7 @@ def sample(
         whole = torch.logsumexp(logits.float() / heat, dim=-1, keepdim=True)
         probability = (scaled - whole).exp()
         before = probability.cumsum(dim=-1) - probability
-        # The first candidate has nothing before it, so it stays; rounding must not push it out.
+        # The first candidate always stays; rounding must not exclude it.
         before[:, 0] = -1.0
         scaled = scaled.masked_fill(before >= top_p.float()[:, None], -torch.inf)
     noise = gumbel_noise(seeds, positions, tokens)

@@ -1,6 +1,6 @@
-"""Calls to remote models: each in flight by itself, on one event loop in a thread of its own.
+"""Concurrent calls to remote models, on one event loop in a thread of its own.
 
-The scheduler hands calls over and picks replies up as they come; it never waits for the slowest of a batch.
+The scheduler submits calls and receives replies as they arrive; it never waits for the slowest of a batch.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sandbox.models.base import Reply
+from sandbox.text_cleaning import without_surrogates
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """The fastest event loop there is; uvloop does not run on Windows."""
+    """A new event loop: uvloop, except on Windows, where it does not run."""
     try:
         import uvloop
     except ImportError:
@@ -25,7 +26,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 class AsyncCalls:
-    """An event loop that makes calls. Started with the first call, ended by :meth:`close`."""
+    """An event loop that makes calls. Started with the first call, stopped by :meth:`close`."""
 
     def __init__(self) -> None:
         self._done: SimpleQueue[tuple[Any, Reply]] = SimpleQueue()
@@ -34,7 +35,7 @@ class AsyncCalls:
         self.under_way = 0
 
     def submit(self, work: Iterable[Any]) -> None:
-        """Start calls; each item has ``model`` and ``request``, and comes back with its reply."""
+        """Start calls; each item has ``model`` and ``request``, and is returned with its reply."""
         items = list(work)
         self.under_way += len(items)
         if self._loop is None:
@@ -43,7 +44,7 @@ class AsyncCalls:
         self._loop.call_soon_threadsafe(self._start, items)
 
     def finished(self) -> list[tuple[Any, Reply]]:
-        """Wait for a reply, and return it with all others that have come by then."""
+        """Wait for a reply, and return it with all others that have arrived."""
         found = [self._done.get()]
         while True:
             try:
@@ -53,7 +54,7 @@ class AsyncCalls:
                 return found
 
     def close(self) -> None:
-        """End the loop; calls under way are given up."""
+        """Stop the loop, and cancel the calls in flight."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._loop = None
@@ -62,12 +63,12 @@ class AsyncCalls:
         assert self._loop is not None
         for item in items:
             task = self._loop.create_task(self._one(item))
-            self._tasks.add(task)  # the loop itself holds tasks only weakly
+            self._tasks.add(task)  # the loop keeps only weak references to tasks
             task.add_done_callback(self._tasks.discard)
 
     async def _one(self, item: Any) -> None:
         try:
             reply = await item.model.agenerate(item.request)
         except Exception as error:  # the boundary that turns a failed call into data
-            reply = Reply("", finish_reason="error", error=f"{type(error).__name__}: {error}")
+            reply = Reply("", finish_reason="error", error=without_surrogates(f"{type(error).__name__}: {error}"))
         self._done.put((item, reply))

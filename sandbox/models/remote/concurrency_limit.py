@@ -1,7 +1,7 @@
-"""How many requests a server is sent at once, learnt from how it takes them.
+"""Adaptive limit on concurrent requests to a server.
 
-The rule is TCP's (Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance", 1989):
-a little more as long as all goes well, half as soon as it does not. It knows nothing of HTTP.
+The rule is that of TCP (Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance", 1989):
+additive increase while requests succeed, multiplicative decrease when the server is overloaded. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from collections.abc import Callable
 
 
 class AdaptiveLimit:
-    """Places for requests on one event loop, given out in the order they are asked for.
+    """A semaphore for requests on one event loop, first come, first served, with an adaptive limit.
 
-    ``async with limit:`` holds a place; a request keeps its place while it waits to be tried again, so that a server
-    that refuses quickly is not sent ever more of them.
+    ``async with limit:`` holds a slot; a request keeps its slot while it waits for a retry, so that a server that rejects
+    quickly does not receive more requests for it.
 
     Args:
-        ceiling: Places at most, and at first: a server is trusted until it says otherwise.
-        clock: Seconds from any start; :meth:`overloaded` is told times of this clock.
+        ceiling: Initial and maximum limit.
+        clock: Clock in seconds; :meth:`overloaded` takes times of this clock.
 
     Attributes:
-        limit: Places just now, from 1 to ``ceiling``.
-        in_flight: Places taken. For a while more than ``limit`` after it fell.
+        limit: Current limit, from 1 to ``ceiling``.
+        in_flight: Slots in use. May exceed ``limit`` for a while after it fell.
 
     Raises:
         ValueError: ``ceiling`` is less than 1.
@@ -33,7 +33,7 @@ class AdaptiveLimit:
 
     def __init__(self, ceiling: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         if ceiling < 1:
-            raise ValueError(f"a limit of {ceiling} requests at once lets none through; use 1 or more")
+            raise ValueError(f"ceiling={ceiling} must be at least 1")
         self.ceiling = ceiling
         self.clock = clock
         self.limit = float(ceiling)
@@ -42,7 +42,7 @@ class AdaptiveLimit:
         self._fell_at = -math.inf
 
     async def __aenter__(self) -> None:
-        """Take a place, waiting for one if need be."""
+        """Acquire a slot, waiting if necessary."""
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return
@@ -52,25 +52,25 @@ class AdaptiveLimit:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self._leave()  # the place was given before whoever waited learnt of it
+                self._leave()  # the slot was granted, but the waiter was cancelled before it resumed
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the place to whoever waits longest."""
+        """Pass the slot to the longest waiter."""
         self._leave()
 
     def succeeded(self) -> None:
-        """Say that a request was answered. One more place after as many answers as there are places."""
-        # A limit that nothing presses against tells nothing about what the server can take.
+        """Report an answered request. The limit grows by one after as many answers as its value."""
+        # While the limit is not reached, answers carry no information on the capacity of the server.
         if self.limit < self.ceiling and self.in_flight >= int(self.limit):
             self.limit = min(float(self.ceiling), self.limit + 1 / self.limit)
             self._admit()
 
     def overloaded(self, sent_at: float) -> None:
-        """Say that a request failed because the server has too much to do.
+        """Report a request that failed because the server is overloaded.
 
-        The limit halves, but not for a request sent before it last did: what comes back of the same round trip is
-        the same news.
+        The limit halves, except for a request sent before the last halving: failures of the same round trip count
+        once.
 
         Args:
             sent_at: When the request was sent, by ``clock``.
@@ -86,6 +86,6 @@ class AdaptiveLimit:
     def _admit(self) -> None:
         while self._waiting and self.in_flight < int(self.limit):
             place = self._waiting.popleft()
-            if not place.done():  # it is when its waiter was cancelled
+            if not place.done():  # done if its waiter was cancelled
                 self.in_flight += 1
                 place.set_result(None)

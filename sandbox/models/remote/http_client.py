@@ -1,13 +1,14 @@
-"""JSON over HTTP from whatever event loop the caller runs. Knows nothing of language models.
+"""JSON over HTTP, on the event loop of the caller. Knows no language models.
 
-Connections belong to the loop they were made on and are kept alive as long as it runs. What a server sends back is
-bounded, redirects are not followed (a key would go with them), and proxies come from the environment.
+Connections belong to an event loop and are kept alive while it runs. Responses have a maximum size, redirects are not followed
+(they would forward the key), and proxies are taken from the environment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
@@ -24,12 +25,12 @@ _Loop = asyncio.AbstractEventLoop
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered, whole.
+    """A complete HTTP response.
 
     Attributes:
-        status: HTTP's number.
-        headers: Without regard to case.
-        body: As it was sent.
+        status: HTTP status code.
+        headers: Headers, case-insensitive.
+        body: Body as received.
     """
 
     status: int
@@ -38,15 +39,15 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """No whole answer came: the server cannot be reached, or the connection broke."""
+    """No complete response: the server is unreachable, or the connection broke."""
 
 
 class TooLong(Exception):
-    """The answer is longer than what was asked for can be."""
+    """The response exceeds the maximum size."""
 
 
 class Lane:
-    """The connections of one event loop, and how many requests they carry at once."""
+    """The connections of one event loop, and the limit on its concurrent requests."""
 
     def __init__(self, headers: Mapping[str, str], connections: int, proxy: str | None) -> None:
         self.limit = AdaptiveLimit(connections)
@@ -54,27 +55,28 @@ class Lane:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections),
             headers=headers,
+            auto_decompress=False,  # a small body may inflate to any size; see _read
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # the caller bounds the whole exchange
+            timeout=aiohttp.ClientTimeout(total=None),  # the caller sets a timeout for the whole exchange
         )
 
     async def post(self, url: str, body: bytes, *, longest: int) -> Answer:
-        """Send a body, and read the answer.
+        """POST a body, and read the response.
 
         Args:
-            url: Where to.
-            body: What.
-            longest: Bytes of the answer at most; of an error no more are read.
+            url: The URL.
+            body: The body.
+            longest: Maximum size of the response, in bytes; errors are truncated to it.
 
         Raises:
-            NoAnswer: the exchange broke off.
-            TooLong: the answer is longer than ``longest``.
+            NoAnswer: the server is unreachable, or the connection broke.
+            TooLong: the response is longer than ``longest``.
         """
         try:
             async with self._session.post(url, data=body, allow_redirects=False, proxy=self._proxy) as response:
-                received = await _read(response, longest)
+                received = _inflated(await _read(response, longest), response.headers, longest)
                 if len(received) > longest and response.status == 200:
-                    raise TooLong(f"the answer is longer than {longest} bytes")
+                    raise TooLong(f"the response is longer than {longest} bytes")
                 return Answer(response.status, response.headers, received)
         except (aiohttp.ClientError, OSError) as error:
             raise NoAnswer(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
@@ -84,24 +86,24 @@ class Lane:
         await self._session.close()
 
     def abandon(self) -> None:
-        """Close the connections without waiting until they are closed, on the loop that runs just now."""
+        """Start closing the connections, on the running event loop, without waiting for the end."""
         closing = self._session.close()
         with suppress(StopIteration):
-            closing.send(None)  # all it does before it would wait
+            closing.send(None)  # runs up to its first await
         closing.close()
 
 
 class Lanes:
-    """A :class:`Lane` for each event loop that asks for one.
+    """A :class:`Lane` for each event loop.
 
     Args:
-        url: Of the server; decides whether a proxy is used.
-        headers: Sent with every request.
-        connections: Of one loop, at most.
+        url: URL of the server; decides whether a proxy is used.
+        headers: Headers of every request.
+        connections: Maximum number of connections per loop.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], connections: int) -> None:
-        # An answer that is not compressed has the length that it says.
+        # Without compression, Content-Length is the size of the body.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._connections = connections
         self._proxy = _proxy(url)
@@ -112,13 +114,13 @@ class Lanes:
         loop = asyncio.get_running_loop()
         found = self._lanes.get(loop)
         if found is None:
-            # Loops come and go with the worlds that share a model, and nobody else knows what they leave behind.
+            # Worlds that share a model each have a loop; connections of ended loops are closed here.
             self._close([known for known in list(self._lanes) if not known.is_running()])
             found = self._lanes[loop] = Lane(self._headers, self._connections, self._proxy)
         return found
 
     def close(self) -> None:
-        """Close all connections, from any thread. They are opened again when they are needed."""
+        """Close all connections, from any thread. They are reopened on demand."""
         self._close(list(self._lanes))
 
     def _close(self, loops: Iterable[_Loop]) -> None:
@@ -129,7 +131,7 @@ class Lanes:
 
 
 async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
-    """The body, or a little more than ``longest`` bytes of a longer one."""
+    """Read the body, or slightly more than ``longest`` bytes of a longer one."""
     length = response.content_length
     if length is not None and length <= longest:
         return await response.read()
@@ -141,6 +143,27 @@ async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
     return bytes(received)
 
 
+def _inflated(body: bytes, headers: Mapping[str, str], longest: int) -> bytes:
+    """The body without the compression that some servers use unasked; at most slightly more than ``longest`` bytes."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("", "identity") or len(body) > longest:
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise NoAnswer(
+            f"the response is compressed by {encoding[:40]!r}, which was not asked for; gzip and deflate are read"
+        )
+    for form in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # with a header, and deflate without one
+        inflater = zlib.decompressobj(form)
+        try:
+            received = inflater.decompress(body, longest + 1)
+        except zlib.error:
+            continue
+        if not inflater.eof and len(received) <= longest:
+            raise NoAnswer("the compressed response ends too early")
+        return received
+    raise NoAnswer(f"the response is not {encoding}, which its header names")
+
+
 def _proxy(url: str) -> str | None:
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
@@ -149,7 +172,7 @@ def _proxy(url: str) -> str | None:
 
 
 def _close(loop: _Loop, lane: Lane) -> None:
-    """Close a lane, whether its loop runs, has stopped or is closed."""
+    """Close a lane, whether its loop is running, stopped or closed."""
     try:
         here = asyncio.get_running_loop()
     except RuntimeError:

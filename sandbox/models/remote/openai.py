@@ -1,6 +1,6 @@
-"""Any server that speaks OpenAI's schema: OpenAI itself, vLLM, llama.cpp, Ollama, TGI, a gateway.
+"""Models of OpenAI-compatible servers: OpenAI, vLLM, llama.cpp, Ollama, TGI, gateways.
 
-Replies are cached nowhere here: the run's record is what keeps them.
+Replies are not cached here, but stored in the run folder.
 """
 
 from __future__ import annotations
@@ -13,60 +13,66 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import finalize
 
-from sandbox.errors import ModelNotFound, SettingsError
+from sandbox.errors import ModelNotFound, SettingsError, nearest
 from sandbox.models.base import Reply, Request
-from sandbox.models.remote.api_keys import read_key, scrubbed
+from sandbox.models.plain_roles import PLAIN_ROLES
+from sandbox.models.remote.api_keys import check_key_variable, read_key, scrubbed, scrubbed_keys
 from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.models.remote.http_client import Lane, Lanes, NoAnswer, TooLong
-from sandbox.models.remote.openai_schema import Api, BadReply, Dialect
-from sandbox.models.remote.retries import Failed, backoff_s, failure, spent
+from sandbox.models.remote.openai_schema import OMISSIBLE, Api, BadReply, Dialect
+from sandbox.models.remote.retries import Failed, attempts_text, backoff_s, failure
 
 _LOG = logging.getLogger(__name__)
 HOSTED = "https://api.openai.com/v1"
 
 
 class OpenAIModel:
-    """A language model behind an HTTP server that speaks OpenAI's schema.
+    """A language model on an OpenAI-compatible HTTP server.
 
-    Every request is tried until it is answered, refused for good, or out of tries or time; it then gives
-    ``Reply.error``. How many are under way at once adapts to what the server takes.
+    A request is retried until it is answered, rejected, or out of tries or time; it then gives ``Reply.error``. The number of
+    concurrent requests adapts to the server.
 
-    ``Request.choices`` are read from the likeliest tokens (see :func:`sandbox.models.remote.top_logprobs.choice_probs`); where
-    the server shows none, one of them is asked for as JSON under a schema (structured output), and where it has none
-    of that either the reply is text; ``choice_probs`` is then None. ``Request.prefix`` is asked for in words over the
-    chat API, and left out of the reply if the model begins with it; over the completion API it is part of the prompt.
-    Fields that a server does not take (``seed``, ``logprobs`` and the like) are left out from then on, and a warning
-    says so. Whether the same seed gives the same reply is up to the server.
+    ``Request.choices`` are scored by the top log-probabilities (see
+    :func:`sandbox.models.remote.top_logprobs.choice_probs`). If the server gives none, a choice is requested as JSON with a
+    schema (structured output), and if it does not support that either, as text; ``choice_probs`` is then None.
+    ``Request.prefix`` is requested in words with the chat API, and removed from the reply if the model repeats it; with the
+    completion API it is part of the prompt. Fields that a server rejects (for example ``seed`` or ``logprobs``) are left out
+    from then on, with a warning; so are system messages, whose words are then put before the first user turn. Whether the
+    same seed gives the same reply depends on the server.
 
     Args:
-        rest: What stands after ``openai:``: ``NAME`` (at OpenAI, or at ``OPENAI_BASE_URL`` where that is set), or
+        rest: The part of the URI after ``openai:``: ``NAME`` (at OpenAI, or at ``OPENAI_BASE_URL`` if set), or
             ``NAME@http://host:8000/v1``.
-        api: ``chat``, or ``completion`` for base models, which are asked in the instruction format of Alpaca.
-        key_env: The environment variable that holds the key. A server of one's own may need none.
-        timeout_s: How long one try may take, in seconds.
-        deadline_s: How long a request may take with all its tries, from when it is first sent, in seconds.
-        retries: Tries after the first, at most.
-        max_in_flight: Requests under way at once, at most.
-        price_prompt: US dollars for a million tokens read; with it, runs count what they cost, and can be capped.
-        price_completion: The same for tokens written.
+        api: ``chat``, or ``completion`` for base models, which are prompted in the instruction format of Alpaca.
+        key_env: Environment variable that holds the key. A local server may need none.
+        timeout_s: Maximum duration of one try, in seconds.
+        deadline_s: Maximum duration of a request with all its tries, in seconds.
+        retries: Maximum number of tries after the first.
+        max_in_flight: Maximum number of concurrent requests.
+        leave_out: What is never sent: ``temperature``, ``top_p``, ``seed``, ``stop``, ``logprobs``, ``response_format``,
+            ``max_tokens`` (``max_completion_tokens`` is sent in its place), or ``system`` (system messages are put before
+            the first user turn).
+        price_prompt: US dollars per million prompt tokens; with prices, runs count their cost, and can be capped.
+        price_completion: US dollars per million completion tokens.
 
     Attributes:
-        uri: ``openai:NAME@URL``; without the URL where it is OpenAI's own.
-        fingerprint: The name, and a hash of the server's host and port. What weights it serves it does not say.
+        uri: ``openai:NAME@URL``; without the URL for OpenAI itself.
+        fingerprint: The name, and a hash of the host and port of the server, whose weights are unknown.
         default_rater: ``lm``.
-        prices: US dollars for a million tokens read, and written; None where none is set.
+        prices: US dollars per million prompt and completion tokens; None if not set.
+        notes: What the server rejected and is left out, one line each.
 
     Raises:
-        ModelNotFound: ``rest`` names no model or no address.
-        SettingsError: the key is not set, or a setting has no sense.
+        ModelNotFound: ``rest`` has no model name or an invalid address.
+        SettingsError: the key is not set, or a setting is invalid.
     """
 
-    # All who ask for the same model share its limit.
+    # All users of the model share its limit.
     shareable = True
     default_rater = "lm"
 
@@ -80,12 +86,15 @@ class OpenAIModel:
         deadline_s: float = 600.0,
         retries: int = 8,
         max_in_flight: int = 256,
+        leave_out: tuple[str, ...] = (),
         price_prompt: float | None = None,
         price_completion: float | None = None,
     ) -> None:
         self.name, url = split_rest(rest)
         _check(api=api, timeout_s=timeout_s, deadline_s=deadline_s, retries=retries, max_in_flight=max_in_flight)
+        _check_left_out(leave_out)
         self.prices = _prices(price_prompt, price_completion)
+        check_key_variable(key_env, "OPENAI_API_KEY")
         key = read_key(key_env)
         if not key and url == HOSTED:
             raise SettingsError(
@@ -97,8 +106,9 @@ class OpenAIModel:
         self.fingerprint = f"{self.name}-{host}"
         self._url = url
         self._timeout_s, self._deadline_s, self._retries = timeout_s, deadline_s, retries
-        self._dialect = Dialect(api)
-        # Some servers want the header to be there, whatever it says.
+        self._dialect = Dialect(api).leaving_out(leave_out)
+        self.notes: list[str] = []
+        # Some servers require the header, whatever its value.
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
         self._calls = AsyncCalls()
         self._one_batch = threading.Lock()
@@ -108,14 +118,14 @@ class OpenAIModel:
         return f"OpenAIModel({self.uri.removeprefix('openai:')!r})"
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer every request, in order, as many at once as the server takes."""
+        """Answer every request, in order, with adaptive concurrency."""
         with self._one_batch:
             asked = [_Asked(self, request) for request in requests]
             replies: dict[_Asked, Reply] = {}
             waiting = set(asked)
             self._calls.submit(asked)
             while waiting:
-                finished = self._calls.finished()  # of a batch before that was interrupted, too
+                finished = self._calls.finished()  # may include replies of an earlier, interrupted batch
                 replies |= finished
                 waiting.difference_update(one for one, _ in finished)
             return [replies[one] for one in asked]
@@ -127,7 +137,7 @@ class OpenAIModel:
             return await self._answered(lane, request)
 
     def close(self) -> None:
-        """Close all connections. They are opened again when they are needed."""
+        """Close all connections. They are reopened on demand."""
         _close(self._lanes, self._calls)
 
     async def _answered(self, lane: Lane, request: Request) -> Reply:
@@ -147,7 +157,7 @@ class OpenAIModel:
                 tries += 1
                 wait_s = failed.wait_s + backoff_s(request, tries)
                 if not failed.transient or tries > self._retries or clock() + wait_s >= end:
-                    words = f"{self.uri}: {failed}{spent(failed, tries, clock() - began)}"
+                    words = f"{self.uri}: {failed}{attempts_text(failed, tries, clock() - began)}"
                     return Reply("", finish_reason="error", error=scrubbed(words))
                 await asyncio.sleep(wait_s)
             else:
@@ -171,35 +181,42 @@ class OpenAIModel:
             reply, known = dialect.read(answer.body, request)
         except BadReply as error:
             raise Failed(str(error), transient=error.transient) from None
+        reply = replace(reply, text=scrubbed_keys(reply.text))
         if known is not dialect and self._dialect is dialect:
             self._dialect = known
-            lacks = "probabilities of tokens" if known.tops != dialect.tops else "JSON under a schema"
-            _LOG.warning("%s gives no %s; %s", self.uri, lacks, known.instead())
+            lacks = "probabilities of tokens" if known.tops != dialect.tops else "JSON with a schema"
+            self._note(f"{self.uri} gives no {lacks}; {known.instead()}")
         return reply
 
     def _adapts(self, used: Dialect, said: str) -> bool:
-        """Leave out what the server refused; False where that is nothing that can be left out."""
-        if self._dialect is not used:  # another request was quicker to learn
+        """Leave out the field that the server rejected; False if there is none that can be left out."""
+        if self._dialect is not used:  # another request has already changed it
             return True
         found = used.without(said)
         if found is None:
             return False
         refused, self._dialect = found
-        _LOG.warning("%s refuses %s; going on without", self.uri, refused)
+        instead = "continuing without it" if used.system == self._dialect.system else PLAIN_ROLES
+        self._note(f"{self.uri} rejects {refused}; {instead}")
         return True
+
+    def _note(self, words: str) -> None:
+        """Say once what is done otherwise than asked."""
+        self.notes.append(words)
+        _LOG.warning("%s", words)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """What :class:`~sandbox.models.remote.async_calls.AsyncCalls` takes."""
+    """A call for :class:`~sandbox.models.remote.async_calls.AsyncCalls`."""
 
     model: OpenAIModel
     request: Request
 
 
 def split_rest(rest: str) -> tuple[str, str]:
-    """The model's name and the server's base URL, without a slash at its end."""
-    # The last "@http" is the seam: a name may hold an @, and an address that holds one is refused below.
+    """The name of the model and the base URL of the server, without a final slash."""
+    # Split at the last "@http": a name may contain an @, and an address that contains one is refused below.
     found = re.fullmatch(r"(.*?)(?:@(https?://.*))?", rest, re.DOTALL)
     name, url = (found.group(1), found.group(2)) if found else (rest, None)
     if url is None:
@@ -208,16 +225,16 @@ def split_rest(rest: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of brackets or of a port
+    except ValueError:  # invalid brackets or port
         is_address = False
-    # What may hold a secret is not repeated.
+    # The message does not repeat text that may contain a secret.
     if not name.strip() or "://" in name:
-        raise ModelNotFound(f"the URI of an openai model names no model before its address; {form}")
+        raise ModelNotFound(f"the URI of an openai model has no model name before its address; {form}")
     if not is_address:
-        raise ModelNotFound(f"the address of model {name!r} is no http URL; {form}")
+        raise ModelNotFound(f"the address of model {name!r} is not an http URL; {form}")
     if parts.username is not None or parts.query or parts.fragment:
         raise SettingsError(
-            f"the address of model {name!r} holds a user, a password or a query, which every record would repeat; "
+            f"the address of model {name!r} contains a user, a password or a query, which every record would repeat; "
             f"put the key into the environment variable OPENAI_API_KEY and {form}"
         )
     return name, url.rstrip("/")
@@ -226,7 +243,9 @@ def split_rest(rest: str) -> tuple[str, str]:
 def _prices(prompt: float | None, completion: float | None) -> tuple[float, float] | None:
     given = (prompt or 0.0, completion or 0.0)
     if not all(0 <= price < math.inf for price in given):
-        raise SettingsError(f"model 'openai': prices are 0 or more US dollars a million tokens; found {given}")
+        raise SettingsError(
+            f"model 'openai': prices must be 0 or more, in US dollars per million tokens; found {given}"
+        )
     return None if prompt is None and completion is None else given
 
 
@@ -242,6 +261,15 @@ def _check(**settings: Any) -> None:
     ]
     if faults:
         raise SettingsError(f"model 'openai': {'; '.join(faults)}")
+
+
+def _check_left_out(names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in OMISSIBLE]
+    if unknown:
+        raise SettingsError(
+            f"model 'openai': leave_out={unknown[0]!r} is nothing that can be left out.{nearest(unknown[0], OMISSIBLE)} "
+            f"Known: {', '.join(OMISSIBLE)}"
+        )
 
 
 def _close(lanes: Lanes, calls: AsyncCalls) -> None:

@@ -1,13 +1,13 @@
-"""OpenAI's schema: what a request becomes on the wire, and how a reply is read.
+"""OpenAI's schema: requests and replies on the wire.
 
-After https://platform.openai.com/docs/api-reference, and what other servers make of it. Knows nothing of connections.
+Follows https://platform.openai.com/docs/api-reference, and the variations of other servers. Knows no connections.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -16,26 +16,32 @@ import orjson
 
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.local.chat_template import render
+from sandbox.models.plain_roles import plain_roles, refuses_roles
+from sandbox.models.remote.api_keys import scrubbed
+from sandbox.models.remote.refused_fields import DROPPABLE, refused_field
 from sandbox.models.remote.top_logprobs import choice_probs, positions
+from sandbox.models.thoughts import THOUGHTS_ALONE, has_thoughts_alone, without_thoughts
+from sandbox.text_cleaning import without_surrogates
 
 Api = Literal["chat", "completion"]
 
-# Servers disagree on how many alternatives to a token they may be asked for: 20 with most, 5 with some.
+# Maximum number of top log-probabilities: 20 with most servers, 5 with some.
 _TOPS = (20, 5, 0)
-_STOPS = 4  # the API takes no more
+# Features that a server may lack, as named by users: fields of a request, and messages of the role ``system``.
+OMISSIBLE = (*DROPPABLE, "max_tokens", "logprobs", "response_format", "system")
+_STOPS = 4  # maximum of the API
 _BYTES_A_TOKEN = 16_384  # a token with 20 alternatives takes about 2,000
 _BYTES_AROUND = 65_536
-_FIELD = "choice"  # of the object that a reply under a schema is
-_UNKNOWN = re.compile(r"support|unrecogni[sz]ed|unknown|permitted", re.IGNORECASE)
-# A base model goes on with the next instruction where a chat model ends its turn.
+_FIELD = "choice"  # key of the object in a structured reply
+# Where a chat model ends its turn, a base model continues with the next instruction.
 _INSTRUCTION = "### Instruction:"
 
 
 class BadReply(Exception):
-    """The server's answer holds no reply.
+    """The response contains no reply.
 
     Attributes:
-        transient: Whether asking again may help.
+        transient: Whether a retry may help.
     """
 
     def __init__(self, words: str, *, transient: bool) -> None:
@@ -44,7 +50,7 @@ class BadReply(Exception):
 
 
 class _NoTemplate:
-    """What :func:`sandbox.models.local.chat_template.render` asks of a tokenizer, where there is none."""
+    """Stands in for a tokenizer in :func:`sandbox.models.local.chat_template.render`."""
 
     chat_template = None
     bos_token = ""
@@ -52,30 +58,32 @@ class _NoTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a server is spoken to, as far as it is known.
+    """The features of a server, as far as known.
 
     Attributes:
-        api: ``chat``, or ``completion`` for base models, which are asked in the instruction format of Alpaca.
-        tops: Alternatives to each token that are asked for where ``Request.choices`` wants probabilities.
-        refused: Fields that the server does not take.
-        structured: Whether choices are asked for as JSON under a schema, where there are no probabilities (chat only).
+        api: ``chat``, or ``completion`` for base models, which are prompted in the instruction format of Alpaca.
+        tops: Number of top log-probabilities requested for ``Request.choices``; 0 for none.
+        refused: Fields that the server rejects.
+        structured: Whether choices are requested as JSON with a schema if there are no log-probabilities (chat only).
+        system: Whether it takes system messages and turns in any order; otherwise :func:`plain_roles` are sent.
     """
 
     api: Api
     tops: int = _TOPS[0]
     refused: frozenset[str] = frozenset()
     structured: bool = True
+    system: bool = True
 
     @property
     def path(self) -> str:
-        """Where requests go, below the server's base URL."""
+        """Path of requests, below the base URL of the server."""
         return "/chat/completions" if self.api == "chat" else "/completions"
 
     def body(self, name: str, request: Request) -> bytes:
-        """The request as the server wants it.
+        """The body of a request.
 
-        ``seed`` is cut to 31 bits, which every server takes. Chat has no way to begin a reply for the model: a prefix
-        is asked for in words. A completion goes on after it.
+        ``seed`` is cut to 31 bits, which every server accepts. The chat API cannot fix the beginning of a reply, so that a
+        prefix is requested in words; a completion continues after it.
         """
         fields: dict[str, Any] = {
             "model": name,
@@ -88,7 +96,8 @@ class Dialect:
         if self.api == "chat":
             by_schema = self._by_schema(request)
             told = _in_words(request, by_schema)
-            fields["messages"] = [{"role": role, "content": content} for role, content in told]
+            plain = [{"role": role, "content": content} for role, content in told]
+            fields["messages"] = plain if self.system else plain_roles(told)
             if by_schema:
                 fields["response_format"] = _schema(request.choices)
         else:
@@ -108,60 +117,73 @@ class Dialect:
             return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
 
     def instead(self) -> str:
-        """How choices are learnt from a server without probabilities, in words."""
+        """For messages: how choices are requested from a server without log-probabilities."""
         is_asked = self.structured and self.api == "chat"
-        return "choices are asked for as JSON under a schema" if is_asked else "ratings are read from its words"
+        return "choices are requested as JSON with a schema" if is_asked else "ratings are parsed from its text"
 
     def _by_schema(self, request: Request) -> bool:
         return bool(request.choices) and not self.tops and self.structured and self.api == "chat"
 
     def longest(self, request: Request) -> int:
-        """Bytes beyond which an answer cannot be one to the request."""
+        """Maximum plausible size of a response to the request, in bytes."""
         return _BYTES_AROUND + _BYTES_A_TOKEN * request.max_tokens
 
-    def without(self, said: str) -> tuple[str, Dialect] | None:
-        """What to do without after the server refused a request.
+    def leaving_out(self, fields: Collection[str]) -> Dialect:
+        """The dialect without some features.
 
         Args:
-            said: How it put that.
+            fields: Names among ``OMISSIBLE``.
+        """
+        refused = self.refused.union(fields) - {"logprobs", "response_format", "system"}
+        return replace(
+            self,
+            refused=refused,
+            tops=0 if "logprobs" in fields else self.tops,
+            structured=self.structured and "response_format" not in fields,
+            system=self.system and "system" not in fields,
+        )
+
+    def without(self, said: str) -> tuple[str, Dialect] | None:
+        """Find the field to leave out after the server rejected a request.
+
+        Args:
+            said: The error message of the server.
 
         Returns:
-            The field to blame and the dialect to try; None where it is none that can be done without.
+            What was rejected and the dialect to try; None if nothing can be left out.
         """
         if "logprobs" in said and self.tops:
             fewer = _TOPS[_TOPS.index(self.tops) + 1]
             return f"{self.tops} logprobs", replace(self, tops=fewer)
         if self.structured and not self.tops and re.search("response_format|json_schema|structured output", said, re.I):
-            return "JSON under a schema", replace(self, structured=False)
-        if "max_completion_tokens" in said and "instead" in said:
-            refused = "max_tokens"
-        else:
-            named = (f for f in ("seed", "temperature", "top_p", "stop") if re.search(rf"\b{f}\b", said))
-            refused = next(named, "")
-            # A value out of range is the caller's to mend; without a seed nothing is lost but repeatability.
-            if refused != "seed" and not _UNKNOWN.search(said):
-                return None
-        if not refused or refused in self.refused:
+            return "JSON with a schema", replace(self, structured=False)
+        if self.system and self.api == "chat" and refuses_roles(said):
+            return "system messages or the order of turns", self.leaving_out(("system",))
+        refused = refused_field(said, self.refused)
+        if refused is None:
             return None
         return refused, replace(self, refused=self.refused | {refused})
 
     def read(self, body: bytes, request: Request) -> tuple[Reply, Dialect]:
-        """Read an answer.
+        """Parse a response.
 
         Returns:
-            The reply, and the dialect to go on with: a server that gave no probabilities is not asked for them again.
+            The reply, and the dialect for later requests: a server that gave no log-probabilities is not asked again.
 
         Raises:
-            BadReply: it holds no reply.
+            BadReply: the response contains no reply.
         """
         try:
             said = _loads(body)
         except (ValueError, RecursionError):
-            raise BadReply(f"the answer is not JSON: {excerpt(body)}", transient=True) from None
+            raise BadReply(f"the response is not JSON: {excerpt(body)}", transient=True) from None
         choice = _choice(said)
         text = _text(choice)
         if text is None:
-            raise BadReply(f"the answer holds no reply: {excerpt(body)}", transient=True)
+            raise BadReply(f"the response contains no reply: {excerpt(body)}", transient=True)
+        if has_thoughts_alone(text):
+            raise BadReply(THOUGHTS_ALONE, transient=False)
+        text = without_surrogates(without_thoughts(text))
         ending = choice.get("finish_reason")
         if ending == "content_filter":
             raise BadReply("the server's content filter withheld the reply", transient=False)
@@ -180,13 +202,13 @@ class Dialect:
             chosen = _chosen(text, request.choices)
             if chosen is not None:
                 return Reply(chosen, None, *tokens), self
-            if not text.lstrip().startswith(("{", "```")):  # the server takes no notice of the schema
+            if not text.lstrip().startswith(("{", "```")):  # the server ignores the schema
                 dialect = replace(self, structured=False)
         return Reply(_cleaned(text, request), None, *tokens, "length" if ending == "length" else "stop"), dialect
 
 
 def refusal(body: bytes) -> tuple[str, str]:
-    """What an error says, and its code; the beginning of the body where it is in no known form."""
+    """Message and code of an error; the beginning of the body if its format is unknown."""
     try:
         said = _loads(body)
     except (ValueError, RecursionError):
@@ -197,13 +219,14 @@ def refusal(body: bytes) -> tuple[str, str]:
     words, param = error.get("message"), error.get("param")
     if not isinstance(words, str):
         words = excerpt(body)
-    return (f"{words} ({param})" if param and str(param) not in words else words), str(error.get("code") or "")
+    words = without_surrogates(f"{words} ({param})" if param and str(param) not in words else words)
+    return words, str(error.get("code") or "")
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body, to be shown."""
-    text = " ".join(body[:800].decode("utf-8", "replace").split())
-    return repr(text if len(text) <= 200 and len(body) <= 800 else f"{text[:200]}…")
+    """The beginning of a body, for messages."""
+    text = scrubbed(" ".join(body[:4096].decode("utf-8", "replace").split()))
+    return repr(text if len(text) <= 200 and len(body) <= 4096 else f"{text[:200]}…")
 
 
 def _loads(body: bytes) -> Any:
@@ -215,7 +238,7 @@ def _loads(body: bytes) -> Any:
 
 @lru_cache(maxsize=64)
 def _schema(choices: tuple[str, ...]) -> dict[str, Any]:
-    """A format of replies that allows an object with one of the choices, and nothing else."""
+    """A response format that allows only an object with one of the choices."""
     schema = {
         "type": "object",
         "properties": {_FIELD: {"type": "string", "enum": list(choices)}},
@@ -226,7 +249,7 @@ def _schema(choices: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _chosen(text: str, choices: tuple[str, ...]) -> str | None:
-    """The choice that a reply under the schema holds."""
+    """The choice in a structured reply."""
     try:
         said = json.loads(text.strip().removeprefix("```json").strip("`"))
     except (ValueError, RecursionError):
@@ -236,7 +259,7 @@ def _chosen(text: str, choices: tuple[str, ...]) -> str | None:
 
 
 def _in_words(request: Request, by_schema: bool) -> tuple[Message, ...]:
-    """The conversation for a server that cannot be given the beginning of a reply."""
+    """The messages for an API that cannot fix the beginning of a reply: prefix and choices in words."""
     if not (request.prefix or by_schema):
         return request.messages
     *before, last = request.messages
@@ -249,7 +272,7 @@ def _in_words(request: Request, by_schema: bool) -> tuple[Message, ...]:
 
 
 def _cleaned(text: str, request: Request) -> str:
-    for stop in request.stop:  # a server may take fewer than there are, or none
+    for stop in request.stop:  # a server may accept fewer stop strings than given, or none
         text = text.partition(stop)[0]
     text, prefix = text.strip(), request.prefix.strip()
     bare = text.lstrip("\"'*_ ")
@@ -266,9 +289,18 @@ def _choice(said: Any) -> dict[str, Any]:
 
 def _text(choice: Mapping[str, Any]) -> str | None:
     message = choice.get("message")
-    # A model that declines says so in a field of its own, where its reply would be.
+    # A refusal is in a separate field, in place of the content.
     texts = [message.get("content"), message.get("refusal")] if isinstance(message, dict) else [choice.get("text")]
-    return next((text for text in texts if isinstance(text, str)), None)
+    return next((text for part in texts if (text := _joined(part)) is not None), None)
+
+
+def _joined(content: Any) -> str | None:
+    """Content as text: a string, or the text of its parts; None for anything else."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
+        known = [part for part in parts if isinstance(part, str)]
+        return "".join(known) if known else None
+    return content if isinstance(content, str) else None
 
 
 def _count(tokens: Any) -> int:

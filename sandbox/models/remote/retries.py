@@ -1,4 +1,4 @@
-"""What to make of a try that failed: whether another may not, and how long to wait before it."""
+"""Retries of failed requests: which failures are transient, and how long to wait."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from sandbox.models.base import Request
+from sandbox.models.plain_roles import refuses_roles
 from sandbox.models.remote.http_client import Answer
 from sandbox.models.remote.openai_schema import refusal
 from sandbox.seeding import keyed_rng
 
-_BUSY = (408, 409, 425, 429)  # beside all of 5xx
+_BUSY = (408, 409, 425, 429)  # in addition to all 5xx
 _REFUSING = (400, 403, 422)
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
 class Failed(Exception):
-    """One try failed.
+    """A try failed.
 
     Attributes:
-        transient: Whether another may not.
-        overloaded: Whether the server has too much to do.
-        wait_s: How long it asks to be left alone.
-        said: What it said, where it refused the request for what it is.
+        transient: Whether a retry may succeed.
+        overloaded: Whether the server is overloaded.
+        wait_s: Delay requested by the server, in seconds.
+        said: Message of the server, if it rejected the request itself.
     """
 
     def __init__(
@@ -33,8 +34,8 @@ class Failed(Exception):
         self.transient, self.overloaded, self.wait_s, self.said = transient, overloaded, wait_s, said
 
 
-def spent(failed: Failed, tries: int, seconds: float) -> str:
-    """What was done about a failure before it was taken for final."""
+def attempts_text(failed: Failed, tries: int, seconds: float) -> str:
+    """The number and duration of tries before a failure became final, for messages."""
     if not failed.transient:
         return ""
     asked = f", and the server asks to wait {failed.wait_s:.0f} s" if failed.wait_s else ""
@@ -42,20 +43,21 @@ def spent(failed: Failed, tries: int, seconds: float) -> str:
 
 
 def failure(answer: Answer) -> Failed:
-    """What an answer that is no success means for the next try."""
+    """Classify an HTTP response that is not a success."""
     said, code = refusal(answer.body)
     words = f"HTTP {answer.status}: {said}"
     if answer.status in range(300, 400):
-        return Failed(f"HTTP {answer.status}: the server sends on to another address; use that", transient=False)
-    # A quota that is used up comes with the same number as a rate that is too high, and does not come back soon.
+        return Failed(f"HTTP {answer.status}: the server redirects to another address; use that", transient=False)
+    # An exhausted quota has the status of a rate limit, but a retry does not help.
     is_busy = (answer.status in _BUSY or answer.status >= 500) and code != "insufficient_quota"
-    if answer.status in _REFUSING:
+    # Some servers answer 500 when a chat template refuses a conversation.
+    if answer.status in _REFUSING or (answer.status == 500 and refuses_roles(said)):
         return Failed(words, transient=False, said=said)
     return Failed(words, transient=is_busy, overloaded=is_busy, wait_s=asked_wait_s(answer.headers))
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float:
-    """How long the server asks to be left alone, in seconds; 0 where it does not say."""
+    """Delay requested by the server, in seconds; 0 if it requests none."""
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
@@ -69,6 +71,6 @@ def asked_wait_s(headers: Mapping[str, str]) -> float:
 
 
 def backoff_s(request: Request, tries: int) -> float:
-    """How long to wait after so many tries: twice as long each time, and never all requests alike."""
+    """Delay after a number of tries: exponential backoff with jitter, seeded by the request."""
     longest = min(_LONGEST_WAIT_S, _SHORTEST_WAIT_S * 2 ** (tries - 1))
     return longest * keyed_rng(request.key(), "retry", tries).uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""How likely each of a few strings is, read from the likeliest tokens that a server shows."""
+"""Probabilities of choices from the top log-probabilities of a server."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-_SPACE = " \t\r\nĠ▁"  # some servers send tokens as their vocabulary spells them
+_SPACE = " \t\r\nĠ▁"  # some servers send tokens in the spelling of the vocabulary
 
 
 def choice_probs(positions: Iterable[Mapping[str, float]], choices: Sequence[str]) -> dict[str, float] | None:
-    """How likely each choice is.
+    """Compute the probability of each choice.
 
-    The first position where choices are likelier than all else counts, so that ``Rating: 5`` is read at its digit;
-    failing that, the first where one is among the likeliest tokens at all. Tokens count without white space around
-    them. A choice that is not among them has probability 0; so has one that takes several tokens.
+    Uses the first position at which choices are likelier than all other tokens, so that ``Rating: 5`` is read at its digit;
+    otherwise the first at which a choice is among the top tokens. White space around tokens is ignored. A choice that is
+    not among the top tokens, or that consists of several tokens, has probability 0.
 
     Args:
-        positions: Log-probability in nats of each of the likeliest tokens, by token.
-        choices: The strings.
+        positions: For each position, the log-probability in nats of each top token.
+        choices: The choices.
 
     Returns:
-        Summing to 1; None where no position shows a choice.
+        Probabilities that sum to 1; None if no position contains a choice.
     """
     found: dict[str, float] | None = None
     for tops in positions:
@@ -38,9 +38,9 @@ def choice_probs(positions: Iterable[Mapping[str, float]], choices: Sequence[str
 
 
 def positions(logprobs: Any) -> Iterator[dict[str, float]]:
-    """The likeliest tokens at each position of a reply, from the ``logprobs`` of OpenAI's chat or completion API.
+    """The top tokens at each position of a reply, from the ``logprobs`` of OpenAI's chat or completion API.
 
-    What is not in either's form is passed over.
+    Entries of another format are skipped.
     """
     if not isinstance(logprobs, dict):
         return

@@ -1,8 +1,8 @@
-"""Several copies of one local model that share its work, each in a process of its own; on a cluster, too.
+"""Load-balanced replicas of a local model, each in its own process, on one machine or a cluster.
 
-Requests are dealt in portions, and whichever copy is free takes the next, so that a slow machine does less. A copy that
-dies is started anew and its portion done again. Every request is keyed by its own seed, so that replies are those of
-one copy, as far as the arithmetic of its type allows (see :class:`~sandbox.models.local.hf.HFModel`).
+A free replica takes the next portion of requests, so that a slow machine does less. A replica that dies is restarted and its
+portion repeated. Each request has its own seed, so that replies equal those of a single copy, up to rounding (see
+:class:`~sandbox.models.local.hf.HFModel`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 Engine = Literal["processes", "ray"]
 
-# A batch of a local model; a smaller portion would read what prompts share more often than need be.
+# A batch of a local model; with smaller portions, shared prefixes would be read more often.
 _PORTION = 32
-# A copy that dies each time it is started is given up, and a request that kills every copy so many times over.
+# Number of crashes after which a copy is not restarted, or a request not repeated.
 _DEATHS = 3
 _START_S = 900.0
 
@@ -40,24 +40,23 @@ class Replicas:
     """Several copies of a local model.
 
     Args:
-        uri: Of the model.
-        n: How many copies.
-        engine: ``processes`` of this machine, or actors of a ``ray`` cluster: the one that ``RAY_ADDRESS`` names,
-            else one of this machine. Every machine of a cluster needs this program and, under the same path, the
-            model's folder.
-        cpus: Cores for each copy; by default this machine's, shared among the copies, and 1 on Ray.
-        gpus: GPUs for each copy, which Ray hands out; copies in ``processes`` all take the same device.
-        start_s: How long a copy may take to start when no other lives, in seconds.
-        **settings: Of the model's kind.
+        uri: URI of the model.
+        n: Number of copies.
+        engine: ``processes`` of this machine, or actors of a ``ray`` cluster: the one in ``RAY_ADDRESS``, else one on this
+            machine. Every machine of a cluster needs this package and, at the same path, the folder of the model.
+        cpus: Cores per copy; by default an equal share of this machine's, and 1 on Ray.
+        gpus: GPUs per copy, assigned by Ray; copies in ``processes`` all use the same device.
+        start_s: Maximum time for a copy to start while no other is alive, in seconds.
+        **settings: Settings of the kind of model.
 
     Attributes:
-        uri: The model's own: a run does not know how many copies it was made with.
-        fingerprint: The model's own.
-        default_rater: The model's own.
+        uri: URI of the model; the record of a run does not depend on the number of copies.
+        fingerprint: Fingerprint of the model.
+        default_rater: Default rater of the model.
 
     Raises:
-        ModelNotFound: it cannot be loaded, or no copy could be started.
-        SettingsError: a setting has no sense, or the model is a remote one.
+        ModelNotFound: the model cannot be loaded, or no copy could be started.
+        SettingsError: a setting is invalid, or the model is remote.
     """
 
     def __init__(
@@ -75,18 +74,18 @@ class Replicas:
         if (cpus is not None and cpus < 1) or gpus < 0:
             raise SettingsError(f"replicas: cpus={cpus} must be 1 or more, and gpus={gpus} 0 or more")
         if gpus and engine != "ray":
-            raise SettingsError("replicas: gpus are handed out by Ray; add --engine ray, or give the model a device")
+            raise SettingsError("replicas: gpus are assigned by Ray; add --engine ray, or set the device of the model")
         made = registry.load("models", resolve(uri)[0])
         if inspect.isclass(made) and hasattr(made, "agenerate"):
             raise SettingsError(
-                f"{uri} is remote, and copies are of local models; what a server is sent at once is its own setting, "
-                "max_in_flight"
+                f"{uri} is remote, and replicas are copies of local models; the setting max_in_flight limits concurrent "
+                "requests to a server"
             )
         self.uri = full_uri(uri)
         shared = max(1, (os.cpu_count() or 1) // n)
         self._make = _maker(_portable(self.uri), settings, engine, cpus or (1 if engine == "ray" else shared), gpus)
         self._start_s = start_s
-        # Copies may have died of their own while they had nothing to do: a request that meets each of them is no killer.
+        # Idle copies may have died on their own: a request that meets all of them is not to blame.
         self._fatal = n + _DEATHS - 1
         self._copies: dict[int, Copy] = {}
         self._starting: dict[Future[Any], int] = {}
@@ -99,7 +98,7 @@ class Replicas:
         self.fingerprint, self.default_rater = described.fingerprint, described.default_rater
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer every request, in order. What no copy could answer gives ``Reply.error``."""
+        """Answer every request, in order. A request that no copy could answer gives ``Reply.error``."""
         replies: list[Reply | None] = [None] * len(requests)
         size = max(1, min(_PORTION, -(-len(requests) // max(1, len(self._copies)))))
         left = deque(range(i, min(i + size, len(requests))) for i in range(0, len(requests), size))
@@ -120,16 +119,14 @@ class Replicas:
                 try:
                     answers = outcome(future)
                 except WorkerDied as death:
-                    _LOG.warning(
-                        "a copy of %s died (%s); its %d requests are done again", self.uri, death, len(portion)
-                    )
+                    _LOG.warning("a copy of %s died (%s); its %d requests are repeated", self.uri, death, len(portion))
                     self._start(place)
                     deaths[portion] += 1
                     if deaths[portion] < self._fatal:
                         left.appendleft(portion)
                     elif len(portion) == 1:
-                        replies[portion[0]] = _failed(f"{self.uri}: {self._fatal} copies died of this request")
-                    else:  # one of them may be what kills: the others are not to suffer for it
+                        replies[portion[0]] = _failed(f"{self.uri}: {self._fatal} copies died on this request")
+                    else:  # one of them may be the cause: the others are repeated without it
                         left.extendleft(range(i, i + 1) for i in reversed(portion))
                 except Exception as error:  # the boundary: a failed call is data
                     self._free.append(place)
@@ -140,7 +137,7 @@ class Replicas:
                     self._free.append(place)
                     for i, reply in zip(portion, answers, strict=True):
                         replies[i] = reply
-        return [r if r is not None else _failed(f"{self.uri}: no copy of it lives") for r in replies]
+        return [r if r is not None else _failed(f"{self.uri}: none of its copies is alive") for r in replies]
 
     def close(self) -> None:
         """End all copies."""
@@ -156,7 +153,7 @@ class Replicas:
         self._starting[copy.describe()] = place
 
     def _started(self, future: Future[Any]) -> Described | SandboxError | None:
-        """A copy has started, or has failed to."""
+        """Handle a copy that has started, or failed to start."""
         place = self._starting.pop(future)
         try:
             described: Described | SandboxError = outcome(future)
@@ -165,9 +162,9 @@ class Replicas:
             if self._deaths[place] < _DEATHS:
                 self._start(place)
                 return None
-            described = ModelNotFound(f"copies of {self.uri} die as they start: {death}")
+            described = ModelNotFound(f"copies of {self.uri} die on start: {death}")
         if isinstance(described, SandboxError):
-            _LOG.warning("%s; going on with fewer copies", described)
+            _LOG.warning("%s; continuing with fewer copies", described)
             self._copies.pop(place).close()
         else:
             self._deaths[place] = 0
@@ -175,7 +172,7 @@ class Replicas:
         return described
 
     def _first(self) -> Described:
-        """Wait until one copy lives; the others join while work goes on."""
+        """Wait until one copy is ready; the others join later."""
         while self._starting:
             for future in self._wait({}):
                 described = self._started(future)
@@ -185,11 +182,11 @@ class Replicas:
                     self.close()
                     raise described
         raise ModelNotFound(
-            f"no copy of {self.uri} could be started within {self._start_s:.0f} s; is there room for one?"
+            f"no copy of {self.uri} could be started within {self._start_s:.0f} s; check memory and cores"
         )
 
     def _wait(self, busy: dict[Future[Any], Any]) -> set[Future[Any]]:
-        """Wait for any copy; for none that works, only so long as a start may take. Empty if nothing came of it."""
+        """Wait for any copy; if none is working, at most ``start_s`` seconds. Empty if none finished."""
         began = time.monotonic()
         done, _ = wait([*busy, *self._starting], None if busy else self._start_s, FIRST_COMPLETED)
         if not done and self._starting:
@@ -199,10 +196,10 @@ class Replicas:
 
 
 def check_replicas(n: int, engine: str) -> None:
-    """Refuse copies that cannot be had, before anything starts.
+    """Check the number and the engine of replicas before anything starts.
 
     Raises:
-        SettingsError: there are none, or the engine is unknown or not installed.
+        SettingsError: the number is below 1, or the engine is unknown or not installed.
     """
     if n < 1:
         raise SettingsError(f"replicas={n} must be at least 1")
@@ -220,7 +217,7 @@ def _maker(uri: str, settings: dict[str, Any], engine: str, cpus: int, gpus: flo
 
 
 def _portable(uri: str) -> str:
-    """The URI as a process in another folder can read it."""
+    """The URI with absolute paths, for a process in another folder."""
     kind, rest = resolve(uri)
     path, colon, name = rest.partition(".py:") if ".py:" in rest else (rest, "", "")
     found = Path(path + (".py" if colon else "")).expanduser()

@@ -1,7 +1,7 @@
-"""Copies of a language model in processes of their own: on this machine, or anywhere on a Ray cluster.
+"""One copy of a language model in a process, on this machine or on a Ray cluster.
 
-A copy loads its model with its first work. It may die at any time, with its process or its machine; what it was doing
-is then not done, and whoever gave it the work is told so. Knows nothing of how work is dealt.
+A copy loads its model on first use. It may die at any time, with its process or its machine; its current requests then fail
+with :class:`WorkerDied`. Knows nothing of load balancing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sandbox.errors import SandboxError
 from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.parallel import begin_worker, load_ray
 
-# What a copy's libraries read from the environment. Keys are none of it: a model that has copies is a local one.
+# Environment variables that are passed to copies. Keys are not among them: replicated models are local.
 _PASSED_ON = (
     "SANDBOX_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "TOKENIZERS_PARALLELISM"
 )  # fmt: skip
@@ -28,11 +28,11 @@ _PASSED_ON = (
 
 @dataclass(frozen=True)
 class Described:
-    """What the copies of a model know of it.
+    """Description of a model by its copies.
 
     Attributes:
-        fingerprint: Of its weights or content.
-        default_rater: The rater that suits it.
+        fingerprint: Hash of its weights or content.
+        default_rater: Its default rater.
     """
 
     fingerprint: str
@@ -40,18 +40,18 @@ class Described:
 
 
 class WorkerDied(Exception):
-    """A copy died before it had done its work; the same work may be given to another."""
+    """A copy died before it finished; its requests can be sent to another."""
 
 
 class Copy(Protocol):
-    """One copy, wherever it lives."""
+    """The interface of a copy, local or on a cluster."""
 
     def describe(self) -> Future[Any]:
-        """Load the model. Gives what it is (:class:`Described`), or why it cannot be loaded (a SandboxError)."""
+        """Load the model. The future gives its description, or the SandboxError that prevents loading."""
         ...
 
     def generate(self, requests: Sequence[Request]) -> Future[Any]:
-        """Answer requests. Gives a list of replies."""
+        """Answer requests. The future gives a list of replies."""
         ...
 
     def close(self) -> None:
@@ -60,12 +60,12 @@ class Copy(Protocol):
 
 
 class Speaker:
-    """What lives in a copy's process: the model, loaded when it is first asked for.
+    """The model inside the process of a copy, loaded on first use.
 
     Args:
-        uri: Of the model.
-        settings: Of its kind.
-        environment: Variables to set before anything is loaded.
+        uri: URI of the model.
+        settings: Settings of the kind of model.
+        environment: Variables to set before loading.
     """
 
     def __init__(self, uri: str, settings: Mapping[str, Any], environment: Mapping[str, str]) -> None:
@@ -81,7 +81,7 @@ class Speaker:
         return self._loaded
 
     def describe(self) -> Described | SandboxError:
-        """Load the model, and say what it is or why it cannot be loaded."""
+        """Load the model; return its description, or the error that prevents loading."""
         try:
             model = self._model()
         except SandboxError as error:
@@ -94,7 +94,7 @@ class Speaker:
 
 
 def environment() -> dict[str, str]:
-    """What copies are told of this process's environment."""
+    """The variables of this process's environment that are passed to copies."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
@@ -102,7 +102,7 @@ class ProcessCopy:
     """A copy in a process on this machine."""
 
     def __init__(self, uri: str, settings: Mapping[str, Any], *, cpus: int) -> None:
-        # Forking after torch has started threads can hang, so the process begins afresh.
+        # Forking after torch has started threads can hang, hence spawn.
         self._pool = ProcessPoolExecutor(
             1, get_context("spawn"), initializer=_begin, initargs=(uri, dict(settings), environment(), cpus)
         )
@@ -118,13 +118,13 @@ class ProcessCopy:
     def close(self) -> None:
         """See :meth:`Copy.close`."""
         for process in list((self._pool._processes or {}).values()):
-            process.terminate()  # what it is doing is of no use to anybody
+            process.terminate()  # its current work is no longer needed
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
         try:
             return self._pool.submit(function, *given)
-        except BrokenProcessPool as error:  # it died while it had nothing to do
+        except BrokenProcessPool as error:  # it died while idle
             broken: Future[Any] = Future()
             broken.set_exception(error)
             return broken
@@ -134,7 +134,7 @@ _HERE: list[Speaker] = []
 
 
 def _begin(uri: str, settings: Mapping[str, Any], variables: Mapping[str, str], cpus: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for whoever deals the work, and ends the copies
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles interrupts, and stops the copies
     begin_worker(cpus)
     _HERE[:] = [Speaker(uri, settings, variables)]
 
@@ -148,14 +148,14 @@ def _generate(requests: Sequence[Request]) -> list[Reply]:
 
 
 class RayCopy:
-    """A copy as an actor of the Ray cluster that runs or that ``RAY_ADDRESS`` names, else of one started here."""
+    """A copy as an actor of the running Ray cluster or the one in ``RAY_ADDRESS``, else of a local one."""
 
     def __init__(self, uri: str, settings: Mapping[str, Any], *, cpus: int, gpus: float) -> None:
         ray = load_ray("engine='ray'")
         if not ray.is_initialized():
             ray.init(log_to_driver=False, include_dashboard=False)
         self._ray = ray
-        # Restarting is whoever deals the work's business, who must know of it.
+        # Restarts are left to Replicas, which counts crashes.
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD")(Speaker)
         self._actor = remote.remote(uri, dict(settings), environment())
 
@@ -170,22 +170,22 @@ class RayCopy:
     def close(self) -> None:
         """See :meth:`Copy.close`."""
         if self._ray.is_initialized():
-            with suppress(Exception):  # a cluster that is gone has ended it already
+            with suppress(Exception):  # the cluster may be gone already
                 self._ray.kill(self._actor)
 
 
 def outcome(done: Future[Any]) -> Any:
-    """What a copy's work came to.
+    """Result of a copy's future.
 
     Raises:
-        Died: the copy died first.
-        Exception: what the model raised.
+        WorkerDied: the copy died.
+        Exception: the model raised it.
     """
     error = done.exception()
     if error is None:
         return done.result()
     if isinstance(error, BrokenProcessPool):
-        raise WorkerDied("its process died, perhaps killed for want of memory") from error
+        raise WorkerDied("its process died, perhaps out of memory") from error
     if type(error).__module__.startswith("ray.") and not hasattr(error, "cause"):  # a RayTaskError has the model's own
         raise WorkerDied(str(error).strip().splitlines()[0]) from error
     raise error
