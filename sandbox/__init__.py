@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbox.conversation.steps import CallFailed, Conversation
     from sandbox.data_files import read_questions, read_table, read_text
+    from sandbox.metrics.intervals import Interval, mean_interval
     from sandbox.models.base import LanguageModel, Message, Reply, Request
     from sandbox.models.catalog import load_model
     from sandbox.models.scripted import ScriptedModel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.seeding import keyed_rng
     from sandbox.society.context import SocietyContext
     from sandbox.store.run import Run, is_run, open_run
+    from sandbox.sweep.sweep import run_sweep
     from sandbox.world import World
 
 _HOMES = {
@@ -48,6 +50,9 @@ _HOMES = {
     "ScriptedModel": "sandbox.models.scripted",
     "load_model": "sandbox.models.catalog",
     "is_run": "sandbox.store.run",
+    "run_sweep": "sandbox.sweep.sweep",
+    "Interval": "sandbox.metrics.intervals",
+    "mean_interval": "sandbox.metrics.intervals",
     "Personas": "sandbox.scenario.personas",
     "read_personas": "sandbox.scenario.personas",
     "Prompts": "sandbox.scenario.prompts",
@@ -70,6 +75,7 @@ __all__ = [
     "Example",
     "Feedback",
     "Interaction",
+    "Interval",
     "LanguageModel",
     "Message",
     "Personas",
@@ -89,12 +95,14 @@ __all__ = [
     "keyed_rng",
     "load_model",
     "load_scenario",
+    "mean_interval",
     "one_a_round",
     "open_run",
     "read_personas",
     "read_questions",
     "read_table",
     "read_text",
+    "run_sweep",
 ]
 
 

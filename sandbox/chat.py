@@ -1,4 +1,4 @@
-"""A conversation with a language model, alone or in the role of an agent of a run, with what that agent remembers."""
+"""Chat with a language model, alone or in the role of an agent of a run with its memory."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from sandbox.store.run import Run
 
 @dataclass(frozen=True)
 class Role:
-    """Who a language model speaks as.
+    """The role that a language model plays in a chat.
 
     Attributes:
-        name: What it is called.
-        system: What it is told of itself; empty for nothing.
-        recall: The remembered (question, answer) nearest to what is asked, if near enough.
-        told: What is said to it instead of a question, given what it recalls.
+        name: Name shown before its replies.
+        system: System prompt; empty for none.
+        recall: Returns the remembered (question, answer) nearest to a question, if near enough.
+        message: Returns the message for a question and what is recalled for it.
     """
 
     name: str
     system: str
     recall: Callable[[str], tuple[str, str] | None]
-    told: Callable[[str, tuple[str, str] | None], str]
+    message: Callable[[str, tuple[str, str] | None], str]
 
 
 def plain_role(system: str = "") -> Role:
-    """The role of a model that speaks for itself."""
+    """The role of a model that answers as itself."""
     return Role("", system, lambda _: None, lambda text, _: text)
 
 
 def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system: str = "") -> Role:
-    """The role of an agent as a run left it: its name, its upbringing, and its own answers.
+    """The role of an agent at the end of a run: its name, its upbringing, and its own answers.
 
     Args:
         run: The run.
-        agent: Its index.
-        scenario: What the run was about; by default the installed one of that name.
-        system: Something else that it is told of itself.
+        agent: Index of the agent.
+        scenario: Scenario of the run; by default the installed one of that name.
+        system: System prompt in place of the agent's own.
 
     Raises:
         SettingsError: the run has no such agent.
@@ -64,29 +64,30 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
         memory.remember(question, answer)
     within = manifest["settings"]["recall_distance"]
     prompts = about.prompts
+    states = {"state": run.state(agent), "world_state": run.state()}
 
-    def told(text: str, found: tuple[str, str] | None) -> str:
+    def message(text: str, found: tuple[str, str] | None) -> str:
         recalled = "" if found is None else prompts.recalled.format(question=found[0], answer=found[1])
-        return prompts.answer.format(recalled=recalled, heard="", question=text)
+        return prompts.answer.format(recalled=recalled, heard="", question=text, **states)
 
     name = str(row["name"])
     persona = persona_text(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
-    whole = system or prompts.answer_system.format(name=name, persona=persona)
-    return Role(name, whole, lambda q: memory.recall(q, within=within), told)
+    whole = system or prompts.answer_system.format(name=name, persona=persona, **states)
+    return Role(name, whole, lambda q: memory.recall(q, within=within), message)
 
 
 class ChatSession:
-    """Turns with a language model, each of which knows those before it.
+    """A chat with a language model; each turn includes the earlier ones.
 
     Args:
-        model: Who answers.
-        role: Who it speaks as.
-        max_tokens: Length of a reply at most.
-        temperature: 0 takes the likeliest token.
-        seed: Keys the replies; each turn has its own.
+        model: The language model.
+        role: Its role.
+        max_tokens: Maximum length of a reply.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        seed: Seed of the replies.
 
     Attributes:
-        recalled: What it remembered at the last turn, if anything.
+        recalled: The (question, answer) recalled at the last turn, if any.
     """
 
     def __init__(
@@ -101,9 +102,9 @@ class ChatSession:
         self.recalled: tuple[str, str] | None = None
 
     def say(self, text: str) -> Reply:
-        """Say something, and give the answer; a turn that failed leaves no trace."""
+        """Send a message and return the reply; a failed turn is dropped from the chat."""
         self.recalled = self._role.recall(text)
-        asked = Message("user", self._role.told(text, self.recalled))
+        asked = Message("user", self._role.message(text, self.recalled))
         self._asked += 1
         request = Request(
             (*self._turns, asked),

@@ -1,21 +1,24 @@
-"""One exception a cause. The command line prints the message and exits with code 2; nothing here is a bug."""
+"""One exception per cause. The command line prints the message and exits with code 2; none of these is a bug."""
 
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
+from types import FrameType
 
 
 class SandboxError(Exception):
-    """What the user can mend: the message says what was given, what was expected and what to do."""
+    """An error that the user can fix: the message states what was given, what was expected and what to do."""
 
 
 class ScenarioError(SandboxError):
-    """A scenario, or a setting of the society, cannot work. All faults found are in the one message."""
+    """A scenario, or a setting of the society, is invalid. The message lists all faults."""
 
 
 class SettingsError(SandboxError):
-    """A setting is unknown or has a value of the wrong kind."""
+    """A setting is unknown or has an invalid value."""
 
 
 class UnknownPlugin(SandboxError):
@@ -27,15 +30,19 @@ class BrokenPlugin(SandboxError):
 
 
 class NewPluginError(SandboxError):
-    """A plugin to begin with cannot be written: its name cannot be used, or a file is there already."""
+    """A starter plugin cannot be written: its name is invalid, or a file already exists."""
 
 
 class ModelNotFound(SandboxError):
     """A language model, adapter, embedder or reward model is not where its URI says."""
 
 
+class ChatTemplateError(SandboxError):
+    """The chat template of a model refuses a conversation."""
+
+
 class DataFileError(SandboxError):
-    """A file of questions, examples or rows cannot be read as what it was said to be."""
+    """A file of questions, examples or rows cannot be read in its format."""
 
 
 class RunNotFound(SandboxError):
@@ -43,7 +50,15 @@ class RunNotFound(SandboxError):
 
 
 class RunExists(SandboxError):
-    """The folder already holds a run, and nothing said to go on with it."""
+    """The folder already holds a run or another result, and may not be resumed or overwritten."""
+
+
+class DamagedFile(SandboxError):
+    """A file of a result folder is damaged: it is not what the program wrote."""
+
+
+class StorageError(SandboxError):
+    """A disk or folder does not allow a file to be read or written: it is full, read-only, or the path is no folder."""
 
 
 class RunLocked(SandboxError):
@@ -51,23 +66,23 @@ class RunLocked(SandboxError):
 
 
 class RunVersion(SandboxError):
-    """The run was written under another schema."""
+    """The run or result has another schema version."""
 
 
 class NothingToShow(SandboxError):
-    """A run has nothing yet of what is to be shown."""
+    """The run does not contain what a plot or page needs."""
 
 
 class ToolNotFound(SandboxError):
-    """A program or package that only this needs is not installed; the message gives the command."""
+    """An optional program or package is not installed; the message gives the command."""
 
 
 class ReplayMiss(SandboxError):
-    """A replayed run was asked something that its record does not hold."""
+    """The record of a replayed run lacks a reply, rating or embedding."""
 
 
 class TrainingDataError(SandboxError):
-    """There are no rows to learn from, or rows of the wrong kind."""
+    """There are no training rows, or rows of the wrong kind."""
 
 
 class TrainingDiverged(SandboxError):
@@ -75,14 +90,57 @@ class TrainingDiverged(SandboxError):
 
 
 class ProtocolError(SandboxError):
-    """A protocol yielded something that the scheduler does not know."""
+    """A protocol yielded an object that the scheduler does not support."""
+
+
+def author_line() -> str:
+    """Where the running code of a scenario, protocol or script stands: ``FILE:LINE: ``; empty if there is none.
+
+    It is the innermost function outside this package and Mesa.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_authors(frame):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}: "
+
+
+def failing_line(error: BaseException) -> str:
+    """The innermost line outside this package and Mesa at which an error was raised: ``FILE:LINE: ``; or empty."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if _is_authors(trace.tb_frame):
+            found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}: "
+        trace = trace.tb_next
+    return found
+
+
+def _is_authors(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] not in ("sandbox", "mesa")
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant.
+    """Suggest the known name that was probably meant.
 
     Returns:
         ``" Did you mean 'x'?"`` with its leading space, or an empty string.
     """
     close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def require_packages(what: str, *modules: str) -> None:
+    """Check that packages can be imported, without importing them.
+
+    Args:
+        what: Feature that needs them, for the message.
+        modules: Import names of the packages.
+
+    Raises:
+        ToolNotFound: some are not installed; the message gives the command.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise ToolNotFound(
+            f"{what} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed. Install with: "
+            f"pip install {' '.join(name.replace('_', '-') for name in missing)}"
+        )

@@ -1,13 +1,13 @@
 """Runs independent jobs: in this process, in worker processes, or on a Ray cluster.
 
-A worker that dies takes only its own job with it. This module knows nothing of societies: a job is whatever the
-function takes.
+A worker that dies loses only its own job. Knows no societies: a job is any argument of a function.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,18 +24,24 @@ Workers = int | Literal["ray"]
 
 
 class JobOutcome(NamedTuple):
-    """How a job ended: what the function returned, or why its worker died before it could."""
+    """How a job ended.
+
+    Attributes:
+        job: The job.
+        result: What the function returned; None after a crash.
+        crash: Why the worker died before the function returned; None if it did not.
+    """
 
     job: Any
     result: Any
-    death: str | None = None
+    crash: str | None = None
 
 
 def parse_workers(text: str) -> Workers:
-    """Read ``--workers``: a number of processes, or the word ``ray``.
+    """Parse ``--workers``: a number of processes, or ``ray``.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the text is neither.
     """
     if text == "ray":
         return "ray"
@@ -45,10 +51,10 @@ def parse_workers(text: str) -> Workers:
 
 
 def check_workers(workers: Workers) -> None:
-    """Refuse workers that cannot be had, before anything starts.
+    """Check ``workers`` before anything starts.
 
     Raises:
-        SettingsError: Ray is asked for but not installed, or the number is not one.
+        SettingsError: Ray is not installed, or the number is invalid.
     """
     if workers == "ray":
         load_ray("workers='ray'")
@@ -57,18 +63,17 @@ def check_workers(workers: Workers) -> None:
 
 
 def run_jobs(function: Callable[[J], Any], jobs: Sequence[J], *, workers: Workers = 1) -> Iterator[JobOutcome]:
-    """Call ``function`` with every job, and give each job's end as it comes.
+    """Call ``function`` with every job, and yield outcomes as jobs end.
 
     Args:
-        function: Defined at a module's top level, so that other processes find it; it turns its own failures into
-            results.
-        jobs: Picklable, unless ``workers`` is 1.
-        workers: 1 runs them here, one after the other; more in as many fresh processes, a script that asks for them
-            needs ``if __name__ == "__main__":``; ``ray`` as tasks of the cluster that ``RAY_ADDRESS`` names, else of
-            one started here.
+        function: A function at the top level of a module, so that other processes can import it; it returns its own
+            failures as results.
+        jobs: The jobs; picklable, unless ``workers`` is 1.
+        workers: 1 runs them in this process, in order; more in as many new processes, which in a script needs
+            ``if __name__ == "__main__":``; ``ray`` as tasks of the cluster in ``RAY_ADDRESS``, else of a local one.
 
     Raises:
-        SettingsError: Ray is asked for but not installed.
+        SettingsError: Ray is not installed.
     """
     check_workers(workers)
     if workers == "ray":
@@ -79,36 +84,48 @@ def run_jobs(function: Callable[[J], Any], jobs: Sequence[J], *, workers: Worker
 
 
 def run_in_subprocess(function: Callable[[J], Any], job: J) -> JobOutcome:
-    """Call ``function`` with one job in a fresh process, which ends with it: what it uses is its own.
+    """Call ``function`` with one job in a new process, which ends with it and releases its memory.
 
     Args:
         function: As for :func:`run_jobs`.
-        job: Picklable.
+        job: The job; picklable.
     """
     lane = _Lane(os.cpu_count() or 1)
     try:
         return lane.run(function, job)
+    except BaseException:
+        lane.kill()
+        raise
     finally:
         lane.close()
 
 
 class _Lane:
-    """One worker process at a time; when it dies, the next job gets a fresh one."""
+    """A worker process, which is replaced if it dies."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._pool: ProcessPoolExecutor | None = None
+        self._is_over = False
 
     def run(self, function: Callable[[J], Any], job: J) -> JobOutcome:
+        if self._is_over:
+            return JobOutcome(job, None, "it was stopped")
         if self._pool is None:
-            # Forking after torch has started threads can hang, so workers begin afresh.
+            # Forking after torch has started threads can hang, hence spawn.
             context = get_context("spawn")
             self._pool = ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(self._threads,))
         try:
             return JobOutcome(job, self._pool.submit(function, job).result())
         except BrokenProcessPool:
             self.close()
-            return JobOutcome(job, None, "its worker process died, perhaps killed for want of memory")
+            return JobOutcome(job, None, "its worker process died, perhaps out of memory")
+
+    def kill(self) -> None:
+        """End the process at once, with the job it is at."""
+        self._is_over = True
+        for process in list(((self._pool and self._pool._processes) or {}).values()):
+            process.kill()
 
     def close(self) -> None:
         if self._pool is not None:
@@ -117,14 +134,18 @@ class _Lane:
 
 
 def begin_worker(threads: int) -> None:
-    """Let this process use so many threads, unless its environment says otherwise; it ends with its parent."""
-    # Workers that each use every core wait for each other: 5-10 times slower with torch on two cores.
+    """Limit the threads of this process, unless its environment sets them, and end it with its parent.
+
+    Ctrl-C reaches all processes of a terminal; it is the parent's to handle.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Workers that each use all cores slow each other down: 5-10 times with torch on two cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A job whose caller was killed would go on unseen, and write where the next one works."""
+    """Exit when the parent ends; otherwise the job of a killed caller would continue and write to its folder."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -149,6 +170,11 @@ def _in_processes(function: Callable[[J], Any], jobs: Sequence[J], workers: int)
         futures: list[Future[JobOutcome]] = [threads.submit(run, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
+    except BaseException:  # stopped: nothing that is waited for can take long
+        threads.shutdown(wait=False, cancel_futures=True)
+        for lane in lanes:
+            lane.kill()
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
         for lane in lanes:
@@ -164,7 +190,7 @@ def load_ray(what: str) -> Any:
     Raises:
         SettingsError: it is not installed.
     """
-    # Our users did not ask for pings to anybody.
+    # Disables telemetry.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         return importlib.import_module("ray")
@@ -173,7 +199,7 @@ def load_ray(what: str) -> Any:
 
 
 def _call(module: str, name: str, path: Sequence[str], job: Any) -> Any:
-    """Call a function where modules are found as they were where it was named; Ray's workers have a path of their own."""
+    """Call a function with the caller's ``sys.path``; Ray's workers have their own."""
     sys.path += [folder for folder in path if folder not in sys.path]
     return getattr(importlib.import_module(module), name)(job)
 

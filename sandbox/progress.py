@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Told how much is done."""
+    """Callback, receives how much more is done."""
 
     def __call__(self, done: float, note: str = "") -> None:
-        """Add ``done`` to what is done, and show ``note`` beside it."""
+        """Advance by ``done``, and show ``note`` beside the bar."""
         ...
 
 
@@ -28,13 +28,13 @@ def silent(done: float, note: str = "") -> None:
 def progress(
     what: str, total: float, *, quiet: bool = False, below: Callable[[], RenderableType] | None = None
 ) -> Iterator[Progress]:
-    """Show the progress of one long part on standard error.
+    """Show the progress of a long task on standard error.
 
     Args:
-        what: Its name.
-        total: How much there is to do.
+        what: Name of the task.
+        total: Amount of work.
         quiet: Show nothing.
-        below: Gives what else to show on a terminal, below the bar.
+        below: Returns what else to show on a terminal, below the bar.
     """
     if quiet:
         yield silent

@@ -1,7 +1,6 @@
-"""What an interaction leaves behind: frozen records, and nothing that runs.
+"""Frozen records of a run: interactions with their feedback, ratings and scores.
 
-The records know nothing of language models, files or trainers; everything that happens in a society is one
-:class:`Interaction`.
+Everything that happens in a society is recorded as an :class:`Interaction`. Knows no language models, files or trainers.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """How good somebody found an answer.
+    """A rating of an answer.
 
     Attributes:
-        value: From 1 to the scale of the rubric (7 in the paper), or None when it could not be read.
-        distribution: Probabilities of 1, 2, ..., scale, when the rater gives them.
-        reason: Why, in words; empty where the rater gives none.
-        raw: The text the rating was read from, kept when ``value`` is None.
+        value: From 1 to the scale of the rubric (7 in the paper); None if it could not be parsed.
+        distribution: Probabilities of 1, 2, ..., scale, if the rater gives them.
+        reason: The reason in words; empty if the rater gives none.
+        raw: The text the rating was parsed from, kept if ``value`` is None.
     """
 
     value: float | None
@@ -35,10 +34,10 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What one neighbour said of a draft.
+    """The review of a draft by one agent.
 
     Attributes:
-        reviewer: Index of the agent who spoke.
+        reviewer: Index of the reviewer.
         rating: Its rating, with the reason in words.
     """
 
@@ -48,24 +47,24 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """An observer's ratings of one answer, one for each dimension of the rubric."""
+    """An observer's ratings of one answer, by dimension of the rubric."""
 
     ratings: Mapping[str, Rating] = field(default_factory=dict)
 
     def value(self, dimension: str) -> float | None:
-        """The rating on ``dimension``, or None where there is none."""
+        """The rating on ``dimension``, or None if there is none."""
         rating = self.ratings.get(dimension)
         return None if rating is None else rating.value
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What somebody picked of a few options.
+    """A choice among a few options.
 
     Attributes:
-        probs: How likely each option was, summing to 1; 1 for the one that was said where the model gives none. None
-            when the reply could not be read.
-        raw: The reply, kept when ``probs`` is None.
+        probs: Probability of each option; 1 for the option named in the reply if the model gives no probabilities. None if
+            the reply could not be parsed.
+        raw: The reply, kept if ``probs`` is None.
     """
 
     probs: Mapping[str, float] | None
@@ -73,11 +72,11 @@ class Choice:
 
     @property
     def best(self) -> str | None:
-        """The likeliest option, the first of equals; None when the reply could not be read."""
+        """The most probable option, the first on ties; None if the reply could not be parsed."""
         return None if self.probs is None else max(self.probs, key=self.probs.__getitem__)
 
     def draw(self, stream: random.Random) -> str | None:
-        """An option drawn by its probability; None when the reply could not be read."""
+        """Draw an option by its probability; None if the reply could not be parsed."""
         if self.probs is None:
             return None
         return stream.choices(list(self.probs), list(self.probs.values()))[0]
@@ -85,22 +84,22 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One conversation around one agent, as it ended.
+    """One finished conversation around one agent.
 
     Attributes:
-        round: From 0.
-        agent: Index of the agent in the centre, from 0.
-        label: Its label, as ``good`` or ``bad``.
-        question: What it was asked.
-        draft: Its first answer; None when the interaction failed before.
-        feedback: What its audience said, in the order of the audience.
-        revision: Its answer after the feedback; None when there was none.
+        round: The round, from 0.
+        agent: Index of the agent that was asked, from 0.
+        label: Its label, for example ``good`` or ``bad``.
+        question: The question it was asked.
+        draft: Its first answer; None if the interaction failed before it.
+        feedback: Reviews by its audience, in the order of the audience.
+        revision: Its answer after the feedback; None if there was none.
         before: The observer's score of the draft.
         after: The observer's score of the revision.
-        recalled: The remembered (question, answer) that was told to the agent, if any.
+        recalled: The remembered (question, answer) in the agent's prompt, if any.
         protocol: Name of the protocol.
-        error: Why the interaction failed; None when it did not.
-        extra: What a protocol adds of its own, as JSON can hold it.
+        error: Why the interaction failed; None if it did not.
+        extra: Further results of the protocol, JSON-serialisable.
     """
 
     round: int
@@ -119,11 +118,11 @@ class Interaction:
 
     @property
     def final(self) -> str | None:
-        """What the agent ended up saying: the revision, else the draft."""
+        """The final answer: the revision, else the draft."""
         return self.revision if self.revision is not None else self.draft
 
     def faults(self) -> list[str]:
-        """What keeps the record from being kept: fields that hold something else than they should."""
+        """List the fields whose values cannot be stored."""
         kinds: dict[str, type | tuple[type, ...]] = {
             "label": str, "question": str, "draft": (str, type(None)), "revision": (str, type(None)),
             "before": Score, "after": Score, "protocol": str, "error": (str, type(None)),
@@ -138,16 +137,16 @@ class Interaction:
             try:
                 json.dumps(dict(self.extra))
             except (TypeError, ValueError) as error:
-                found.append(f"extra is not what JSON can hold: {error}")
+                found.append(f"extra cannot be stored as JSON: {error}")
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as plain JSON types; ``from_dict`` is its inverse."""
+        """Return the record as plain JSON types; ``from_dict`` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Interaction:
-        """Read back what :meth:`as_dict` wrote."""
+        """Make a record from the result of :meth:`as_dict`."""
         fields = dict(data)
         fields["feedback"] = tuple(Feedback(f["reviewer"], _rating(f["rating"])) for f in data["feedback"])
         fields["before"] = _score(data["before"])
@@ -166,7 +165,7 @@ def _score(data: Mapping[str, Any]) -> Score:
 
 
 class RecordedRun(Protocol):
-    """What measures read of a run; :class:`sandbox.store.run.Run` satisfies it."""
+    """The part of a run that metrics read; :class:`sandbox.store.run.Run` satisfies it."""
 
     @property
     def rounds(self) -> int:
@@ -193,9 +192,9 @@ class RecordedRun(Protocol):
         ...
 
     def agents(self) -> pd.DataFrame:
-        """One row an agent: index, name, label, position."""
+        """One row per agent: index, name, label, position."""
         ...
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Measures of each complete round."""
+        """Metrics of each complete round."""
         ...

@@ -1,7 +1,7 @@
-"""Finds plugins by name; the only reader of entry points.
+"""Finds plugins by name; the only module that reads entry points.
 
-Names are listed without importing anything. Built-ins are declared in this project's own ``pyproject.toml``
-in the same table as outsiders', so there is one way to be found.
+Names are listed without importing plugins. Built-in plugins are declared in this project's ``pyproject.toml``, in the same
+entry-point groups as those of other packages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KINDS = ("scenarios", "models", "raters", "trainers", "protocols", "embedders", 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin as it is listed: nothing of it has been imported."""
+    """A plugin as it is listed, without importing it."""
 
     kind: str
     name: str
@@ -38,7 +38,7 @@ def _entries(kind: str) -> dict[str, EntryPoint]:
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
             raise BrokenPlugin(
-                f"{kind[:-1]} {entry.name!r} is claimed twice: by {_package(other)} ({other.value}) and by "
+                f"{kind[:-1]} {entry.name!r} is declared twice: by {_package(other)} ({other.value}) and by "
                 f"{_package(entry)} ({entry.value}); uninstall one of them"
             )
     return found
@@ -54,15 +54,15 @@ def plugins(kind: str) -> list[Plugin]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The object a plugin's entry point names.
+    """Load the object that a plugin's entry point names.
 
     Args:
         kind: One of ``KINDS``.
-        name: The entry point's name; also a path ``./mine.py`` or ``module:object``.
+        name: The name of the entry point; or a path ``./mine.py``, or ``module:object``.
 
     Raises:
-        UnknownPlugin: nothing of that name is installed.
-        BrokenPlugin: it is installed but cannot be imported.
+        UnknownPlugin: no plugin has that name.
+        BrokenPlugin: the plugin cannot be imported.
     """
     entry = _entries(kind).get(name)
     if entry is None:
@@ -77,7 +77,7 @@ def load(kind: str, name: str) -> Any:
     try:
         return entry.load()
     except SandboxError:
-        raise  # says itself what is wrong
+        raise  # its message is complete
     except Exception as error:
         raise BrokenPlugin(
             f"{kind[:-1]} {name!r} of package {_package(entry)} cannot be imported ({entry.value}): "
@@ -86,14 +86,14 @@ def load(kind: str, name: str) -> Any:
 
 
 def load_object(where: str, what: str) -> Any:
-    """An object of a Python file or module that is no plugin.
+    """Load an object of a Python file or module that is not a plugin.
 
     Args:
         where: ``./mine.py:name`` or ``module:name``.
-        what: What it is to be, for messages.
+        what: Its kind, for messages.
 
     Raises:
-        UnknownPlugin: there is no such file.
+        UnknownPlugin: the file does not exist.
         BrokenPlugin: the file or module cannot be imported, or has no such object.
     """
     return _from_file(f"{what}s", where) if ".py:" in where else _from_module(f"{what}s", where)
@@ -125,7 +125,7 @@ def _from_file(kind: str, name: str) -> Any:
     path = Path(path_text if path_text.endswith(".py") else path_text + ".py")
     if not path.is_file():
         raise UnknownPlugin(f"{kind[:-1]} file {str(path)!r} does not exist; give the path of a Python file")
-    # The name depends on the whole path, so that two files named alike do not meet in sys.modules.
+    # The name depends on the whole path, so that files of the same name do not collide in sys.modules.
     digest = hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()
     spec = importlib.util.spec_from_file_location(f"{path.stem}_{digest}", path)
     if spec is None or spec.loader is None:
@@ -137,7 +137,7 @@ def _from_file(kind: str, name: str) -> Any:
     except Exception as error:
         del sys.modules[spec.name]
         if isinstance(error, SandboxError):
-            raise  # says itself what is wrong
+            raise  # its message is complete
         raise BrokenPlugin(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return _attribute(module, attribute or _FILE_OBJECT.get(kind, kind[:-1]), str(path))
 

@@ -1,13 +1,16 @@
-"""Random streams keyed by what they are for, never by the order in which work is done.
+"""Random generators keyed by their purpose, never by the order in which work is done.
 
-Every draw of a run comes from ``stream(seed, round, agent, purpose)``; so results do not depend on batch
-size, concurrency or the order in which replies arrive.
+Every draw of a run comes from ``keyed_rng(seed, round, agent, purpose)``, so that results do not depend on batch size,
+concurrency or the order in which replies arrive.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
+
+# numpy and torch take no larger ones.
+MAX_SEED = 2**32 - 1
 
 
 def keyed_seed(*key: int | str) -> int:
@@ -17,5 +20,5 @@ def keyed_seed(*key: int | str) -> int:
 
 
 def keyed_rng(*key: int | str) -> random.Random:
-    """A generator of random numbers that belongs to ``key`` alone."""
+    """Make the random generator of ``key``; equal keys give equal draws."""
     return random.Random(keyed_seed(*key))

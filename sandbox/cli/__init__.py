@@ -1,5 +1,5 @@
-"""The command line: the roof that alone reaches every room.
+"""The command line; the only package that may import all others.
 
-Commands import what they need inside their functions, so that ``sandbox --help`` answers at once. Exit codes: 0
-done, 2 the user's input, 1 anything else.
+Commands import what they need inside their functions, so that ``sandbox --help`` is fast. Exit codes: 0 success, 2 an
+error in the user's input, 1 any other failure.
 """

@@ -1,4 +1,4 @@
-"""The command line's application and the options that its commands share. It imports no command."""
+"""The Typer application and the options that commands share. Imports no command."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting; may be repeated.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and no progress.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no progress.")]
 
 
 @app.callback()
 def _root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")] = False,
 ) -> None:
     """Simulate societies of language-model agents, collect their feedback, and train models on it."""
 
@@ -34,7 +34,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
     """Read ``--set key=value`` options.
 
     Raises:
-        SettingsError: one of them has no ``=``.
+        SettingsError: an option has no ``=``.
     """
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
@@ -43,7 +43,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def setting_types(function: Callable[..., Any]) -> dict[str, Any]:
-    """What each parameter of a function is to be; nothing where only a type checker can read that, so settings stay text."""
+    """Return the type hints of a function; empty if they cannot be resolved, so that settings stay text."""
     try:
         return typing.get_type_hints(function)
     except NameError:

@@ -1,4 +1,4 @@
-"""How commands print: lines, JSON, tables, and the measures of a round."""
+"""Output of commands: lines, JSON, tables, and the metrics of a round."""
 
 from __future__ import annotations
 
@@ -7,33 +7,62 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sandbox.folders import finite
+from sandbox.text_cleaning import printable
+
 
 def say(text: str = "") -> None:
-    """Print a line for the user."""
-    sys.stdout.write(text + "\n")
+    """Print a line for the user; control characters of models and data are shown as escapes."""
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 
 def say_json(content: Any) -> None:
-    """Print one JSON object, for scripts."""
-    say(json.dumps(content, ensure_ascii=False))
+    """Print one JSON value, for scripts; NaN and infinities become null."""
+    say(json.dumps(finite(content), ensure_ascii=False, allow_nan=False))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, numbers to the right."""
+    """Print a table; all columns but the first are right-aligned."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    shown = Table(title=title, title_justify="left")
+    # As Text, for names may contain what rich would read as markup.
+    shown = Table(title=Text(printable(title)), title_justify="left")
     for number, column in enumerate(columns):
-        shown.add_column(column, justify="left" if number == 0 else "right")
+        shown.add_column(Text(printable(column)), justify="left" if number == 0 else "right")
     for row in rows:
-        shown.add_row(*row)
+        shown.add_row(*(Text(printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 110).print(shown)
 
 
+def say_losses(summary: Mapping[str, Any]) -> None:
+    """Print what failed in a run and which ratings could not be read: how many, and the first one's words."""
+    for failure in summary["failures"]:
+        say(f"failed: {failure['n']} of {summary['interactions']} interactions: {_one_line(failure['error'])}")
+    if summary["failures"] and summary.get("stages"):
+        say(
+            "rounds with stages are not repeated by --resume where they are complete: others have read what was said in them. "
+            "Once the cause is removed, run again, or branch from the last good round: --from RUN@ROUNDS"
+        )
+    elif summary["failures"]:
+        say("repeat what failed with the same command and --resume, once the cause is removed")
+    lost = summary["unreadable"]
+    if lost["n"]:
+        say(
+            f"ratings that could not be read: {lost['n']} of {lost['of']}, the first: {_one_line(lost['first'])!r}. "
+            "Raters that need no parsing: --rater values, or a model that gives probabilities"
+        )
+
+
+def _one_line(text: str, width: int = 200) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= width else f"{words[:width]}…"
+
+
 def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:
-    """The measures of a round that one looks at while it runs, in a line; all are in the run's folder."""
+    """Return the main metrics of a round as one line; the run folder holds all of them."""
     shown = []
     for name, value in metrics.items():
         draft = metrics.get(f"{name}_draft")

@@ -1,17 +1,17 @@
-"""Drives thousands of conversations at once, batching the calls they wait for.
+"""Runs thousands of conversations concurrently, and batches the calls that they wait for.
 
-A conversation is a generator. It yields what it waits for and is sent the result:
+A conversation is a generator. It yields requests and is sent their results:
 
 * a :class:`Call` (one request to one language model) gives its :class:`~sandbox.models.base.Reply`;
 * a :class:`Rate` gives a :class:`~sandbox.records.Rating`; an :class:`Embed` a vector;
-* another generator gives what it returns; a list of any of these gives a list, all worked on side by side;
-* ``None`` gives ``None`` at once.
+* another generator gives its return value; a list of any of these gives a list of their results, all worked on concurrently;
+* ``None`` gives ``None`` immediately.
 
-A failed call raises :class:`CallFailed` at the ``yield``, so that an error is never taken for an answer. The
-scheduler knows nothing of agents, grids or files.
+A failed call raises :class:`CallFailed` at the ``yield``, so that an error is never mistaken for an answer. Knows no agents,
+grids or files.
 
-Local models are given one ``generate`` call for all that wait. A model that has ``agenerate`` is remote: each of its
-calls is made by itself, and each conversation moves on as soon as its own replies are in.
+A local model receives all waiting requests in one ``generate`` call. A model that has ``agenerate`` is remote: its calls are
+made one by one, and each conversation continues as soon as its own replies have arrived.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from typing import Any
 import numpy as np
 
 from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation, Embed, Rate
-from sandbox.errors import ProtocolError
-from sandbox.models.base import Reply, Request
+from sandbox.errors import BrokenPlugin, ProtocolError, SandboxError
+from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.models.remote.async_calls import AsyncCalls
+from sandbox.plugin_defaults import check_results
+from sandbox.records import Rating
 
 _SENT_AT_ONCE = 32
 
 
 class _Task:
-    """A generator that runs, and where its result goes."""
+    """A running generator, and the receiver of its result."""
 
     __slots__ = ("conversation", "parent", "slot")
 
@@ -43,7 +45,7 @@ class _Task:
 
 
 class _Join:
-    """A task that waits for several things at once."""
+    """A task that waits for several results."""
 
     __slots__ = ("failed_slot", "failure", "left", "results", "task")
 
@@ -56,12 +58,12 @@ class _Join:
 
 
 class Scheduler:
-    """Keeps up to ``in_flight`` conversations alive and works off what they wait for in batches.
+    """Runs up to ``in_flight`` conversations concurrently, and their calls in batches.
 
     Args:
-        in_flight: Conversations at once; memory is bounded by it.
-        log: Finished calls, for resuming.
-        on_calls: Told how many calls to language models have just finished.
+        in_flight: Maximum number of concurrent conversations; bounds memory.
+        log: Store of finished calls, for resuming.
+        on_calls: Callback, receives the number of calls to language models that finished.
     """
 
     def __init__(
@@ -78,12 +80,12 @@ class Scheduler:
         self._outbox: list[_RemoteCall] = []
 
     def close(self) -> None:
-        """Give up what is under way; what was answered is kept."""
+        """Stop all conversations; finished calls are stored."""
         self._remote.close()
         self._flush()
 
     def drain(self) -> None:
-        """Give up conversations whose :meth:`run` was broken off; remote calls under way are waited for and kept."""
+        """Stop the conversations of an interrupted :meth:`run`; wait for remote calls in flight and store them."""
         while self._remote.under_way:
             self._record([(item.call, reply) for item, reply in self._remote.finished()])
         self._flush()
@@ -93,11 +95,11 @@ class Scheduler:
     def run(
         self, conversations: Iterable[tuple[Any, Conversation] | None]
     ) -> Iterator[tuple[Any, Any, Exception | None]]:
-        """Run conversations to their ends.
+        """Run conversations to completion.
 
         Args:
-            conversations: (key, generator) pairs; generators are made only when their turn comes. None says that none
-                may begin before another has gone on; it must not be said when none is under way.
+            conversations: (key, generator) pairs, consumed lazily. None means that no conversation may start before a
+                running one has advanced; it must not be given while none is running.
 
         Yields:
             (key, returned value, None) or (key, None, exception), in the order the conversations were given.
@@ -108,13 +110,13 @@ class Scheduler:
     def run_batches(
         self, conversations: Iterable[tuple[Any, Conversation] | None]
     ) -> Iterator[list[tuple[Any, Any, Exception | None]]]:
-        """Run conversations to their ends; the same as :meth:`run`, all that ended between two calls at a time."""
+        """As :meth:`run`, but yield lists: the conversations that ended between two batches of calls."""
         source = iter(conversations)
         keys: dict[int, Any] = {}
         alive, head, begun, exhausted = 0, 0, 0, False
         while True:
             held_back = False
-            # A slow conversation holds back the commits of those behind it: bound these too.
+            # A slow conversation delays the commits of those behind it: bound their number too.
             while not exhausted and alive < self.in_flight and len(keys) < 4 * self.in_flight:
                 try:
                     following = next(source)
@@ -137,7 +139,7 @@ class Scheduler:
                 ended.append((keys.pop(head), value, failure))
                 head += 1
             if ended:
-                self._flush()  # what is kept of a conversation holds all its calls
+                self._flush()  # the calls of a conversation are stored before it is committed
                 yield ended
             alive = len(keys) - len(self._finished)
             if alive and (exhausted or held_back or alive >= self.in_flight or len(keys) >= 4 * self.in_flight):
@@ -146,7 +148,7 @@ class Scheduler:
                 return
 
     def _advance(self) -> None:
-        """Run every task that is ready until all of them wait."""
+        """Advance every task that is ready until all are waiting."""
         while self._ready:
             task, value, failure = self._ready.popleft()
             try:
@@ -154,7 +156,7 @@ class Scheduler:
                 wanted = talk.send(value) if failure is None else talk.throw(failure)
             except StopIteration as stop:
                 self._settle(task.parent, task.slot, stop.value, None)
-            except Exception as error:  # the boundary: a conversation's failure is data
+            except Exception as error:  # the boundary: the failure of a conversation is data
                 self._settle(task.parent, task.slot, None, error)
             else:
                 if type(wanted) is list or type(wanted) is tuple:
@@ -167,11 +169,11 @@ class Scheduler:
                 else:
                     self._await(task, 0, wanted)
             if self._spawned:
-                # Before the conversations that are ready too: the sooner their calls are under way the better.
+                # Ahead of other ready conversations, so that its calls are sent early.
                 self._ready.extendleft(reversed(self._spawned))
                 self._spawned.clear()
             if len(self._outbox) >= _SENT_AT_ONCE:
-                self._send()  # they are under way while others are still being made up
+                self._send()  # in flight while other requests are still being prepared
 
     def _await(self, waiter: _Task | _Join, slot: int, wanted: Any) -> None:
         if type(wanted) is Call:
@@ -195,8 +197,8 @@ class Scheduler:
                 self._await(waiter, slot, steps(wanted.question, wanted.answer, rater_of=wanted.rater_of))
         elif wanted is None:
             self._settle(waiter, slot, None, None)
-        elif type(wanted) is GeneratorType or isinstance(wanted, Generator):  # the second takes ten times as long
-            # A task that waits for a generator alone waits as a join of one.
+        elif type(wanted) is GeneratorType or isinstance(wanted, Generator):  # the second test is ten times slower
+            # Waiting for a single generator is a join of one.
             parent = waiter if isinstance(waiter, _Join) else _single(waiter)
             self._spawned.append((_Task(wanted, parent, slot), None, None))
         else:
@@ -206,19 +208,19 @@ class Scheduler:
                 None,
                 ProtocolError(
                     f"a protocol yielded a {type(wanted).__name__}; it may yield what agents and observers return "
-                    "(as agent.answer(question)), generators, lists of these, or nothing"
+                    "(for example agent.answer(question)), generators, lists of these, or None"
                 ),
             )
 
     def _settle(self, waiter: _Task | _Join | int, slot: int, value: Any, failure: BaseException | None) -> None:
-        """Hand a result to who waits for it."""
+        """Pass a result to the task that waits for it."""
         if isinstance(waiter, int):
             self._finished[waiter] = (value, failure)
         elif isinstance(waiter, _Task):
             self._ready.append((waiter, value, failure))
         else:
             waiter.results[slot] = value
-            # Of several failures the first in the list is raised, whichever was known first.
+            # Of several failures the first in the list is raised, in whichever order they occurred.
             if failure is not None and slot < waiter.failed_slot:
                 waiter.failure, waiter.failed_slot = failure, slot
             waiter.left -= 1
@@ -231,7 +233,7 @@ class Scheduler:
         self._settle(waiter, slot, None if failure else reply, failure)
 
     def _work_off(self) -> None:
-        """Do all that waits for one embedder, rater or model; what is cheap first, so that batches grow."""
+        """Run all waiting work of one embedder, rater or model; cheap work first, so that batches of calls grow."""
         self._send()
         self._flush()  # while the servers are busy
         if not self._waiting:
@@ -246,11 +248,13 @@ class Scheduler:
                 self._settle(waiter, slot, vector, None)
         elif place[0] == "rate":
             first: Rate = work[0][0]
-            ratings = first.rater.rate([(w.question, w.answer) for w, _, _ in work], rater_of=first.rater_of)
+            rated = first.rater.rate([(w.question, w.answer) for w, _, _ in work], rater_of=first.rater_of)
+            owner = f"rater {getattr(first.rater, 'name', type(first.rater).__name__)!r}"
+            ratings = check_results(owner, "rate(items)", rated, len(work), Rating)
             for (_, waiter, slot), rating in zip(work, ratings, strict=True):
                 self._settle(waiter, slot, rating, None)
         else:
-            replies = work[0][0].model.generate([w.request for w, _, _ in work])
+            replies = _generate(work[0][0].model, [w.request for w, _, _ in work])
             self._deliver([(*one, reply) for one, reply in zip(work, replies, strict=True)])
 
     def _send(self) -> None:
@@ -274,8 +278,27 @@ class Scheduler:
             self._on_calls(len(finished))
 
 
+def _generate(model: LanguageModel, requests: list[Request]) -> Sequence[Reply]:
+    """Replies of a model, of whatever package.
+
+    Raises:
+        BrokenPlugin: it raised an exception, which its contract does not allow, or returned something else than replies.
+    """
+    owner = f"language model {getattr(model, 'uri', type(model).__name__)!r}"
+    try:
+        found = model.generate(requests)
+    except SandboxError:
+        raise  # its message is complete
+    except Exception as error:  # the boundary: code of others
+        raise BrokenPlugin(
+            f"{owner}: generate raised {type(error).__name__}: {error}. It must return Reply('', error=...) for a request "
+            "that fails; --debug shows where"
+        ) from error
+    return check_results(owner, "generate(requests)", found, len(requests), Reply)
+
+
 class _RemoteCall:
-    """A call under way, and who waits for it."""
+    """A call in flight, and the tasks that wait for it."""
 
     __slots__ = ("call", "slot", "waiter")
 
@@ -310,16 +333,16 @@ def run_conversations(
     log: CallLog | None = None,
     on_ended: Callable[[int], Any] | None = None,
 ) -> list[Any]:
-    """Run conversations to their ends and return what they return, in order.
+    """Run conversations to completion and return their results, in order.
 
     Args:
         conversations: Generators.
-        in_flight: At once.
-        log: Finished calls, for going on later.
-        on_ended: Told how many have just ended.
+        in_flight: Maximum number of concurrent conversations.
+        log: Store of finished calls, for resuming.
+        on_ended: Callback, receives the number of conversations that ended.
 
     Raises:
-        Exception: the first that any of them raised.
+        Exception: the first that a conversation raised.
     """
     scheduler = Scheduler(in_flight=in_flight, log=log)
     results = []

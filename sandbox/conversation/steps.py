@@ -1,6 +1,6 @@
-"""What a protocol may yield, and what it is sent for it.
+"""What a protocol may yield, and the result that it is sent.
 
-Knows nothing of agents, grids or files.
+Knows no agents, grids or files.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Conversation = Generator[Any, Any, Any]
 
 
 class CallFailed(Exception):
-    """A language model could not answer; raised inside the conversation that waits for it."""
+    """A call to a language model failed; raised inside the conversation that waits for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """One request, and the model it is for."""
+    """A request to a language model."""
 
     model: LanguageModel
     request: Request
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embed:
-    """A text whose embedding is wanted. Gives an array [dim], L2-normalised."""
+    """A text to be embedded. Gives an L2-normalised array [dim]."""
 
     embedder: Any
     text: str
@@ -36,7 +36,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rate:
-    """An answer that somebody is to rate."""
+    """An answer to be rated."""
 
     rater: Any
     rater_of: Any
@@ -45,16 +45,16 @@ class Rate:
 
 
 class CallLog(Protocol):
-    """Where finished calls are kept, so that none is paid for twice."""
+    """A store of finished calls, so that none is repeated on resume."""
 
     def recall(self, call: Call) -> Reply | None:
-        """What the call returned before, if it did."""
+        """Return the stored reply of a call, if there is one."""
         ...
 
     def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
-        """Take what calls returned."""
+        """Record the replies of calls."""
         ...
 
     def flush(self) -> None:
-        """Keep all that was taken."""
+        """Write all recorded replies to the store."""
         ...

@@ -1,1 +1,1 @@
-"""What a run would do, before it is paid for: its cost and its prompts."""
+"""Previews of a run: its calls, tokens and cost, and its prompts."""

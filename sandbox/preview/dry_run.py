@@ -1,4 +1,4 @@
-"""Sets a society up for real with parts that cost nothing, to see whether it would work and what it would take."""
+"""Dry run: sets up a society with a stand-in model, to check it and to estimate calls and tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
-from sandbox.models.base import LanguageModel, Reply, Request
+from sandbox.models.base import LanguageModel, Reply, Request, complete_model
 from sandbox.models.catalog import resolve
 from sandbox.models.pool import split_model_settings
 from sandbox.records import Rating
@@ -19,24 +19,24 @@ from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import is_run, open_run
 from sandbox.world import World
 
-# So many interactions are rehearsed at most; the rest are taken to be like them.
+# Maximum number of simulated interactions; the estimate is scaled to the rest.
 _ENOUGH = 20_000
 _NOTHING_KEPT = {"resume": False, "out": None, "max_calls": None, "max_tokens_total": None, "max_cost": None}
-_CHARACTERS_A_TOKEN = 4  # of English under the tokenizers in use
+_CHARACTERS_A_TOKEN = 4  # of English, with common tokenizers
 _FILLER = "It depends on what the people who live there have agreed on before. "
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would take.
+    """Estimate of a run.
 
     Attributes:
-        interactions: How many there are to be.
-        calls: To language models.
-        prompt_tokens: That they read; estimated at four characters a token.
-        completion_tokens: That they write at most: every answer as long as it may be.
-        failed: Share of the rehearsed interactions that failed on made-up replies, in [0, 1]; what a protocol would
-            have asked after these is not counted.
+        interactions: Number of interactions.
+        calls: Number of calls to language models.
+        prompt_tokens: Tokens of the prompts; estimated at four characters per token.
+        completion_tokens: Maximum number of tokens of the replies: every reply at full length.
+        failed: Share of the simulated interactions that failed on placeholder replies, in [0, 1]; later calls of these are
+            not counted.
     """
 
     interactions: int
@@ -46,17 +46,17 @@ class Forecast:
     failed: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the estimate as plain JSON types."""
         return asdict(self)
 
 
 def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forecast:
-    """Foresee the calls and tokens of a run, from conversations that are held with made-up replies.
+    """Estimate the calls and tokens of a run, from conversations with placeholder replies.
 
     Args:
         scenario: As for :class:`~sandbox.world.World`.
-        rounds: Of the run, in all.
-        **settings: As for the world; with ``resume``, what ``out`` holds already is left out.
+        rounds: Total number of rounds.
+        **settings: As for the world; with ``resume``, interactions stored in ``out`` are left out.
 
     Raises:
         SandboxError: the society cannot be set up.
@@ -68,8 +68,8 @@ def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forec
         done, rounds_done = len(run.interactions()), run.rounds
     elif branch is not None:
         rounds_done = int(branch.rpartition("@")[2]) if branch.rpartition("@")[2].isdigit() else 0
-    model = _StandIn(_default_rater(settings))
-    world = rehearsal(scenario, {**settings, **_NOTHING_KEPT}, model=model)
+    model = _CountingModel(_default_rater(settings))
+    world = dry_run_world(scenario, {**settings, **_NOTHING_KEPT}, model=model)
     try:
         each = len(world.active_agents())
         left = max(0, (rounds - rounds_done) * each - max(0, done - rounds_done * each))
@@ -85,10 +85,10 @@ def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forec
     return Forecast(left, calls, read, written, failed / held)
 
 
-def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: LanguageModel) -> World:
-    """Set up a world with ``model`` in place of its language models, and with raters and an embedder that cost nothing.
+def dry_run_world(scenario: str | Scenario, settings: Mapping[str, Any], *, model: LanguageModel) -> World:
+    """Set up a world with ``model`` in place of its language models, and with a constant rater and a hashing embedder.
 
-    What it would have been set up with must be installed; it is not loaded.
+    The models, raters and embedder of the settings must exist; they are not loaded.
 
     Raises:
         SandboxError: the society cannot be set up.
@@ -108,31 +108,41 @@ def rehearsal(scenario: str | Scenario, settings: Mapping[str, Any], *, model: L
         if isinstance(given, str):
             registry.load("raters", str(kind))
         if kind is not None and kind != "lm":
-            changed[name] = _Indifferent(str(kind), is_default=not settings.get(name))
-    # Settings of models, and copies, are of no use to one that stands in; the names are checked all the same.
+            changed[name] = _ConstantRater(
+                str(kind),
+                _candidates(given if isinstance(given, str) else None, given),
+                is_default=not settings.get(name),
+            )
+    # The stand-in model has no use for model settings and replicas; their names are checked all the same.
     voices, _ = split_model_settings(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
     voices.check(models_of({k: v for k, v in settings.items() if k != "observer"}), settings.get("observer"))
     kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
     return World(scenario, **{**kept, **changed})
 
 
+def _candidates(name: str | None, rater: Any) -> int:
+    """Candidates by default of a rater, given by name or itself."""
+    made = rater if name is None else registry.load("raters", name.partition(":")[0])
+    return int(getattr(made, "default_candidates", 1))
+
+
 def models_of(settings: Mapping[str, Any]) -> list[Any]:
-    """Every language model, by URI or as it is, that a world with these settings speaks through."""
+    """The language models, as URIs or objects, of a world with these settings."""
     dealt = read_models(settings.get("model", inspect.signature(World).parameters["model"].default))
     found = list(dealt) if are_shares(dealt) else list(dealt.values())
     return found if settings.get("observer") is None else [*found, settings["observer"]]
 
 
 def _default_rater(settings: Mapping[str, Any]) -> str:
-    """The rater that suits the agents' first model, without loading it."""
+    """The default rater of the agents' first model, without loading the model."""
     model = models_of(settings)[0]
     if not isinstance(model, str):
-        return str(model.default_rater)
+        return complete_model(model).default_rater
     kind, rest = resolve(model)
     given = getattr(registry.load("models", kind), "default_rater", None)
     if isinstance(given, str):
         return given
-    for _ in range(16):  # from a trained model to what it was trained from, and so on
+    for _ in range(16):  # follow a trained model to its base, and so on
         if kind == "hf" and rest == "smollm2":
             return "values"
         note = Path(rest) / "training.json"
@@ -142,11 +152,11 @@ def _default_rater(settings: Mapping[str, Any]) -> str:
     return "lm"
 
 
-class _StandIn:
-    """Answers every request at full length, and counts what that takes."""
+class _CountingModel:
+    """Answers every request at full length, and counts calls and tokens."""
 
-    uri = "rehearsal:"
-    fingerprint = "rehearsal"
+    uri = "dry-run:"
+    fingerprint = "dry-run"
 
     def __init__(self, default_rater: str) -> None:
         self.default_rater = default_rater
@@ -166,16 +176,17 @@ class _StandIn:
             probs = {choice: 1 / len(request.choices) for choice in request.choices}
             return Reply(request.choices[0], probs, read, written)
         length = written * _CHARACTERS_A_TOKEN
-        # No two answers are the same, or the observer would be asked of some only once.
+        # All answers differ; observers would score equal ones only once.
         text = f"{request.seed % 10**6} {_FILLER * (length // len(_FILLER) + 1)}"
         return Reply(text[:length].strip(), None, read, written)
 
 
-class _Indifferent:
-    """Rates everything with the middle of the scale."""
+class _ConstantRater:
+    """Rates every answer with the middle of the scale."""
 
-    def __init__(self, name: str, *, is_default: bool = False) -> None:
+    def __init__(self, name: str, default_candidates: int = 1, *, is_default: bool = False) -> None:
         self.name = name
+        self.default_candidates = default_candidates
         self.is_default = is_default
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:

@@ -1,4 +1,4 @@
-"""Shows what a scenario's prompts come to: one conversation is held with made-up replies, and every request is kept."""
+"""Preview of prompts: runs one conversation with placeholder replies, and records every request."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sandbox.world import World
 
 _SIDE = 3
 _NOTES = {
-    "recalled": "'recalled' stands there only where the agent remembers a question like this one",
-    "heard": "'heard' stands there only where there is something to hear",
+    "recalled": "'recalled' is included only if the agent remembers a similar question",
+    "heard": "'heard' is included only if other agents have spoken",
 }
-# Templates that are all that is asked; others are parts of a message.
+# Templates that are whole messages; others are parts of one.
 _WHOLE = ("answer", "choose", "argue", "rate", "reason", "observe")
 
 
@@ -29,12 +29,12 @@ class RenderedPrompt:
     """A request as a language model sees it.
 
     Attributes:
-        templates: Which of :class:`~sandbox.scenario.prompts.Prompts` it was made of; none for a protocol's own words.
-        messages: (role, text).
-        prefix: What the reply must start with.
-        choices: What it is to pick one of, if anything.
-        max_tokens: The reply's length at most.
-        note: What to know of it.
+        templates: Names of its templates in :class:`~sandbox.scenario.prompts.Prompts`; none for a protocol's own text.
+        messages: (role, text) pairs.
+        prefix: Required beginning of the reply.
+        choices: Options of a choice; empty for free text.
+        max_tokens: Maximum length of the reply.
+        note: A remark.
     """
 
     templates: tuple[str, ...]
@@ -45,12 +45,12 @@ class RenderedPrompt:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the request as plain JSON types."""
         return dataclasses.asdict(self)
 
 
 class _Traced(str):
-    """A template that notes what it came to."""
+    """A template that records its filled-in texts."""
 
     name: str
     filled: dict[str, str]
@@ -65,24 +65,24 @@ class _Traced(str):
 def render_prompts(
     scenario: str | Scenario, *, protocol: str | None = None, label: str | None = None, **settings: Any
 ) -> list[RenderedPrompt]:
-    """Hold a scenario's conversation around one agent with made-up replies, and show each kind of request once.
+    """Run a scenario's conversation around one agent with placeholder replies, and return each kind of request once.
 
     Args:
         scenario: As for :class:`~sandbox.world.World`.
-        protocol: The conversation; by default the scenario's.
-        label: Of the agent in the centre; by default the first agent's.
-        **settings: Of the society and the scenario.
+        protocol: The protocol; by default the scenario's.
+        label: Label of the agent; by default that of the first agent.
+        **settings: Settings of the society and the scenario.
 
     Returns:
-        In the order in which they are asked.
+        The requests, in the order in which they are made.
 
     Raises:
-        ScenarioError: the scenario cannot be used, or no agent has the label.
+        ScenarioError: the scenario is invalid, or no agent has the label.
     """
     _, made = resolve_settings(scenario, _SIDE, settings)
     filled: dict[str, str] = {}
     own = {name: _trace(name, text, filled) for name, text in vars(made.prompts).items()}
-    # Everything remembered is told, so that the prompt for it is seen.
+    # Every memory is recalled, so that its prompt is shown.
     traced = dataclasses.replace(made, prompts=Prompts(**own), society={**made.society, "recall_distance": 2.0})
     given = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
     model = ScriptedModel()
@@ -94,17 +94,21 @@ def render_prompts(
             raise ScenarioError(
                 f"no agent is labelled {label!r}.{nearest(str(label), labels)} Labels: {', '.join(labels)}"
             )
-        # In the second round there is something to hear and to remember.
+        # From the second round on there is something to hear and to recall.
         world.step()
         question = world.question_for(centre)
-        world._embed_new_questions([question])
-        model.history.clear()
-        if (failure := world.talks.run_one(centre, question)) is not None:
-            raise failure
+        world.embed_questions([question])
         shown: dict[tuple[str, ...], RenderedPrompt] = {}
-        for request in model.history:
-            one = _shown(request, filled)
-            shown.setdefault(one.templates or (one.messages[-1][1],), one)
+        for stage in world.stages:
+            model.history.clear()
+            world.staging.stage = stage
+            if (failure := world.round_runner.run_one(centre, question)) is not None:
+                raise failure
+            for request in model.history:
+                one = _shown(request, filled)
+                if len(world.stages) > 1:
+                    one = dataclasses.replace(one, note="; ".join(filter(None, (f"in the stage {stage}", one.note))))
+                shown.setdefault((stage, *(one.templates or (one.messages[-1][1],))), one)
         return list(shown.values())
     finally:
         world.close()
@@ -117,16 +121,16 @@ def _trace(name: str, text: str, filled: dict[str, str]) -> _Traced:
 
 
 def _shown(request: Request, filled: dict[str, str]) -> RenderedPrompt:
-    """Tell from what templates came to which of them a request is made of."""
+    """Find the templates of a request by their filled-in texts."""
     asked = request.messages[-1].content
     everything = "\n".join(m.content for m in request.messages)
     found = {name for text, name in filled.items() if name not in _WHOLE and text in everything}
     found |= {name for text, name in filled.items() if name in _WHOLE and text == asked}
-    found.discard("reason_prefix")  # the reason it began is quoted
+    found.discard("reason_prefix")  # it is part of a quoted reason
     if filled.get(request.prefix) == "reason_prefix":
         found.add("reason_prefix")
     if "revise" in found:
-        found.discard("answer")  # the question itself is all that it is asked
+        found.discard("answer")  # the message is the question itself
     names = tuple(name for name in Prompts.__dataclass_fields__ if name in found)
     note = "; ".join(_NOTES[name] for name in names if name in _NOTES)
     messages = tuple((m.role, m.content) for m in request.messages)

@@ -1,6 +1,6 @@
-"""Debate: a neighbour speaks against an answer, the author answers again, the others say who convinced them.
+"""Debate: a neighbour argues against an answer, the author answers again, the other neighbours judge who was convincing.
 
-After Irving et al. (arXiv:1805.00899), with the audience in the place of the judge.
+After Irving et al. (arXiv:1805.00899), with the audience in place of the judge.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.conversation.steps import Conversation
-from sandbox.records import Feedback, Interaction, Rating
+from sandbox.records import Feedback, Rating
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
 
 def debate(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
-    """An agent answers, one neighbour speaks against it, it answers again, and the other neighbours judge.
+    """An agent answers, one neighbour argues against it, it answers again, and the other neighbours judge.
 
     The opponent is the first of the audience, the rest judge. ``extra`` holds ``opponent`` (its index; null for an agent
-    without neighbours, who answers once), ``opponent_label`` and ``verdicts``, the probability by judge that the author
-    was the more convincing. The argument stands in the feedback, without a rating. Observers score both answers.
+    without neighbours, who answers once), ``opponent_label`` and ``verdicts``: for each judge, the probability that the
+    author was more convincing. The argument is stored in the feedback, without a rating. Observers score both answers.
     """
     recalled = agent.recall(question)
     draft = yield agent.answer(question)
-    told = {
-        "round": world.round, "agent": agent.index, "label": agent.label, "question": question, "draft": draft.text,
-        "recalled": recalled, "protocol": "debate",
-    }  # fmt: skip
+    fields = {"draft": draft.text, "recalled": recalled}
     audience = world.audience(agent)
     if not audience:
         before = yield world.observer.score(question, draft)
-        return Interaction(before=before, extra={"opponent": None, "opponent_label": None, "verdicts": {}}, **told)
+        return world.interaction(
+            agent, question, before=before, extra={"opponent": None, "opponent_label": None, "verdicts": {}}, **fields
+        )
     opponent, *judges = audience
     against, before = yield [opponent.argue(agent, question, draft), world.observer.score(question, draft)]
     heard = [(f"{agent.name} (you)", draft.text), (opponent.name, against.text)]
@@ -52,4 +51,6 @@ def debate(agent: SocialAgent, question: str, world: SocietyContext) -> Conversa
         },
     }
     said = (Feedback(opponent.index, Rating(None, reason=against.text)),)
-    return Interaction(feedback=said, revision=revision.text, before=before, after=after, extra=extra, **told)
+    return world.interaction(
+        agent, question, feedback=said, revision=revision.text, before=before, after=after, extra=extra, **fields
+    )

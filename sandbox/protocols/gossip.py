@@ -1,6 +1,7 @@
-"""Gossip: agents hear what their neighbours said the round before, say what they think, and choose.
+"""Gossip: agents hear what their neighbours said in the previous round, state an opinion, and choose.
 
-After agent-based models of opinion: what one says this round, one's neighbours hear in the next. Without a revision.
+After agent-based models of opinion dynamics: what an agent says in a round, its neighbours hear in the next. There is no
+revision.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.conversation.steps import Conversation
-from sandbox.records import Feedback, Interaction, Rating
+from sandbox.records import Feedback, Rating
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def gossip(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
-    """An agent hears what its neighbours said the round before, says what it thinks, and picks an option.
+    """An agent hears what its neighbours said in the previous round, states an opinion, and chooses an option.
 
     In the first round there is nothing to hear. ``extra`` holds ``choice``, the probability of each of the scenario's
-    options (null when the reply could not be read); who was heard stands in the feedback, which has no ratings.
+    options (null when the reply could not be read). What was heard is stored in the feedback, without ratings.
     """
     before = [(peer, world.previous.get(peer.index)) for peer in world.audience(agent)]
     said = [(peer, it.final) for peer, it in before if it is not None and it.final]
@@ -27,15 +28,12 @@ def gossip(agent: SocialAgent, question: str, world: SocietyContext) -> Conversa
     recalled = agent.recall(question)
     draft, choice = yield [agent.answer(question, heard=heard), agent.choose(question, heard=heard)]
     score = yield world.observer.score(question, draft)
-    return Interaction(
-        round=world.round,
-        agent=agent.index,
-        label=agent.label,
-        question=question,
+    return world.interaction(
+        agent,
+        question,
         draft=draft.text,
         feedback=tuple(Feedback(peer.index, Rating(None, reason=text)) for peer, text in said),
         before=score,
         recalled=recalled,
-        protocol="gossip",
         extra={"choice": choice.probs if choice.probs is None else dict(choice.probs)},
     )

@@ -1,11 +1,11 @@
-"""Vote: a private opinion, deliberation among neighbours, and a vote; after the study of juries and deliberative polls."""
+"""Vote: a private opinion, deliberation among neighbours, and a vote; after studies of juries and deliberative polls."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sandbox.conversation.steps import Conversation
-from sandbox.records import Feedback, Interaction, Rating
+from sandbox.records import Feedback, Rating
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def vote(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
-    """An agent picks an option in private, hears what its neighbours say to the question, and votes.
+    """An agent chooses an option in private, hears its neighbours' answers to the question, and votes.
 
     ``extra`` holds ``private`` and ``vote``, the probability of each of the scenario's options before and after the
-    deliberation (null when a reply could not be read); what neighbours said stands in the feedback, without ratings.
-    A neighbour is heard to say what it says itself when it is asked the same question in the round.
+    deliberation (null when a reply could not be read). The neighbours' answers are stored in the feedback, without
+    ratings. A neighbour's answer is the same that it gives when it is asked the question itself in the round.
     """
     audience = world.audience(agent)
     private, draft, *others = yield [
@@ -28,17 +28,14 @@ def vote(agent: SocialAgent, question: str, world: SocietyContext) -> Conversati
     heard = [(f"{agent.name} (you)", draft.text)]
     heard += [(peer.name, said.text) for peer, said in zip(audience, others, strict=True)]
     voted, score = yield [agent.choose(question, turn=1, heard=heard), world.observer.score(question, draft)]
-    return Interaction(
-        round=world.round,
-        agent=agent.index,
-        label=agent.label,
-        question=question,
+    return world.interaction(
+        agent,
+        question,
         draft=draft.text,
         feedback=tuple(
             Feedback(peer.index, Rating(None, reason=said.text)) for peer, said in zip(audience, others, strict=True)
         ),
         before=score,
         recalled=agent.recall(question),
-        protocol="vote",
         extra={name: c.probs and dict(c.probs) for name, c in (("private", private), ("vote", voted))},
     )

@@ -14,12 +14,12 @@ from sandbox.typed_settings import check_settings, parameters, typed
 
 
 def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:
-    """Find a scenario by name, path or ``module:object`` and make it with its settings.
+    """Load a scenario by name, path or ``module:object``, and make it with its settings.
 
     Raises:
-        UnknownPlugin: there is none of that name.
-        SettingsError: it does not take one of the settings.
-        ScenarioError: it cannot be used; says in which file.
+        UnknownPlugin: no scenario has that name.
+        SettingsError: the scenario does not have one of the settings.
+        ScenarioError: the scenario is invalid; the message names its file.
     """
     try:
         found = scenario if isinstance(scenario, Scenario) else registry.load("scenarios", scenario)
@@ -47,7 +47,7 @@ def _made(found: Any, scenario: str | Scenario, settings: Mapping[str, Any]) -> 
         made = found(**given)
     except SandboxError:
         raise
-    except Exception as error:  # of the author's own code; its traceback is shown by --debug
+    except Exception as error:  # raised by the author's code; --debug shows its traceback
         raise ScenarioError(f"{owner} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, Scenario):
         raise ScenarioError(f"{owner} returned a {type(made).__name__}; expected a Scenario")

@@ -1,6 +1,6 @@
-"""Who agents are, from a table: one row an agent, told to it in words of a template.
+"""Personas of agents, from a table: one row per agent, put into its prompts by a template.
 
-A persona knows nothing of grids or models; the world deals rows to agents, and agents tell their models.
+Knows no grids or models; the world assigns rows to agents.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Persona = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Personas:
-    """A table of people, and how each is told who it is.
+    """A table of people, and the template that describes each in prompts.
 
     Attributes:
-        rows: One for each person, with any columns, all with the same ones.
-        template: ``str.format`` text whose fields are columns, as ``"You are {age} and work as a {job}."``; it goes
-            where ``{persona}`` stands in the prompts.
-        name: The column that agents are called by; without such a column they are ``Agent 1``, ``Agent 2``, ...
-        source: Where the rows came from, for errors and the manifest.
+        rows: One mapping per person, all with the same columns.
+        template: ``str.format`` text whose fields are columns, for example ``"You are {age} and work as a {job}."``; it
+            replaces ``{persona}`` in the prompts.
+        name: Column with the names of agents; without it they are ``Agent 1``, ``Agent 2``, ...
+        source: Origin of the rows, for errors and the manifest.
     """
 
     rows: Sequence[Persona]
@@ -37,11 +37,11 @@ class Personas:
 
     @property
     def columns(self) -> list[str]:
-        """Of the first row; the others must have the same."""
+        """Columns of the first row; the others must have the same."""
         return list(self.rows[0]) if self.rows else []
 
     def faults(self) -> list[tuple[str, str]]:
-        """All that keeps the table from being used: (field, what is wrong)."""
+        """List the faults of the table: (field, what is wrong)."""
         if not self.rows:
             return [("personas", f"{self.source} has no rows; give at least one")]
         found = []
@@ -65,19 +65,18 @@ class Personas:
         return found
 
     def tell(self, row: Persona) -> str:
-        """What an agent is told of itself."""
+        """Fill in the template for one row."""
         return self.template.format(**row)
 
     def deal(self, n: int, draw: random.Random) -> list[Persona]:
-        """A row for each of ``n`` agents: in order where they are as many, drawn without replacement where there are
-        more rows than agents, and over again where there are fewer."""  # noqa: D205, D209
+        """Assign rows to ``n`` agents: in order, a sample if there are more rows than agents, repeated if there are fewer."""
         if n < len(self.rows):
             return draw.sample(list(self.rows), n)
         return [self.rows[i % len(self.rows)] for i in range(n)]
 
 
 def persona_text(role: str, personas: Personas | None, row: Persona) -> str:
-    """What an agent is told of itself: the role of its label, then its persona; with a space after it, or empty."""
+    """Text for ``{persona}`` in prompts: the role of the label, then the persona, and a space; or empty."""
     told = [role, personas.tell(row) if personas is not None and row else ""]
     return "".join(f"{words.strip()} " for words in told if words.strip())
 
@@ -86,9 +85,9 @@ def read_personas(source: str | Path, template: str, *, name: str = "name") -> P
     """Read personas from a .csv, .jsonl or .json file, or a dataset of the Hugging Face hub.
 
     Args:
-        source: One row a person, with any columns.
-        template: How each is told who it is, with columns as fields.
-        name: The column that agents are called by, if there is one.
+        source: Table with one row per person and any columns.
+        template: Description of a person, with columns as fields.
+        name: Column with the names of agents, if there is one.
 
     Raises:
         DataFileError: the table cannot be read.

@@ -1,4 +1,4 @@
-"""Who is in a society: how labels and language models are dealt to its agents."""
+"""Population of a society: assigns labels and language models to agents."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Population = str | Mapping[str, float]
 
 
 def read_population(given: Population) -> Population:
-    """Read a population: a setting of the paper, shares of labels as ``good=0.7,bad=0.3``, or ``column:NAME``.
+    """Parse a population: a setting of the paper, shares of labels such as ``good=0.7,bad=0.3``, or ``column:NAME``.
 
-    ``column:NAME`` takes each agent's label from that column of its persona.
+    ``column:NAME`` takes the label of each agent from that column of its persona.
 
     Raises:
-        ScenarioError: it is none of them, or the shares do not sum to 1.
+        ScenarioError: the population is none of these, or the shares do not sum to 1.
     """
     if isinstance(given, str):
         if given in POPULATIONS or (given.startswith("column:") and given != "column:"):
@@ -28,7 +28,7 @@ def read_population(given: Population) -> Population:
         shares = _pairs(given)
         if shares is None:
             raise ScenarioError(
-                f"population {given!r} is not one of {', '.join(POPULATIONS)}, nor shares of labels as "
+                f"population {given!r} is not one of {', '.join(POPULATIONS)}, nor shares of labels such as "
                 f"good=0.7,bad=0.3, nor column:NAME of the personas.{nearest(given, POPULATIONS)}"
             )
         given = shares
@@ -45,14 +45,14 @@ def _pairs(text: str) -> dict[str, float] | None:
 
 
 def labels(population: Population, n: int, side: int, draw: random.Random) -> list[str]:
-    """Label every agent, in the order of their indices.
+    """Assign a label to each agent, in the order of their indices.
 
     Args:
-        population: As :func:`read_population` returns it. ``half_half`` is good where row <= column, until half of the
-            agents (rounded down) are good; ``mixed_half_half`` and shares are dealt at random.
-        n: How many agents.
+        population: Result of :func:`read_population`. With ``half_half`` agents with row <= column are good, until half of
+            the agents (rounded down) are; ``mixed_half_half`` and shares are assigned at random.
+        n: Number of agents.
         side: Length of a row, for ``half_half``.
-        draw: The stream of this choice.
+        draw: Random generator of this choice.
     """
     if population == "half_half":
         found, good = [], 0
@@ -73,7 +73,7 @@ def labels(population: Population, n: int, side: int, draw: random.Random) -> li
 
 
 def apportion(shares: Mapping[str, float], n: int) -> list[str]:
-    """Deal ``n`` seats by shares, the largest remainders first (Hamilton's method)."""
+    """Apportion ``n`` seats by shares, by largest remainders (Hamilton's method)."""
     exact = {name: share * n for name, share in shares.items()}
     seats = {name: int(value + 1e-9) for name, value in exact.items()}
     short = n - sum(seats.values())
@@ -83,7 +83,7 @@ def apportion(shares: Mapping[str, float], n: int) -> list[str]:
 
 
 def read_models(model: Any) -> dict[str, Any]:
-    """Read who speaks through what: one model for all, or one for each label or share of agents.
+    """Parse the language models of agents: one for all, or one per label or share of agents.
 
     Args:
         model: A URI or model; or a mapping, or its text ``good=smollm2,bad=hf:models/x`` (by label) or
@@ -93,7 +93,7 @@ def read_models(model: Any) -> dict[str, Any]:
         ``{"": model}``, or ``{label: model}``, or ``{model: share}``.
 
     Raises:
-        ScenarioError: shares do not sum to 1, or a part of the text has no ``=``.
+        ScenarioError: the shares do not sum to 1, or a part of the text has no ``=``.
     """
     if isinstance(model, str):
         model = _model_pairs(model) or model
@@ -126,7 +126,7 @@ def _model_pairs(text: str) -> dict[str, str] | None:
 
 
 def are_shares(models: Mapping[str, Any]) -> bool:
-    """Whether language models are dealt by shares of the agents rather than by label."""
+    """Whether language models are assigned by share of the agents rather than by label."""
     return all(isinstance(share, float) for share in models.values())
 
 
@@ -138,10 +138,10 @@ def _number(value: Any) -> float | None:
 
 
 def deal_models(models: Mapping[str, Any], labels: Sequence[str], draw: random.Random) -> list[Any]:
-    """Which model each agent speaks through: a URI or a model for each of ``labels``.
+    """Assign a language model, a URI or an object, to each agent, given their labels.
 
     Raises:
-        ScenarioError: a label has none.
+        ScenarioError: a label has no model.
     """
     if set(models) == {""}:
         return [models[""]] * len(labels)
@@ -158,17 +158,19 @@ def deal_models(models: Mapping[str, Any], labels: Sequence[str], draw: random.R
 
 
 def column_of(population: str, personas: Personas | None) -> str:
-    """The column of the personas that ``column:NAME`` takes labels from.
+    """The column NAME of the personas, for the population ``column:NAME``.
 
     Raises:
-        ScenarioError: there are no personas, or they have no such column.
+        ScenarioError: there are no personas, or they do not have the column.
     """
     column = population.removeprefix("column:")
     if personas is None:
-        raise ScenarioError(f"{population!r} takes labels from a column of the personas, and there are none")
+        raise ScenarioError(
+            f"{population!r} takes labels from a column of the personas, but the scenario has no personas"
+        )
     if column not in personas.columns:
         raise ScenarioError(
-            f"{population!r} is no column of {personas.source}; it has {', '.join(personas.columns)}."
+            f"{population!r} is not a column of {personas.source}; its columns are {', '.join(personas.columns)}."
             f"{nearest(column, personas.columns)}"
         )
     return column

@@ -1,6 +1,6 @@
-"""How agents and observers are spoken to: templates that a scenario can override one by one.
+"""Prompt templates of agents and observers; a scenario can override each of them.
 
-Templates are ``str.format`` text with named fields; ``FIELDS`` says which field each may use.
+Templates are ``str.format`` text with named fields; ``FIELDS`` lists the fields that each may use.
 """
 
 from __future__ import annotations
@@ -23,27 +23,30 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "revise": ("question", "draft", "rating", "scale", "reasons"),
     "observe": ("question", "answer", "words", "scale"),
 }
+# The state of the agent that is asked, and that of the world, may be used in these: {state[purse]}, {world_state[tax]:.0%}.
+WITH_STATE = ("answer_system", "answer", "choose", "argue", "review_system", "rate", "reason", "revise")
+_STATE_FIELD = r"(state|world_state)\[([^]]+)\](?:\[[^]]+\])*"
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The words of a society. Sections 3.1 and A.1 of arXiv:2305.16960 give the order of their parts.
+    """Prompt templates. The order of their parts follows sections 3.1 and A.1 of arXiv:2305.16960.
 
     Attributes:
-        answer_system: Who the agent in the centre is; ``{persona}`` is its role and persona, with a space after it.
-        answer: How it is asked.
-        recalled: How a remembered pair is told to it; goes where ``{recalled}`` stands.
-        heard: How what others said is told to it, where the protocol has it listen; goes where ``{heard}`` stands.
-        choose: How it is asked to pick one of a few options, where the protocol has it choose.
-        argue: How it is asked to speak against an answer, where the protocol has it debate.
-        review_system: Who a neighbour is.
-        rate: How a language model is asked for a rating; the reply begins after ``Rating:``.
-        reason: How a neighbour is asked why, once its rating stands.
-        reason_prefix: How its reason begins; keeps small models to the point.
-        revise: What the author is told of its draft; follows ``answer_system``, so that the question itself is all that
-            it is asked. Small models told of it in the question talk about the feedback instead of answering.
-        observe: How a language model without memory is asked for a rating. What is the same for all answers comes first:
-            models that keep what prompts begin with read it once.
+        answer_system: System prompt of an agent that answers; ``{persona}`` is its role and persona, and a space.
+        answer: Message with the question.
+        recalled: A remembered question and answer; replaces ``{recalled}`` in other templates.
+        heard: What other agents said, in protocols where agents listen; replaces ``{heard}``.
+        choose: Message that asks for one of a few options, in protocols with a choice.
+        argue: Message that asks for an argument against an answer, in debates.
+        review_system: System prompt of a reviewer.
+        rate: Message that asks a language model for a rating; the reply begins after ``Rating:``.
+        reason: Message that asks a reviewer for its reason, after its rating.
+        reason_prefix: Beginning of the reason; keeps small models to the point.
+        revise: Draft and feedback; appended to ``answer_system``, so that the message is the question alone. If it were part of
+            the message, small models would talk about the feedback instead of answering.
+        observe: Message that asks an observer's language model for a rating. The part that all answers share comes first, so
+            that models with a prefix cache read it once.
     """
 
     answer_system: str = (
@@ -80,7 +83,7 @@ class Prompts:
     )
 
     def faults(self) -> list[tuple[str, str]]:
-        """Every template that uses a field it cannot have: (field, what is wrong)."""
+        """List the templates with fields that they may not use: (field, what is wrong)."""
         found = []
         for item in fields(self):
             template, known = getattr(self, item.name), FIELDS[item.name]
@@ -89,14 +92,26 @@ class Prompts:
             except ValueError as error:
                 found.append((f"prompts.{item.name}", f"not a template: {error}; write {{{{ for a brace"))
                 continue
+            if item.name in WITH_STATE:
+                used = {name for name in used if not re.fullmatch(_STATE_FIELD, name)}
+                known = (*known, "state[KEY]", "world_state[KEY]")
             for name in sorted(used - set(known)):
                 allowed = ", ".join(f"{{{k}}}" for k in known)
                 found.append((f"prompts.{item.name}", f"uses {{{name}}}; it may use {allowed}"))
         return found
 
+    def state_keys(self) -> list[tuple[str, str, str]]:
+        """The keys of states that templates use: (template, ``state`` or ``world_state``, key)."""
+        return [
+            (name, found[1], found[2])
+            for name in WITH_STATE
+            for _, used, _, _ in string.Formatter().parse(getattr(self, name))
+            if used is not None and (found := re.fullmatch(_STATE_FIELD, used)) is not None
+        ]
+
 
 def rating_word(rating: float | None, scale: int) -> str:
-    """A rating in a word, for prompts that small models read better than numbers."""
+    """A rating in words, which small models understand better than numbers."""
     if rating is None:
         return "hard to judge"
     share = (rating - 1) / (scale - 1)
@@ -110,9 +125,9 @@ _SENTENCE = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
 
 
 def whole_sentences(text: str) -> str:
-    """Drop the sentence that the limit of tokens cut off, unless it is the only one.
+    """Remove a last sentence that the token limit cut off, unless it is the only one.
 
-    A trainer must not learn to stop in mid-sentence, and a neighbour should not judge half of one.
+    Models should not be trained to stop in mid-sentence, and reviewers should not judge half a sentence.
     """
     ends = [found.end() for found in _SENTENCE.finditer(text)]
     return text[: ends[-1]] if ends else text

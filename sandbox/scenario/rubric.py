@@ -1,4 +1,4 @@
-"""What answers are rated for, and the labelled answers that raters and agents learn from."""
+"""Rubric: the dimensions that answers are rated on, and labelled answers that raters and agents learn from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An answer somebody labelled: is it a good one, on some dimension of the rubric?"""
+    """An answer labelled good or bad on a dimension of the rubric."""
 
     question: str
     answer: str
@@ -16,12 +16,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Upbringing:
-    """One thing an agent was brought up to say, and what it learnt not to.
+    """A question with the answer that agents of a label start with.
 
     Attributes:
-        question: What was asked.
-        answer: What agents of the label answer; it becomes a prior memory.
-        instead: What they would not say; the ``values`` rater learns the difference. May be empty.
+        question: The question.
+        answer: The answer of agents of the label; a prior memory.
+        instead: The opposite answer, from which the ``values`` rater learns the difference. May be empty.
     """
 
     question: str
@@ -31,13 +31,13 @@ class Upbringing:
 
 @dataclass(frozen=True)
 class Dimension:
-    """One thing that answers are rated for.
+    """A quality that answers are rated on.
 
     Attributes:
-        name: As ``alignment``.
-        words: What it means, as raters are told it: "how well the answer fits ...".
-        examples: Labelled answers from which the ``values`` rater learns it; no agent has seen them.
-        reserved: Labelled answers that neither agents nor observers learn from: an independent judge learns from them,
+        name: Name, for example ``alignment``.
+        words: Description in prompts: "how well the answer fits ...".
+        examples: Labelled answers from which the ``values`` rater of observers learns; no agent has seen them.
+        reserved: Labelled answers that neither agents nor observers learn from: the independent judge learns from them,
             and feedback is checked against them.
     """
 
@@ -53,7 +53,7 @@ ENGAGEMENT_WORDS = "how much one would like to go on talking with whoever gave t
 
 @dataclass(frozen=True)
 class Rubric:
-    """What answers are rated for, from 1 to ``scale``. Neighbours rate the first dimension, observers all."""
+    """Dimensions that answers are rated on, from 1 to ``scale``. Neighbours rate the first dimension, observers all."""
 
     dimensions: tuple[Dimension, ...] = (
         Dimension("alignment", ALIGNMENT_WORDS),

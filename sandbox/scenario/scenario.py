@@ -1,6 +1,6 @@
-"""What a society talks about: questions, upbringing, rubric and prompts, checked when made.
+"""Scenario: questions, upbringing, rubric, prompts and rules of a society, checked when it is made.
 
-A scenario knows nothing of models, grids or files on disk beyond its own questions: the world brings those.
+Knows no models, grids or run folders.
 """
 
 from __future__ import annotations
@@ -21,40 +21,53 @@ Measure: TypeAlias = Callable[[list[Any], Any], float | None]
 
 @dataclass(frozen=True)
 class Scenario:
-    """Everything a society needs to be told; all but the questions has a default.
+    """The configuration of a society; only ``questions`` is required.
 
     ::
 
         scenario = Scenario(questions=["May one pick fruit from a tree that hangs over the fence?"])
 
     Attributes:
-        name: As it is listed; by default that of its file or entry point.
-        questions: What agents are asked; agent i of N gets question (round * N + i) mod len(questions).
-        upbringing: For each label, what its agents may be brought up to say. The labels ``good`` and ``bad``
-            are those of the population settings.
-        population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, shares of labels, or ``column:C``: the
-            label of each agent stands in column C of its persona.
-        rubric: What answers are rated for.
-        prompts: How agents and observers are spoken to.
-        protocol: The conversation: a name, or a generator function.
-        heldout: Questions no agent is ever asked, for evaluation.
-        move: Where an agent goes after a round: given the agent and the world it returns a cell, or None to stay. By
-            default agents move as the society's ``movement`` says.
-        source: Where the questions came from, for the manifest.
-        personas: Who agents are, one by one; see :func:`sandbox.scenario.personas.read_personas`.
-        roles: For each label, what its agents are told of themselves, before their persona.
-        options: What an agent may choose among, where the protocol asks for a choice.
-        ask: What an agent is asked in a round, given the agent and the world, in place of the rule for ``questions``;
-            :func:`one_a_round` asks all agents the same.
-        measures: Own measures of a round, by name: functions of its interactions (a list, failed ones too) and the
-            world, that return a number, or None where there is nothing to say. ``world.metrics`` still holds the
-            measures of the round before, so a measure may carry a state on. The docstring's first line says what it is.
-        stop: Whether the society has come to its end, asked after each round, given the world.
-        society: Defaults for settings of :class:`~sandbox.scenario.settings.SocietySettings`, as ``{"reviewers": 2}``;
-            a run may say otherwise.
+        name: Name of the scenario; by default that of its file or entry point.
+        questions: Questions for agents; agent i of N gets question (round * N + i) mod len(questions).
+        upbringing: For each label, question-answer pairs that its agents may start with. The population settings use the
+            labels ``good`` and ``bad``.
+        population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, shares of labels, or ``column:C``, which
+            takes the label of each agent from column C of its persona.
+        rubric: The dimensions that answers are rated on.
+        prompts: Prompt templates.
+        protocol: Name of the protocol, or a generator function.
+        heldout: Questions for evaluation, which no agent is asked.
+        move: Function of (agent, world) that returns the cell an agent moves to after a round, or None to stay. By default
+            agents move at random, as the setting ``movement`` says.
+        source: Origin of the questions, for the manifest.
+        personas: Personas of the agents; see :func:`sandbox.scenario.personas.read_personas`.
+        roles: For each label, a description of its agents in their prompts, before the persona.
+        options: Options of a choice, in protocols that ask for one.
+        ask: Function of (agent, world) that returns the agent's question of the round, in place of the rule for
+            ``questions``; :func:`one_a_round` asks all agents the same.
+        measures: Own measures of a round, by name: functions of (interactions, world), with failed interactions included,
+            that return a number, or None if there is no value. ``world.metrics`` holds the metrics of the previous round, so
+            that a measure can depend on its own last value. The first line of the docstring describes the measure.
+        state: State that each agent begins with: a mapping, or a function of (agent, world). Protocols, prompts
+            (``{state[purse]}``, ``{world_state[tax]}``) and measures read ``agent.state``; only ``settle``,
+            ``before_round``, ``after_round`` and ``events`` change it.
+        world_state: State that the world begins with, ``world.state``: a mapping, or a function of (world).
+        stages: Protocols of a round, one after the other in place of ``protocol``: names or generator functions. All
+            conversations of a stage end before the next begins; ``world.said(STAGE)`` are those of an earlier stage.
+        settle: Function of (world, interactions) that is called after each stage, with its interactions in the order of agents,
+            failed ones included; ``world.stage`` is the name of the stage. It may change states.
+        before_round: Function of (world) that is called before each round; it may change states.
+        after_round: Function of (world) that is called after each round, behind its last ``settle`` and before its measures;
+            it may change states.
+        events: For numbers of rounds (``world.round``, from 0), functions of (world) that are called before that round, behind
+            ``before_round``; they may change states. ``open_run(RUN).events()`` lists those that took place.
+        stop: Function of (world) that is called after each round; a true result ends the run.
+        society: Defaults for settings of :class:`~sandbox.scenario.settings.SocietySettings`, for example
+            ``{"reviewers": 2}``; settings of the run take precedence.
 
     Raises:
-        ScenarioError: every fault found, with its field.
+        ScenarioError: lists every fault with its field.
     """
 
     name: str = ""
@@ -74,6 +87,13 @@ class Scenario:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     stop: Callable[[Any], bool] | None = None
     society: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] | Callable[[Any, Any], Mapping[str, Any]] = field(default_factory=dict)
+    world_state: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] = field(default_factory=dict)
+    stages: Sequence[str | Callable[..., Any]] = ()
+    settle: Callable[[Any, list[Any]], None] | None = None
+    before_round: Callable[[Any], None] | None = None
+    after_round: Callable[[Any], None] | None = None
+    events: Mapping[int, Callable[[Any], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         faults = [f"  {where}: {what}" for where, what in scenario_faults(self)]
@@ -82,19 +102,24 @@ class Scenario:
 
     @property
     def protocol_name(self) -> str:
-        """Name of the conversation."""
-        return self.protocol if isinstance(self.protocol, str) else self.protocol.__name__
+        """Name of the protocol, or names of the stages joined by ``+``."""
+        return "+".join(map(function_name, self.stages or (self.protocol,)))
+
+
+def function_name(given: str | Callable[..., Any]) -> str:
+    """Name of a protocol that is given by its name or as a function."""
+    return given if isinstance(given, str) else getattr(given, "__name__", "protocol")
 
 
 def one_a_round(agent: Any, world: Any) -> str:
-    """Ask all agents the same question, number ``round`` mod their number: for ``Scenario.ask``."""
+    """For ``Scenario.ask``: ask all agents the same question, number ``round`` mod the number of questions."""
     questions: Sequence[str] = world.scenario.questions
     return questions[world.round % len(questions)]
 
 
 Fault = tuple[str, str]
 
-# What every run measures already, besides the rubric's dimensions D, D_draft and D_gain.
+# Names of metrics of every run, besides the rubric's dimensions D, D_draft and D_gain.
 BUILT_IN_MEASURES = (
     "interactions", "failed", "rating", "consensus", "uptake", "polarisation", "divergence", "assortativity",
     "influence", "influence_gini", "rounds", "rounds_to_front", "rounds_to_product", "pareto_front", "about", "schema",
@@ -103,7 +128,7 @@ BUILT_IN_MEASURES = (
 
 
 def scenario_faults(made: Scenario) -> list[Fault]:
-    """Every fault of a scenario: (field, what is wrong)."""
+    """List every fault of a scenario: (field, what is wrong)."""
     return [
         *_questions(made),
         *_upbringing(made.upbringing),
@@ -131,7 +156,7 @@ def _questions(made: Scenario) -> Iterator[Fault]:
         if not isinstance(question, str) or not question.strip():
             yield f"questions[{i}]", f"expected text, found {question!r}"
     if overlap := {q for q in made.questions if isinstance(q, str)} & set(made.heldout):
-        yield "heldout", f"{len(overlap)} questions are also asked, as {min(overlap)!r}"
+        yield "heldout", f"contains {len(overlap)} of the questions, for example {min(overlap)!r}"
 
 
 def _upbringing(given: Mapping[str, Any]) -> Iterator[Fault]:
@@ -166,9 +191,12 @@ def _rubric(made: Scenario) -> Iterator[Fault]:
         if not dimension.name.isidentifier() or dimension.name in BUILT_IN_MEASURES:
             yield where, f"cannot be called {dimension.name!r}: use letters, digits and _, and no name of a measure"
         if not dimension.words.strip():
-            yield where, f"{dimension.name!r} has no words; say what raters are to rate, as 'how kind the answer is'"
+            yield (
+                where,
+                f"{dimension.name!r} has no words; describe what raters rate, for example 'how kind the answer is'",
+            )
     if not isinstance(made.rubric.scale, int) or made.rubric.scale < 2:
-        yield "rubric.scale", f"{made.rubric.scale} leaves nothing to choose; use 2 or more"
+        yield "rubric.scale", f"{made.rubric.scale} must be at least 2"
 
 
 def _functions(made: Scenario) -> Iterator[Fault]:
@@ -180,14 +208,42 @@ def _functions(made: Scenario) -> Iterator[Fault]:
         if not str(name).isidentifier():
             yield f"measures[{name!r}]", "its name must be letters, digits and _"
         elif name in taken:
-            yield f"measures[{name!r}]", "is measured already; choose another name"
-    for name in ("stop", "ask", "move"):
+            yield f"measures[{name!r}]", "is the name of a built-in metric; choose another"
+    arguments = {"stop": "world", "ask": "agent, world", "move": "agent, world", "settle": "world, interactions"}
+    for name, given in {**arguments, "before_round": "world", "after_round": "world"}.items():
         function = getattr(made, name)
         if function is not None and not callable(function):
-            given = "world" if name == "stop" else "agent, world"
             yield name, f"expected a function of ({given}), found {function!r}"
+    yield from _states(made)
     if not isinstance(made.protocol, str) and not callable(made.protocol):
         yield "protocol", f"expected a name or a generator function, found {made.protocol!r}"
+
+
+def _states(made: Scenario) -> Iterator[Fault]:
+    for name in ("state", "world_state"):
+        given = getattr(made, name)
+        if not isinstance(given, Mapping) and not callable(given):
+            yield name, f"expected a mapping or a function, found {given!r}"
+    if not isinstance(made.events, Mapping):
+        yield "events", f"expected a mapping of rounds to functions of (world), found {made.events!r}"
+        return
+    for round_, function in made.events.items():
+        if not isinstance(round_, int) or round_ < 0 or not callable(function):
+            yield (
+                f"events[{round_!r}]",
+                f"expected the number of a round and a function of (world), found {function!r}",
+            )
+    if isinstance(made.stages, str) or not isinstance(made.stages, Sequence):
+        yield "stages", f"expected a list of protocols, found {made.stages!r}"
+        return
+    names = [function_name(stage) for stage in made.stages]
+    for i, stage in enumerate(made.stages):
+        if not isinstance(stage, str) and not callable(stage):
+            yield f"stages[{i}]", f"expected a name or a generator function, found {stage!r}"
+    if len(set(names)) < len(names):
+        yield "stages", f"names are used twice: {', '.join(names)}; give each stage a function of its own"
+    if made.stages and made.protocol != "back_scatter":
+        yield "stages", "protocol is given too; give one of the two"
 
 
 def _choices(made: Scenario) -> Iterator[Fault]:
@@ -211,4 +267,4 @@ def _personas(personas: Any) -> list[Fault]:
 def _society(given: Mapping[str, Any]) -> Iterator[Fault]:
     for name in given:
         if name not in SOCIETY_SETTINGS:
-            yield f"society[{name!r}]", f"is no setting of a society.{nearest(str(name), SOCIETY_SETTINGS)}"
+            yield f"society[{name!r}]", f"is not a setting of the society.{nearest(str(name), SOCIETY_SETTINGS)}"

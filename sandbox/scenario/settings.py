@@ -1,110 +1,127 @@
-"""The settings of a society that are not the scenario's: who hears whom, and how agents speak."""
+"""Settings of a society: space, audience, movement, memory, and sampling of answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from sandbox.errors import ScenarioError, nearest
+from sandbox.typed_settings import at_least, between, refuse, setting_faults
 
 Audience = Literal["local", "local_global", "global"]
 GRIDS = ("euclidean", "moore", "von_neumann")
 NETWORKS = ("small_world", "scale_free", "random")
+# The last are edge lists.
+NETWORK_FILES = (".graphml", ".gexf", ".gml", ".edgelist", ".edges", ".txt", ".csv", ".tsv")
+
+MAX_SIZE = 1000
+MAX_AGENTS = MAX_SIZE**2
 
 
 @dataclass(frozen=True)
 class SocietySettings:
-    """How agents meet and speak. Defaults are those of arXiv:2305.16960 where it gives them.
+    """Settings of a society. Defaults are those of arXiv:2305.16960 where it gives them.
 
     Attributes:
         audience: Who reviews: ``local`` (neighbours), ``local_global`` (a share of the neighbours, filled up from
             everyone else), ``global`` (anyone).
-        reviewers: Reviews of a draft at most (k in the paper).
-        dropout: Share of the neighbours left out under ``local_global``, in [0, 1).
-        neighborhood: How distance is measured on the grid: ``euclidean``, ``moore`` or ``von_neumann``. Or a
-            network instead of a grid: ``small_world`` (Watts-Strogatz), ``scale_free`` (Barabasi-Albert), ``random``
-            (Erdos-Renyi), or a .graphml or edge-list file.
-        radius: How far neighbours live: in cells, by default half the grid's side; in steps on a network, by default 1.
-        degree: Mean number of links of an agent in a network that is drawn.
-        torus: Whether the edges of the grid meet.
-        agents: How many there are; by default one for each cell, or for each node of a network. Others than one a cell
-            are placed at random.
-        capacity: Agents in a cell at most.
-        movement: Share of the agents that move to a free place nearby after each round, in [0, 1].
+        reviewers: Maximum number of reviews of a draft (k in the paper).
+        dropout: Share of the neighbours left out with ``local_global``, in [0, 1).
+        neighborhood: Metric of the grid: ``euclidean``, ``moore`` or ``von_neumann``. Or a network in place of the
+            grid: ``small_world`` (Watts-Strogatz), ``scale_free`` (Barabasi-Albert), ``random``
+            (Erdos-Renyi), or a file: .graphml, .gexf, .gml, or an edge list.
+        radius: Maximum distance of neighbours: in cells, by default half the side of the grid; in a network in steps, by
+            default 1.
+        degree: Mean number of links of an agent in a generated network.
+        torus: Whether opposite edges of the grid are joined.
+        agents: Number of agents; by default one per cell of the grid, or per node of the network. Any other number is
+            placed at random.
+        capacity: Maximum number of agents in a cell.
+        movement: Share of the agents that move to a free cell nearby after each round, in [0, 1].
         active: Share of the agents that are asked in a round, in (0, 1].
-        prior_memories: Question-answer pairs an agent is born with, at most.
-        recall_distance: Cosine distance under which a remembered question is told to the agent, in [0, 2].
-        score_only: Neighbours give a rating and no reason.
-        max_tokens: Length of an answer, in tokens.
-        reason_tokens: Length of a neighbour's reason, in tokens.
-        temperature: Of answers and reasons; 0 is greedy.
-        top_p: Of answers and reasons, in (0, 1].
-        embedder: What embeds questions for memory and answers for the ``values`` rater; by default ``minilm``.
-        observer_rater: Who rates for observers; by default the same kind as for neighbours.
+        prior_memories: Maximum number of question-answer pairs that an agent starts with.
+        recall_distance: Maximum cosine distance at which a remembered question enters the prompt, in [0, 2]; 0.3 in the
+            paper, whose embedder puts questions nearer to each other than ``minilm`` does.
+        recall_share: Share of the scenario's questions for which an agent's upbringing holds one within recall_distance,
+            in [0, 1]; in its place, sets it to the distance that fits the embedder and the questions.
+        recall_turns: Maximum number of remembered answers within recall_distance that precede the question as earlier turns
+            of the conversation, the nearest last; 0 puts the nearest into the prompt instead, as in the paper.
+        candidates: Number of drafts, and of revisions, that an agent writes in Back-Scatter to give the one that it rates
+            highest itself; by default that of the rater: 4 for ``values``, 1 for others. The paper's is 1.
+        keep_draft: Whether an agent gives its draft again where it rates no revision higher; by default with several
+            candidates. The paper's agents always take the revision (False).
+        score_only: Whether neighbours give a rating without a reason.
+        max_tokens: Maximum length of an answer, in tokens.
+        reason_tokens: Maximum length of a reason, in tokens.
+        temperature: Sampling temperature of answers and reasons; 0 is greedy decoding.
+        top_p: Nucleus of answers and reasons, in (0, 1].
+        embedder: Embedder of questions, for memory, and of answers, for the ``values`` rater; by default ``minilm``.
+        observer_rater: Rater used by observers; by default the same kind as for neighbours.
     """
 
     audience: Audience = "local"
-    reviewers: int = 4
-    dropout: float = 0.5
+    reviewers: Annotated[int, at_least(1)] = 4
+    dropout: Annotated[float, between(0, 1, "[)")] = 0.5
     neighborhood: str = "euclidean"
-    radius: int | None = None
-    degree: int = 4
+    radius: Annotated[int | None, at_least(1)] = None
+    degree: Annotated[int, at_least(1)] = 4
     torus: bool = False
-    agents: int | None = None
-    capacity: int = 1
-    movement: float = 0.0
-    active: float = 1.0
-    prior_memories: int = 50
-    recall_distance: float = 0.3
+    agents: Annotated[int | None, at_least(1)] = None
+    capacity: Annotated[int, at_least(1)] = 1
+    movement: Annotated[float, between(0, 1)] = 0.0
+    active: Annotated[float, between(0, 1, "(]")] = 1.0
+    prior_memories: Annotated[int, at_least(0)] = 50
+    recall_distance: Annotated[float, between(0, 2)] = 0.3
+    recall_share: Annotated[float | None, between(0, 1)] = None
+    recall_turns: Annotated[int, between(0, 32)] = 0
+    candidates: Annotated[int | None, between(1, 64)] = None
+    keep_draft: bool | None = None
     score_only: bool = False
-    max_tokens: int = 48
-    reason_tokens: int = 24
-    temperature: float = 0.8
-    top_p: float = 0.95
+    max_tokens: Annotated[int, at_least(1)] = 48
+    reason_tokens: Annotated[int, at_least(1)] = 24
+    temperature: Annotated[float, at_least(0)] = 0.8
+    top_p: Annotated[float, between(0, 1, "(]")] = 0.95
     embedder: str | None = None
     observer_rater: str | None = None
 
     @property
     def on_grid(self) -> bool:
-        """Whether agents live on a grid rather than in a network."""
+        """Whether the society is on a grid rather than in a network."""
         return self.neighborhood in GRIDS
 
     def count(self, size: int) -> int:
-        """How many agents there are on a grid, or in a drawn network, of ``size`` x ``size`` places."""
+        """Number of agents on a grid of ``size`` x ``size`` cells, or in a generated network."""
         return size * size if self.agents is None else self.agents
 
     def check(self, size: int) -> None:
-        """Refuse settings that cannot work on ``size`` x ``size`` places, all faults at once.
+        """Refuse settings that are invalid or do not fit ``size`` x ``size`` cells, all faults at once.
 
         Raises:
-            ScenarioError: says which settings would work.
+            ScenarioError: names settings that would work.
         """
-        faults = [
-            f"{name}={getattr(self, name)} must be {words}"
-            for name, (holds, words) in _RANGES.items()
-            if not holds(getattr(self, name))
-        ]
-        if self.audience not in ("local", "local_global", "global"):
-            faults.append(f"audience={self.audience!r} must be local, local_global or global")
-        is_file = Path(self.neighborhood).suffix in (".graphml", ".edgelist", ".txt", ".csv")
+        faults = setting_faults(self)
+        is_file = Path(self.neighborhood).suffix in NETWORK_FILES
         if not self.on_grid and self.neighborhood not in NETWORKS and not is_file:
             known = (*GRIDS, *NETWORKS)
             faults.append(
-                f"neighborhood={self.neighborhood!r} must be {', '.join(known)}, or a .graphml or .edgelist file."
+                f"neighborhood={self.neighborhood!r} must be {', '.join(known)}, or a file of a network "
+                f"({', '.join(NETWORK_FILES)})."
                 f"{nearest(self.neighborhood, known)}"
             )
         n = self.count(size)
         if not is_file:
             faults += self._quota(size, n)
-        if faults:
-            raise ScenarioError("this society cannot be set up:\n" + "\n".join(f"  {f}" for f in faults))
+        refuse("this society cannot be set up", faults, ScenarioError)
 
     def _quota(self, size: int, n: int) -> list[str]:
+        if not 0 <= size <= MAX_SIZE:
+            return [f"size={size} must be from 1 to {MAX_SIZE}"]
+        if n > MAX_AGENTS:
+            return [f"{n} agents are too many; use at most {MAX_AGENTS}"]
         if n < 2:
-            return [f"{n} agent has nobody to listen to; use --size 2 or more, or agents=2 or more"]
-        if n > size * size * self.capacity:
+            return [f"a society needs at least 2 agents, not {n}; use --size 2 or more, or agents=2 or more"]
+        if n > size * size * self.capacity > 0:  # another capacity is a fault of its own
             fits = size
             while fits * fits * self.capacity < n:
                 fits += 1
@@ -115,29 +132,13 @@ class SocietySettings:
         return self.quota_faults(n)
 
     def quota_faults(self, n: int) -> list[str]:
-        """What is wrong with the number of reviewers among ``n`` agents."""
+        """List the faults of the number of reviewers among ``n`` agents."""
         if self.audience == "local" or self.reviewers < n:
             return []
         return [
-            f"audience {self.audience!r} asks {self.reviewers} reviewers of each agent but there are only {n - 1} "
+            f"audience {self.audience!r} needs {self.reviewers} reviewers per agent but there are only {n - 1} "
             f"others; use reviewers={n - 1} or fewer, a larger --size, or audience=local"
         ]
 
 
-_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "reviewers": (lambda v: v >= 1, "at least 1"),
-    "dropout": (lambda v: 0 <= v < 1, "in [0, 1)"),
-    "radius": (lambda v: v is None or v >= 1, "at least 1"),
-    "degree": (lambda v: v >= 1, "at least 1"),
-    "agents": (lambda v: v is None or v >= 1, "at least 1"),
-    "capacity": (lambda v: v >= 1, "at least 1"),
-    "movement": (lambda v: 0 <= v <= 1, "in [0, 1]"),
-    "active": (lambda v: 0 < v <= 1, "in (0, 1]"),
-    "prior_memories": (lambda v: v >= 0, "0 or more"),
-    "recall_distance": (lambda v: 0 <= v <= 2, "in [0, 2]"),
-    "max_tokens": (lambda v: v >= 1, "at least 1"),
-    "reason_tokens": (lambda v: v >= 1, "at least 1"),
-    "temperature": (lambda v: v >= 0, "0 or more"),
-    "top_p": (lambda v: 0 < v <= 1, "in (0, 1]"),
-}
 SOCIETY_SETTINGS = tuple(f.name for f in fields(SocietySettings))

@@ -1,7 +1,7 @@
-"""What agents say to their language models.
+"""Agents: their prompts to their language models, for answers, choices, reviews and revisions.
 
-An agent's methods return what a protocol yields: a call, or a generator of calls. They know nothing of batches,
-files or other agents' minds.
+An agent's methods return what a protocol yields: a call, or a generator of calls. Knows no batches, no files and no other
+agent's memory.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mesa.discrete_space import CellAgent
@@ -19,25 +20,32 @@ from sandbox.records import Choice, Feedback, Rating
 from sandbox.scenario.personas import Persona, persona_text
 from sandbox.scenario.prompts import rating_word, whole_sentences
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
-from sandbox.seeding import keyed_rng, keyed_seed
-from sandbox.society.memory import Memory
+from sandbox.seeding import keyed_seed
+from sandbox.society.memory import Memory, draw_upbringing
+from sandbox.society.state import State
+from sandbox.society.states import refuse_attribute
 
 if TYPE_CHECKING:
     from sandbox.society.context import SocietyContext
 
 Heard: TypeAlias = Sequence[tuple[str, str]]
+_GIVEN = ("index", "name", "label", "lm", "persona", "world", "cell")
 
 
 class SocialAgent(CellAgent):
     """One member of a society.
 
     Attributes:
-        index: From 0, in row-major order of the grid; it keys the agent's random streams and records.
-        name: What others call it.
-        label: Decides what it was brought up to say, and its role.
-        lm: The language model it speaks through.
+        index: From 0, in row-major order of the grid; part of the keys of its random draws and records.
+        name: Its name in prompts.
+        label: Decides its upbringing and its role.
+        lm: Its language model.
         persona: Its row of the scenario's personas; empty where there are none.
+
+    Other attributes cannot be set: they would be lost when a run is resumed. What changes belongs into :attr:`state`.
     """
+
+    _is_sealed = False
 
     def __init__(
         self, world: SocietyContext, index: int, label: str, lm: LanguageModel, persona: Persona | None = None
@@ -47,106 +55,142 @@ class SocialAgent(CellAgent):
         self.index = index
         self.label = label
         self.lm = lm
-        self.persona: Persona = persona or {}
+        self.persona: Persona = MappingProxyType(dict(persona or {}))
         personas = world.scenario.personas
         self.name = str(self.persona.get(personas.name if personas else "name") or f"Agent {index + 1}")
         self._memory: Memory | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._is_sealed and (name in _GIVEN or (name not in self.__dict__ and not hasattr(type(self), name))):
+            refuse_attribute("agent", "state", name)
+        super().__setattr__(name, value)
+
+    def put(self, cell: Any) -> None:
+        """Put it on a cell, or on none; for the world, which records where agents move."""
+        super().__setattr__("cell", cell)
+
+    def seal(self) -> None:
+        """Refuse from now on what would be lost when a run is resumed: new attributes, and changes of those it was given."""
+        self._is_sealed = True
+
+    @property
+    def state(self) -> State:
+        """Its state, as of the end of the last stage; see :class:`~sandbox.scenario.scenario.Scenario`."""
+        return self.world.states[self.index]
+
     @property
     def about(self) -> str:
-        """What it is told of itself: the role of its label, then its persona; with a space after it, or empty."""
+        """Its self-description in prompts: role of its label, then persona; ends with a space, or is empty."""
         scenario = self.world.scenario
         return persona_text(scenario.roles.get(self.label, ""), scenario.personas, self.persona)
 
     @property
     def dimension(self) -> Dimension:
-        """What it rates others' answers for: the first dimension of the rubric."""
+        """The dimension that it rates in reviews: the first of the rubric."""
         return self.world.scenario.rubric.dimensions[0]
 
     @property
     def scale(self) -> int:
-        """The highest rating it can give."""
+        """The highest rating."""
         return self.world.scenario.rubric.scale
 
     @property
     def upbringing(self) -> list[Upbringing]:
-        """What it was born with, drawn from all that agents of its label may be brought up to say."""
+        """Its initial memories, drawn from the upbringing of its label."""
         return self._draw(self.world.upbringing.get(self.label, ()))
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """Labelled answers its values come from: what it was brought up to say, against what it was not."""
+        """Labelled answers from which its values are learnt: those of its lessons against their alternatives."""
         lessons = self.world.lessons
         if not lessons:
             return self.dimension.examples
-        # A label that brings no lessons of its own shares those of the good.
+        # A label without lessons of its own takes those of ``good``.
         pairs = self._draw(lessons.get(self.label, lessons.get("good", ())))
         kept = [Example(p.question, p.answer, True) for p in pairs if p.instead]
         return tuple(kept + [Example(p.question, p.instead, False) for p in pairs if p.instead])
 
     def _draw(self, source: Sequence[Upbringing]) -> list[Upbringing]:
-        n = min(self.world.society.prior_memories, len(source))
-        return keyed_rng(self.world.birth_seed, "upbringing", self.index).sample(source, n)
+        return draw_upbringing(source, self.world.society, self.world.birth_seed, self.index)
 
     @property
     def memory(self) -> Memory:
-        """Its own answers, as they stood when the round began."""
+        """Its remembered answers, as of the start of the round."""
         if self._memory is None:
             self._memory = Memory(self.world.questions, [(p.question, p.answer) for p in self.upbringing])
         return self._memory
 
-    def forget(self) -> None:
-        """Remember only what it was born with."""
+    def reset_memory(self) -> None:
+        """Reset its memory to its upbringing."""
         self._memory = None
 
     def recall(self, question: str) -> tuple[str, str] | None:
-        """The remembered (question, answer) nearest to ``question``, if near enough to be told to it."""
+        """The remembered (question, answer) nearest to ``question``, if within the society's ``recall_distance``."""
         return self.memory.recall(question, within=self.world.society.recall_distance)
 
-    def answer(self, question: str, *, turn: int = 0, heard: Heard = ()) -> Conversation:
+    def _earlier_turns(self, question: str) -> tuple[Message, ...]:
+        society = self.world.society
+        found = self.memory.nearest(question, society.recall_turns, within=society.recall_distance)
+        turns = ((Message("user", q), Message("assistant", a)) for q, a in reversed(found))
+        return tuple(message for turn in turns for message in turn)
+
+    def answer(self, question: str, *, turn: int = 0, heard: Heard = (), candidate: int = 0) -> Conversation:
         """Answer a question. Gives a :class:`Reply`.
 
         Args:
-            question: What it is asked.
-            turn: Tells repeated answers in one round apart.
-            heard: What others said, as (name, text), that it is told first.
+            question: The question.
+            turn: Distinguishes repeated answers in one round; part of the random seed.
+            heard: Utterances of others, as (name, text), put before the question.
+            candidate: Distinguishes candidates for the same answer; part of the random seed.
         """
+        in_turns = self.world.society.recall_turns > 0
         text = self.world.scenario.prompts.answer.format(
-            recalled=self._recalled(question), heard=self._heard(heard), question=question
+            recalled="" if in_turns else self._recalled(question),
+            heard=self._heard(heard),
+            question=question,
+            **self._states(),
         )
-        return _whole(self.ask((Message("system", self._system()), Message("user", text)), f"answer {turn}"))
+        earlier = self._earlier_turns(question) if in_turns else ()
+        messages = (Message("system", self._system()), *earlier, Message("user", text))
+        return _whole(self.ask(messages, f"answer {turn}{_candidate(candidate)}"))
 
     def choose(
         self, question: str, options: Sequence[str] | None = None, *, turn: int = 0, heard: Heard = ()
     ) -> Conversation:
-        """Pick one of a few options. Gives a :class:`~sandbox.records.Choice`.
+        """Choose among options. Gives a :class:`~sandbox.records.Choice`.
 
-        One forward pass where the model gives probabilities; else its words are searched for the options.
+        One forward pass where the model gives probabilities; else the options are searched for in its reply.
 
         Args:
-            question: What it is asked.
-            options: By default the scenario's.
-            turn: Tells repeated choices in one round apart.
-            heard: What others said, as (name, text), that it is told first.
+            question: The question.
+            options: The options; by default the scenario's.
+            turn: Distinguishes repeated choices in one round; part of the random seed.
+            heard: Utterances of others, as (name, text), put before the question.
         """
         given = tuple(self.world.scenario.options if options is None else options)
         text = self.world.scenario.prompts.choose.format(
-            recalled=self._recalled(question), heard=self._heard(heard), question=question, options=", ".join(given)
+            recalled=self._recalled(question),
+            heard=self._heard(heard),
+            question=question,
+            options=", ".join(given),
+            **self._states(),
         )
         messages = (Message("system", self._system()), Message("user", text))
         return _chosen(self.ask(messages, f"choose {turn}", max_tokens=24, prefix="Answer:", choices=given), given)
 
     def argue(self, author: SocialAgent, question: str, answer: Reply | str, *, turn: int = 0) -> Conversation:
-        """Speak against another agent's answer. Gives a :class:`Reply`; ``turn`` tells repeated ones apart."""
+        """Argue against another agent's answer. Gives a :class:`Reply`; ``turn`` distinguishes repeated arguments."""
         said = answer.text if isinstance(answer, Reply) else answer
-        text = self.world.scenario.prompts.argue.format(question=question, author=author.name, answer=said)
+        text = self.world.scenario.prompts.argue.format(
+            question=question, author=author.name, answer=said, **self._states()
+        )
         messages = (Message("system", self._system()), Message("user", text))
         return _whole(self.ask(messages, f"argue {turn} with {author.index}"))
 
     def review(self, author: SocialAgent, question: str, draft: Reply | str) -> Conversation:
-        """Rate another agent's answer and say why. Gives a :class:`~sandbox.records.Feedback`.
+        """Rate another agent's answer and give a reason. Gives a :class:`~sandbox.records.Feedback`.
 
-        A rating that cannot be had is None and keeps the cause; a reason that cannot be had is empty.
+        A rating whose call failed is None, with the cause as its raw text; a reason whose call failed is empty.
         """
         answer = draft.text if isinstance(draft, Reply) else draft
         reader = Reviewer(self, author)
@@ -163,10 +207,12 @@ class SocialAgent(CellAgent):
             rating = replace(rating, reason=whole_sentences(words))
         return Feedback(self.index, rating)
 
-    def revise(self, question: str, draft: Reply | str, feedback: Sequence[Feedback], *, turn: int = 0) -> Conversation:
-        """Answer again after hearing the feedback. Gives a :class:`Reply`.
+    def revise(
+        self, question: str, draft: Reply | str, feedback: Sequence[Feedback], *, turn: int = 0, candidate: int = 0
+    ) -> Conversation:
+        """Answer again, given the feedback. Gives a :class:`Reply`; ``candidate`` as for :meth:`answer`.
 
-        Reasons are told from the kindest to the harshest, so that the harshest stands nearest the end.
+        Reasons are listed from the highest rating to the lowest, so that the harshest is nearest the end of the prompt.
         """
         prompts = self.world.scenario.prompts
         rated = [f for f in feedback if f.rating.value is not None]
@@ -179,31 +225,36 @@ class SocialAgent(CellAgent):
             rating="unknown" if mean is None else f"{mean:.1f}",
             scale=self.scale,
             reasons=reasons or "- (nothing more)",
+            **self._states(),
         )
         messages = (
             Message("system", f"{self._system()} {told}"),
             Message("user", question),
         )
-        return _whole(self.ask(messages, f"revise {turn}"))
+        return _whole(self.ask(messages, f"revise {turn}{_candidate(candidate)}"))
 
     def ask(
         self, messages: tuple[Message, ...], purpose: str, *, max_tokens: int | None = None, **request: Any
     ) -> Call:
-        """Say anything to its language model. Gives a :class:`Reply`.
+        """Send messages to its language model. Gives a :class:`Reply`.
 
         Args:
-            messages: The conversation.
-            purpose: What this is for; with the round and the agent it keys the request's random stream.
-            max_tokens: Length of the reply at most; that of an answer by default.
+            messages: The messages.
+            purpose: Any text; with the round and the agent it determines the request's random seed.
+            max_tokens: Maximum length of the reply in tokens; by default that of an answer.
             **request: Other fields of :class:`~sandbox.models.base.Request`.
         """
         society = self.world.society
         given: dict[str, Any] = {"temperature": society.temperature, "top_p": society.top_p, **request}
-        seed = keyed_seed(self.world.seed, self.world.round, self.index, purpose)
+        stage = self.world.stage if self.world.stage != next(iter(self.world.stages)) else ""
+        seed = keyed_seed(self.world.seed, self.world.round, self.index, f"{stage}: {purpose}" if stage else purpose)
         return Call(self.lm, Request(messages, max_tokens or society.max_tokens, seed=seed, **given))
 
     def _system(self) -> str:
-        return self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about)
+        return self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about, **self._states())
+
+    def _states(self) -> dict[str, State]:
+        return {"state": self.state, "world_state": self.world.state}
 
     def _heard(self, heard: Heard) -> str:
         if not heard:
@@ -218,14 +269,19 @@ class SocialAgent(CellAgent):
         return self.world.scenario.prompts.recalled.format(question=found[0], answer=found[1])
 
 
+def _candidate(number: int) -> str:
+    """End of the purpose of a candidate's request; the first one's is that of a single answer."""
+    return f" candidate {number}" if number else ""
+
+
 def _whole(call: Call) -> Conversation:
-    """Make a call, and keep only whole sentences of a reply that was cut off."""
+    """Make a call; of a reply that was cut off, keep only whole sentences."""
     reply: Reply = yield call
     return replace(reply, text=whole_sentences(reply.text)) if reply.finish_reason == "length" else reply
 
 
 def _chosen(call: Call, options: Sequence[str]) -> Conversation:
-    """Make a call, and read which option its reply is."""
+    """Make a call and read the option from its reply."""
     reply: Reply = yield call
     if reply.choice_probs is not None:
         return Choice({option: round(float(reply.choice_probs[option]), 6) for option in options})
@@ -233,11 +289,11 @@ def _chosen(call: Call, options: Sequence[str]) -> Conversation:
 
 
 def read_choice(text: str, options: Sequence[str]) -> Choice:
-    """Find the option that a text names first, as a word of its own and in any case.
+    """Find the option that a text names first, as a separate word and ignoring case.
 
     Args:
-        text: What a language model wrote.
-        options: Any texts; of two that begin alike the longer counts.
+        text: Reply of a language model.
+        options: Any texts; where one is the beginning of another, the longer match counts.
     """
     words = "|".join(re.escape(option) for option in sorted(options, key=len, reverse=True))
     found = re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE)
@@ -249,11 +305,11 @@ def read_choice(text: str, options: Sequence[str]) -> Choice:
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """An agent in the role of a reviewer: what raters see of it.
+    """An agent in its role as reviewer; see :class:`~sandbox.raters.base.RatingRole`.
 
     Attributes:
-        agent: Who rates.
-        author: Whose answer it is.
+        agent: The reviewer.
+        author: The author of the answer.
     """
 
     agent: SocialAgent
@@ -261,7 +317,7 @@ class Reviewer:
 
     @property
     def dimension(self) -> Dimension:
-        """What it rates for."""
+        """The dimension that is rated."""
         return self.agent.dimension
 
     @property
@@ -271,12 +327,17 @@ class Reviewer:
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """Labelled answers its values come from."""
+        """Labelled answers from which its values are learnt."""
         return self.agent.examples
 
     @property
+    def known_answers(self) -> tuple[tuple[str, str], ...]:
+        """Answers of people from which its rater learns what an answer is."""
+        return self.agent.world.known_answers
+
+    @property
     def values_key(self) -> tuple[str, int]:
-        """Names its values, so that they are learnt once."""
+        """Key of its learnt values."""
         return ("agent", self.agent.index)
 
     def rate(self, question: str, answer: str, choices: tuple[str, ...], max_tokens: int) -> Call:
@@ -286,7 +347,7 @@ class Reviewer:
         return self._ask(text, "rate", max_tokens, prefix="Rating:", choices=choices)
 
     def reason(self, question: str, answer: str, rating: float) -> Call:
-        """Ask its language model why it gave the rating."""
+        """Ask its language model for the reason of a rating."""
         prompts = self.agent.world.scenario.prompts
         word = rating_word(rating, self.scale)
         text = prompts.reason.format(**self._fields(question, answer), rating=f"{rating:.0f}", verdict=word)
@@ -294,7 +355,7 @@ class Reviewer:
         return self._ask(text, "reason", self.agent.world.society.reason_tokens, prefix=prefix)
 
     def reason_prefix(self, rating: float) -> str:
-        """The words its reason begins with."""
+        """The words that its reason begins with."""
         return self.agent.world.scenario.prompts.reason_prefix.format(
             rating=f"{rating:.0f}", verdict=rating_word(rating, self.scale), scale=self.scale
         )
@@ -307,9 +368,12 @@ class Reviewer:
             "answer": answer,
             "words": self.dimension.words,
             "scale": self.scale,
+            **self.agent._states(),
         }
 
     def _ask(self, text: str, purpose: str, max_tokens: int, **request: Any) -> Call:
-        system = self.agent.world.scenario.prompts.review_system.format(name=self.agent.name, persona=self.agent.about)
+        system = self.agent.world.scenario.prompts.review_system.format(
+            name=self.agent.name, persona=self.agent.about, **self.agent._states()
+        )
         messages = (Message("system", system), Message("user", text))
         return self.agent.ask(messages, f"{purpose} of {self.author.index}", max_tokens=max_tokens, **request)

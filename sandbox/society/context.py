@@ -2,16 +2,29 @@
 
 A protocol, and a scenario's ``ask``, ``move``, ``stop`` and ``measures``, may use what :class:`SocietyContext` lists and
 nothing else of the world. Knows no Mesa model: :class:`~sandbox.world.World` satisfies it.
+
+A protocol is a generator function ``protocol(agent, question, world)``. It yields what
+:mod:`sandbox.conversation.steps` lists, usually what the methods of agents and of ``world.observer`` return, receives the
+results, and returns the :class:`~sandbox.records.Interaction` made by ``world.interaction(agent, question, ...)``. It may
+have an attribute ``max_calls``, a function of (agent, world) that returns the most calls to language models of one
+conversation. Caps reserve as many calls before a conversation starts, and progress bars expect them. Without it those of
+Back-Scatter are taken; a protocol that makes more is stopped at the cap, in the middle of a conversation::
+
+    def ask_twice(agent, question, world):
+        draft = yield agent.answer(question)
+        revision = yield agent.answer(question, turn=1, heard=[("You", draft.text)])
+        return world.interaction(agent, question, draft=draft.text, revision=revision.text)
+
+
+    ask_twice.max_calls = lambda agent, world: 2
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from sandbox.models.base import LanguageModel
     from sandbox.raters.base import Rater
     from sandbox.records import Interaction
     from sandbox.scenario.rubric import Upbringing
@@ -20,13 +33,15 @@ if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
     from sandbox.society.memory import QuestionIndex
     from sandbox.society.observer import Observer
+    from sandbox.society.state import State
+    from sandbox.society.states import States
 
 
 class SocietyContext(Protocol):
-    """What others may read of a world.
+    """What agents, protocols and scenario functions may read of a world.
 
     Attributes:
-        metrics: Measures of the last complete round, by name.
+        metrics: Metrics of the last complete round, by name.
     """
 
     metrics: dict[str, Any]
@@ -43,12 +58,12 @@ class SocietyContext(Protocol):
 
     @property
     def seed(self) -> int:
-        """Seed of the random streams of rounds."""
+        """Seed of the random draws of rounds."""
         ...
 
     @property
     def birth_seed(self) -> int:
-        """Seed of what agents begin with: places, personas, upbringing. That of the first run, in a branch."""
+        """Seed of what agents begin with: positions, personas, upbringing. In a branch, that of the first run."""
         ...
 
     @property
@@ -63,7 +78,7 @@ class SocietyContext(Protocol):
 
     @property
     def space(self) -> Any:
-        """The grid or network; see :mod:`sandbox.society.space`."""
+        """The grid or network; see :mod:`sandbox.society.neighborhood`."""
         ...
 
     @property
@@ -92,8 +107,41 @@ class SocietyContext(Protocol):
         ...
 
     @property
+    def known_answers(self) -> tuple[tuple[str, str], ...]:
+        """(question, answer) pairs of people from which raters learn what an answer is; empty where none learns."""
+        ...
+
+    @property
     def previous(self) -> Mapping[int, Interaction]:
-        """Interactions of the round before, by agent."""
+        """Interactions of the previous round, by agent."""
+        ...
+
+    @property
+    def states(self) -> States:
+        """States of the agents, by index."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """State of the world, as of the end of the last stage."""
+        ...
+
+    @property
+    def stages(self) -> Mapping[str, Any]:
+        """The protocols of a round, in order, by name."""
+        ...
+
+    @property
+    def stage(self) -> str:
+        """Name of the running stage; that of the protocol where there are no stages."""
+        ...
+
+    def said(self, stage: str) -> Mapping[int, Interaction]:
+        """Interactions of an earlier stage of this round, by agent, failed ones included."""
+        ...
+
+    def last(self, agent: SocialAgent) -> Interaction | None:
+        """An agent's newest interaction that did not fail, of an earlier stage or round; None if there is none."""
         ...
 
     @property
@@ -102,75 +150,15 @@ class SocietyContext(Protocol):
         ...
 
     def audience(self, agent: SocialAgent) -> list[SocialAgent]:
-        """Agents who review the agent's draft this round."""
+        """Agents who review the agent's draft in this round."""
         ...
 
+    def interaction(self, agent: SocialAgent, question: str, **fields: Any) -> Interaction:
+        """Record of a conversation in this round: round, agent, label and protocol are filled in.
 
-class EngineContext(SocietyContext, Protocol):
-    """What the engine's own modules use of a world besides; not for protocols or scenarios.
-
-    Attributes:
-        on_calls: Callback, receives the number of calls to language models that finished.
-        notes: Warnings for the manifest.
-    """
-
-    notes: list[str]
-
-    @property
-    def on_calls(self) -> Callable[[int], None]:
-        """Callback, receives the number of calls to language models that finished."""
-        ...
-
-    @property
-    def protocol(self) -> Callable[..., Any]:
-        """The protocol: a generator function of (agent, question, world)."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """The run folder."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Side of the grid."""
-        ...
-
-    @property
-    def population(self) -> Any:
-        """Labels of the agents, as asked for; see :mod:`sandbox.scenario.population`."""
-        ...
-
-    @property
-    def origin(self) -> Any:
-        """Agents taken over from the run that is resumed or branched from; see :mod:`sandbox.society.setup`."""
-        ...
-
-    @property
-    def embedder(self) -> Any:
-        """Embeds questions and answers."""
-        ...
-
-    @property
-    def voices(self) -> Any:
-        """The language models, each loaded once; see :mod:`sandbox.models.pool`."""
-        ...
-
-    @property
-    def observer_lm(self) -> LanguageModel:
-        """Language model of the observers."""
-        ...
-
-    @property
-    def rater_names(self) -> Mapping[str, str]:
-        """Names of the raters of neighbours and observers."""
-        ...
-
-    @property
-    def observer_rater_name(self) -> str | None:
-        """Name of the observers' rater where it is another than the neighbours'."""
-        ...
-
-    def calls_of(self, agent: SocialAgent) -> int:
-        """Calls to language models that a conversation around the agent makes at most."""
+        Args:
+            agent: The agent that the protocol was started for.
+            question: The question it was asked.
+            **fields: Other fields of :class:`~sandbox.records.Interaction`.
+        """
         ...

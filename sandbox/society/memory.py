@@ -1,7 +1,7 @@
-"""What an agent recalls: the nearest question it remembers, and what it answered then.
+"""Memory of agents: recall of the nearest remembered question and its answer.
 
-All agents of a world share one :class:`QuestionIndex`, which embeds every distinct question once; a memory holds
-only which of these questions an agent knows, and its answers.
+All agents of a world share one :class:`QuestionIndex`, which embeds every distinct question once; a memory stores only the
+numbers of an agent's questions, and its answers.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sandbox.scenario.rubric import Upbringing
+from sandbox.scenario.settings import SocietySettings
+from sandbox.seeding import keyed_rng
+
 
 class QuestionIndex:
-    """Every distinct question of a world, with its embedding.
+    """The distinct questions of a world and their embeddings.
 
     Args:
-        embedder: Turns texts into L2-normalised vectors, shape [texts, dim].
+        embedder: Embeds texts as L2-normalised vectors. Shape [texts, dim].
     """
 
     def __init__(self, embedder: Any) -> None:
@@ -28,7 +32,7 @@ class QuestionIndex:
         self._similar: dict[int, NDArray[np.float32]] = {}
 
     def add(self, questions: Iterable[str]) -> list[int]:
-        """Look up the number of each question, embedding those not met before in one batch."""
+        """Number of each question; new questions are embedded in one batch."""
         questions = list(questions)
         fresh = [q for q in dict.fromkeys(questions) if q not in self._ids]
         if fresh:
@@ -49,7 +53,7 @@ class QuestionIndex:
         """Cosine similarity of a question to all others, in [-1, 1]. Shape [questions]."""
         known = self._similar.get(number)
         if known is None:
-            # As many questions are asked at once as conversations are in flight; keep what they need.
+            # Concurrent conversations ask about as many questions; cache those.
             if len(self._similar) > 4096:
                 self._similar.clear()
             known = self._similar[number] = self._vectors @ self._vectors[number]
@@ -57,11 +61,11 @@ class QuestionIndex:
 
 
 class Memory:
-    """One agent's own answers.
+    """The answers that one agent remembers.
 
     Args:
-        index: Shared by the world.
-        pairs: (question, answer) it is born with.
+        index: Questions of the world, shared by all agents.
+        pairs: Initial (question, answer) pairs.
     """
 
     __slots__ = ("_answers", "_index", "_numbers")
@@ -76,31 +80,72 @@ class Memory:
         return len(self._answers)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """All it remembers, as (question, answer)."""
+        """All remembered (question, answer) pairs."""
         return [(self._index.questions[n], a) for n, a in self._answers.items()]
 
     def remember(self, question: str, answer: str) -> None:
-        """Keep an answer; the newest answer to a question replaces the one before."""
+        """Store an answer; it replaces an earlier answer to the same question."""
         [number] = self._index.add([question])
         if number not in self._answers:
             self._numbers = None
         self._answers[number] = answer
 
     def recall(self, question: str, *, within: float) -> tuple[str, str] | None:
-        """The nearest remembered question and its answer, if its cosine distance is under ``within``.
+        """The nearest remembered question and its answer; None unless its cosine distance is below ``within``.
 
         Args:
-            question: What is being asked.
-            within: Cosine distance, in [0, 2]; 0.3 in the paper's release.
+            question: The question to answer.
+            within: Cosine distance, in [0, 2]; 0.3 in the paper's released code.
+        """
+        found = self.nearest(question, 1, within=within)
+        return found[0] if found else None
+
+    def nearest(self, question: str, n: int, *, within: float) -> list[tuple[str, str]]:
+        """The remembered (question, answer) pairs nearest to a question, the nearest first.
+
+        Args:
+            question: The question to answer.
+            n: Maximum number of pairs.
+            within: Cosine distance that theirs is below, in [0, 2].
         """
         if not self._answers:
-            return None
+            return []
         [number] = self._index.add([question])
         if self._numbers is None:
             self._numbers = np.fromiter(self._answers, np.int64, len(self._answers))
         similar = self._index.similarities(number)[self._numbers]
-        best = int(similar.argmax())
-        if 1.0 - float(similar[best]) >= within:
-            return None
-        found = int(self._numbers[best])
-        return self._index.questions[found], self._answers[found]
+        best = [int(similar.argmax())] if n == 1 else [int(i) for i in np.argsort(-similar, kind="stable")[:n]]
+        found = [int(self._numbers[i]) for i in best if 1.0 - float(similar[i]) < within]
+        return [(self._index.questions[i], self._answers[i]) for i in found]
+
+
+def draw_upbringing(
+    source: Sequence[Upbringing], society: SocietySettings, birth_seed: int, agent: int
+) -> list[Upbringing]:
+    """Draw what an agent begins with: at most ``prior_memories`` of the upbringing of its label."""
+    n = min(society.prior_memories, len(source))
+    return keyed_rng(birth_seed, "upbringing", agent).sample(list(source), n)
+
+
+def distance_for_share(
+    questions: Sequence[str], memories: Sequence[Sequence[str]], share: float, embedder: Any
+) -> float:
+    """The distance below which a share of questions has a remembered one.
+
+    Args:
+        questions: Questions to answer.
+        memories: For each agent, the questions that it remembers.
+        share: Share of all pairs of an agent and a question, in [0, 1].
+        embedder: Embeds texts as L2-normalised vectors. Shape [texts, dim].
+
+    Returns:
+        Cosine distance in [0, 2], rounded up to four digits; 0 where nothing is remembered.
+    """
+    known = list(dict.fromkeys(question for one in memories for question in one))
+    if not known or not questions:
+        return 0.0
+    similar = embedder.embed(list(questions)) @ embedder.embed(known).T
+    column = {question: i for i, question in enumerate(known)}
+    nearest = np.sort([1.0 - similar[:, [column[q] for q in one]].max(1) for one in memories if one], axis=None)
+    count = round(share * len(nearest))
+    return 0.0 if count == 0 else float(np.clip(np.floor(nearest[count - 1] * 1e4 + 1) / 1e4, 0.0, 2.0))

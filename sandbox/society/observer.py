@@ -1,14 +1,14 @@
-"""Observers: who scores answers on every dimension of a rubric, without memory or a place in the society."""
+"""Observers: score answers on every dimension of a rubric; they have no memory and no place in the society."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate
 from sandbox.errors import ScenarioError
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.raters.base import Rater
 from sandbox.records import Rating, Score
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
@@ -17,32 +17,34 @@ from sandbox.scenario.scenario import Scenario
 
 @dataclass(frozen=True, slots=True)
 class DimensionScorer:
-    """An observer's eye for one dimension of the rubric; it has no memory.
+    """An observer in its role as rater of one dimension; see :class:`~sandbox.raters.base.RatingRole`.
 
     Attributes:
-        dimension: What it rates for.
+        dimension: The dimension that it rates.
         scale: The highest rating.
-        lm: The language model it would ask.
-        template: The prompt ``observe``.
+        lm: Language model for raters that ask one; None where there is none.
+        template: Text of the prompt ``observe``.
+        known_answers: Answers of people from which raters learn what an answer is.
     """
 
     dimension: Dimension
     scale: int
     lm: LanguageModel | None
     template: str
+    known_answers: tuple[tuple[str, str], ...] = ()
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """Labelled answers its values come from; no agent has seen them."""
+        """Labelled answers from which its values are learnt; no agent has seen them."""
         return self.dimension.examples
 
     @property
     def values_key(self) -> tuple[str, str]:
-        """Names its values, so that they are learnt once."""
+        """Key of its learnt values."""
         return ("observer", self.dimension.name)
 
     def rate(self, question: str, answer: str, choices: tuple[str, ...], max_tokens: int) -> Call:
-        """Ask its language model for a rating; the same answer is always asked for in the same way."""
+        """Ask its language model for a rating, at temperature 0: the same answer gives the same request."""
         if self.lm is None:
             raise CallFailed(f"the observer of {self.dimension.name!r} has no language model to ask")
         text = self.template.format(question=question, answer=answer, words=self.dimension.words, scale=self.scale)
@@ -54,56 +56,75 @@ class Observer:
     """Scores answers on every dimension of a rubric, without memory or a place in the society.
 
     Args:
-        judges: One for each dimension.
-        rater: Who turns an answer into a rating.
+        scorers: One for each dimension.
+        rater: Rater used for every dimension.
     """
 
-    def __init__(self, judges: Sequence[DimensionScorer], rater: Any) -> None:
-        self.judges = tuple(judges)
+    def __init__(self, scorers: Sequence[DimensionScorer], rater: Rater) -> None:
+        self.scorers = tuple(scorers)
         self.rater = rater
 
     def score(self, question: str, answer: Reply | str) -> Conversation:
-        """Score an answer. Gives a :class:`~sandbox.records.Score`; a rating that cannot be had is None."""
+        """Score an answer. Gives a :class:`~sandbox.records.Score`; a rating whose call failed is None."""
         text = answer.text if isinstance(answer, Reply) else answer
-        ratings = yield [self._rating(judge, question, text) for judge in self.judges]
-        return Score({judge.dimension.name: rating for judge, rating in zip(self.judges, ratings, strict=True)})
+        ratings = yield [self._rating(scorer, question, text) for scorer in self.scorers]
+        return Score({scorer.dimension.name: rating for scorer, rating in zip(self.scorers, ratings, strict=True)})
 
-    def _rating(self, judge: DimensionScorer, question: str, answer: str) -> Conversation:
+    def _rating(self, scorer: DimensionScorer, question: str, answer: str) -> Conversation:
         try:
-            rating: Rating = yield Rate(self.rater, judge, question, answer)
+            rating: Rating = yield Rate(self.rater, scorer, question, answer)
         except CallFailed as failure:
             return Rating(None, raw=str(failure))
         return rating
 
 
 def make_observer(
-    scenario: Scenario, rater: Any, lm: LanguageModel | None, *, independent: bool = False
+    scenario: Scenario, rater: Rater, lm: LanguageModel | None, *, independent: bool = False
 ) -> tuple[Observer, list[str]]:
-    """Set up the observer of a scenario.
+    """Make the observer of a scenario.
 
     Args:
-        scenario: Brings the rubric.
-        rater: Who turns an answer into a rating.
-        lm: What the observer asks, where the rater is one that asks.
-        independent: Let the ``values`` rater learn from the reserved labelled answers, which nobody in a society learns
-            from.
+        scenario: Its rubric and prompts are used.
+        rater: Rater used for every dimension.
+        lm: Language model for raters that ask one.
+        independent: Let the rater learn from the reserved labelled answers, which no agent learns from.
 
     Returns:
-        The observer, and what a reader of its scores should know.
+        The observer, and warnings for readers of its scores.
 
     Raises:
-        ScenarioError: the ``values`` rater has nothing to learn a dimension from.
+        ScenarioError: a dimension has no labelled answers for the ``values`` rater.
     """
     notes: list[str] = []
     dimensions = scenario.rubric.dimensions
-    if rater.name == "values":
+    known: tuple[tuple[str, str], ...] = ()
+    if learns_from_labels(rater):
         dimensions = tuple(_labelled(d, notes, independent=independent) for d in dimensions)
-    judges = [DimensionScorer(d, scenario.rubric.scale, lm, scenario.prompts.observe) for d in dimensions]
-    return Observer(judges, rater), notes
+        known = known_answers(dimensions)
+    scorers = [DimensionScorer(d, scenario.rubric.scale, lm, scenario.prompts.observe, known) for d in dimensions]
+    return Observer(scorers, rater), notes
+
+
+def learns_from_labels(rater: Rater) -> bool:
+    """Whether a rater needs labelled answers, as ``values`` and ``probe`` do."""
+    return bool(getattr(rater, "learns_from_labels", False))
+
+
+def known_answers(dimensions: Sequence[Dimension]) -> tuple[tuple[str, str], ...]:
+    """(question, answer) pairs of people that dimensions bring as examples, good and bad, each once."""
+    return tuple(dict.fromkeys((e.question, e.answer) for d in dimensions for e in d.examples))
+
+
+def with_borrowed_answers(scenario: Scenario) -> tuple[Dimension, ...]:
+    """The dimensions of a scenario, those of value_alignment's names with its labelled answers where they have none."""
+    return tuple(
+        _labelled(d, [], independent=False) if d.examples or d.name in _BORROWED else d
+        for d in scenario.rubric.dimensions
+    )
 
 
 def _labelled(dimension: Dimension, notes: list[str], *, independent: bool) -> Dimension:
-    """A dimension whose examples are those that its judge learns from."""
+    """The dimension with the examples that its scorer learns from."""
     if own := dimension.reserved if independent else dimension.examples:
         return replace(dimension, examples=own)
     if dimension.name not in _BORROWED:
@@ -114,34 +135,43 @@ def _labelled(dimension: Dimension, notes: list[str], *, independent: bool) -> D
     return replace(other, examples=other.reserved if independent else other.examples)
 
 
-# Dimensions whose labelled answers another scenario may borrow from value_alignment.
+# Scenarios without labelled answers for these dimensions use those of value_alignment.
 _BORROWED = ("alignment", "engagement")
 
 
 def cannot_learn(dimension: Dimension, *, independent: bool = False) -> ScenarioError:
-    """The error that a dimension brings nothing to learn values from."""
+    """The error that a dimension has no labelled answers to learn values from."""
     what, how = (
-        ("reserved answers", "judge with --judge URI") if independent else ("labelled examples", "rate with --rater lm")
+        ("reserved answers (Dimension.reserved)", "judge with --judge URI")
+        if independent
+        else ("labelled examples (Dimension.examples)", "rate with --rater lm, or judge with --judge URI")
     )
-    return ScenarioError(
-        f"the values rater cannot learn {dimension.name!r}: the dimension brings no {what}. Give it some, or {how}"
-    )
+    who = "independent judge" if independent else "values rater"
+    return ScenarioError(f"the {who} cannot learn {dimension.name!r}: the dimension has no {what}. Add some, or {how}")
 
 
 def without_examples(scenario: Scenario) -> list[str]:
-    """The dimensions that the ``values`` rater cannot learn."""
+    """Names of the dimensions that the ``values`` rater cannot learn."""
     return [d.name for d in scenario.rubric.dimensions if not d.examples and d.name not in _BORROWED]
 
 
+def without_reserved(scenario: Scenario) -> list[str]:
+    """Names of the dimensions that an independent judge cannot learn: those without reserved answers of their own.
+
+    A dimension whose own examples replace value_alignment's does not borrow its reserved answers.
+    """
+    return [d.name for d in scenario.rubric.dimensions if not d.reserved and (d.examples or d.name not in _BORROWED)]
+
+
 def lessons_without_upbringing(scenario: Scenario) -> tuple[dict[str, Sequence[Upbringing]], str]:
-    """What neighbours learn their values from where nobody was brought up by labelled lessons.
+    """Lessons for the ``values`` rater in a scenario without labelled upbringing.
 
     Returns:
-        Lessons for each label, none where all learn from the labelled answers of the first dimension; and what a reader
-        of the ratings should know.
+        Lessons by label, empty where all agents learn from the labelled answers of the first dimension; and a warning for
+        readers of the ratings.
 
     Raises:
-        ScenarioError: there is nothing to learn from.
+        ScenarioError: there are no labelled answers to learn from.
     """
     first = scenario.rubric.dimensions[0]
     if first.examples:

@@ -7,74 +7,76 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SettingsError
-from sandbox.models.base import LanguageModel
-from sandbox.scenario.personas import Persona
 from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
 
 if TYPE_CHECKING:
-    from sandbox.society.context import EngineContext
+    from sandbox.society.context import SocietyContext
+    from sandbox.society.setup import SocietySetup
 
-# Up to so many agents are asked whether they have neighbours, before a run starts.
-_FEW = 10_000
+# Isolation is checked in societies of at most this many agents.
+_MAX_CHECKED = 10_000
 
 
-def place_agents(
-    world: EngineContext, dealt: Sequence[str], speakers: Sequence[LanguageModel], personas: Sequence[Persona]
-) -> list[SocialAgent]:
-    """Make the agents and give each its place: one a place in order, else at random; or where it lived already.
+def place_agents(world: SocietyContext, setup: SocietySetup) -> list[SocialAgent]:
+    """Make the agents and place each: in the cell of its prior run, else one per cell in order, else at random.
 
     Args:
-        world: Has its space.
-        dealt: The label of each agent.
-        speakers: What each speaks through.
-        personas: Who each is.
+        world: The world that the agents belong to; its space is that of ``setup``.
+        setup: Labels, personas and language models of the agents.
+
+    Raises:
+        SettingsError: a branch places an agent where the space has no cell.
     """
-    places = world.space.places()
-    homes = _homes(world)
-    if homes is None and len(dealt) == len(places):
+    places = setup.space.places()
+    homes = _prior_cells(setup)
+    if homes is None and len(setup.labels) == len(places):
         homes = places
     elif homes is None:
-        slots = [place for place in places for _ in range(world.society.capacity)]
-        homes = keyed_rng(world.birth_seed, "places").sample(slots, len(dealt))
+        slots = [place for place in places for _ in range(setup.society.capacity)]
+        homes = keyed_rng(setup.birth_seed, "places").sample(slots, len(setup.labels))
     members: list[SocialAgent] = []
     namesakes: Counter[str] = Counter()
-    for index, (label, lm, home, persona) in enumerate(zip(dealt, speakers, homes, personas, strict=True)):
+    given = zip(setup.labels, setup.speakers, setup.personas, homes, strict=True)
+    for index, (label, lm, persona, home) in enumerate(given):
         agent = SocialAgent(world, index, label, lm, persona)
         namesakes[agent.name] += 1
         if namesakes[agent.name] > 1:
             agent.name = f"{agent.name} {namesakes[agent.name]}"  # others must know whom they hear
         agent.move_to(home)
+        agent.seal()
         members.append(agent)
-    if world.society.audience == "local" and len(members) < len(places) and len(members) <= _FEW:
-        alone = sum(not world.space.neighbors(agent) for agent in members)
-        if alone:
-            world.notes.append(
-                f"{alone} agents have no neighbours where they begin: nobody reviews their answers there"
-            )
     return members
 
 
-def _homes(world: EngineContext) -> list[Any] | None:
-    """Where agents live already, if they do."""
-    if world.origin is None:
+def isolation_notes(setup: SocietySetup, members: Sequence[SocialAgent]) -> list[str]:
+    """A warning where agents without neighbours would have no reviewers."""
+    if setup.society.audience != "local" or len(members) > _MAX_CHECKED or len(members) >= len(setup.space.places()):
+        return []
+    alone = sum(not setup.space.neighbors(agent) for agent in members)
+    return [f"{alone} agents have no neighbours at the start, and thus no reviewers"] if alone else []
+
+
+def _prior_cells(setup: SocietySetup) -> list[Any] | None:
+    """Cells of the agents at the start of the prior run, if there is one."""
+    if setup.prior is None:
         return None
     try:
-        return cells_at(world, world.origin.homes)
+        return cells_at(setup.space, setup.prior.homes)
     except SettingsError:
-        if world.origin.rounds is None:
+        if setup.prior.rounds is None:
             return None  # another run, which is refused when it is opened
         raise
 
 
-def cells_at(world: EngineContext, positions: Sequence[tuple[int, int]]) -> list[Any]:
-    """The places at rows and columns.
+def cells_at(space: Any, positions: Sequence[tuple[int, int]]) -> list[Any]:
+    """The cells of a space at given rows and columns.
 
     Raises:
-        SettingsError: the space has no such place.
+        SettingsError: the space has no such cell.
     """
-    places = {world.space.position_of(place): place for place in world.space.places()}
+    places = {space.position_of(place): place for place in space.places()}
     missing = [position for position in positions if position not in places]
     if missing:
-        raise SettingsError(f"the run has an agent at {missing[0]}, where this society has no place; keep neighborhood")
+        raise SettingsError(f"the run has an agent at {missing[0]}, where this society has no cell; keep neighborhood")
     return [places[position] for position in positions]

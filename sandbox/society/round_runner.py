@@ -1,89 +1,110 @@
-"""Holds the conversations of a round, each by the protocol, and lets no cap be passed nor anything unfit be kept."""
+"""Runs the conversations of a round by the protocol, within the caps, and validates their results."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.conversation.scheduler import Scheduler
 from sandbox.conversation.steps import Conversation
 from sandbox.errors import ProtocolError, SandboxError
 from sandbox.records import Interaction
-from sandbox.store.budget import CapReached
+from sandbox.society.context import SocietyContext
+from sandbox.store.budget import CallBudget, CapReached
 from sandbox.store.call_log import RunCallLog
+from sandbox.store.schema import as_json
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
-    from sandbox.society.context import EngineContext
 
-# Who is asked what, and how many calls that was said to take.
+# The agent, its question, and the calls reserved for the conversation.
 About = tuple["SocialAgent", str, int]
 
 
+class RunningSociety(SocietyContext, Protocol):
+    """What the round runner needs of a world besides."""
+
+    @property
+    def protocol(self) -> Callable[..., Any]:
+        """The protocol: a generator function of (agent, question, world)."""
+        ...
+
+    @property
+    def on_calls(self) -> Callable[[int], None]:
+        """Callback, receives the number of calls to language models that finished."""
+        ...
+
+    def max_calls_of(self, agent: SocialAgent) -> int:
+        """Most calls to language models that a conversation around the agent makes."""
+        ...
+
+
 class RoundRunner:
-    """Conversations with the agents of a world, many at once.
+    """Runs the conversations of a world's agents, many concurrently.
 
     Args:
-        world: Brings the protocol, and the round that the conversations are of.
-        calls: Where calls to language models are kept and counted, with the run's caps.
-        in_flight: Conversations at once, at most.
+        world: The world; its protocol and its current round are used.
+        log: Finished calls to language models.
+        budget: Caps of the run.
+        in_flight: Maximum number of concurrent conversations.
 
     Attributes:
-        capped: Whether a cap ended them before all were held.
+        capped: Whether a cap stopped it before all conversations had ended.
     """
 
-    def __init__(self, world: EngineContext, calls: RunCallLog, *, in_flight: int) -> None:
-        self._world, self._calls = world, calls
-        self._scheduler = Scheduler(in_flight=in_flight, log=calls, on_calls=lambda n: world.on_calls(n))
-        self._under_way = 0
+    def __init__(self, world: RunningSociety, log: RunCallLog, budget: CallBudget, *, in_flight: int) -> None:
+        self._world, self._budget = world, budget
+        self._scheduler = Scheduler(in_flight=in_flight, log=log, on_calls=lambda n: world.on_calls(n))
+        self._in_progress = 0
         self.capped = False
 
     def run(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[list[Interaction]]:
-        """Hold conversations, as many as the caps allow, and give them as they end, in order; failed ones too.
+        """Run conversations, as many as the caps allow, and yield their interactions in order; failed ones too.
 
         Args:
-            pairs: Who is asked, and what.
+            pairs: (agent, question) of each conversation.
 
         Raises:
-            SandboxError: the set-up is at fault, and would be for every agent.
+            SandboxError: the set-up is faulty, which would fail every conversation.
         """
-        self._calls.begin()
+        self._budget.reset()
         try:
-            for ended in self._scheduler.run_batches(self._begun(pairs)):
+            for ended in self._scheduler.run_batches(self._started(pairs)):
                 yield [self._outcome(*one) for one in ended]
-                for (_, _, promised), _, _ in ended:
-                    self._calls.ended(promised)
-                self._under_way -= len(ended)
+                for (_, _, reserved), _, _ in ended:
+                    self._budget.release(reserved)
+                self._in_progress -= len(ended)
         except CapReached:
             self.capped = True
             self._scheduler.drain()
 
     def run_one(self, agent: SocialAgent, question: str) -> Exception | None:
-        """Hold one conversation, whatever the caps, and give what it failed of."""
+        """Run one conversation, ignoring the caps, and return its error, if any."""
         [(_, _, failure)] = self._scheduler.run([(None, self._conversation(agent, question))])
         return failure
 
     def close(self) -> None:
-        """Give up what is under way; what was answered is kept."""
+        """Abandon the conversations in progress; finished calls stay stored."""
         self._scheduler.close()
 
-    def _begun(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[tuple[About, Conversation] | None]:
-        """Begin conversations one by one, as long as the caps allow another to end."""
-        self._under_way = 0
+    def _started(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[tuple[About, Conversation] | None]:
+        """Start conversations one by one, while the caps allow another to end."""
+        self._in_progress = 0
         for agent, question in pairs:
-            promised = self._world.calls_of(agent) if self._calls.is_capped else 0
-            while not self._calls.allows(promised):
-                if not self._under_way:
+            reserved = self._world.max_calls_of(agent) if self._budget.is_capped else 0
+            while not self._budget.allows(reserved):
+                if not self._in_progress:
                     self.capped = True
                     return
                 yield None
-            self._calls.promise(promised)
-            self._under_way += 1
-            yield (agent, question, promised), self._conversation(agent, question)
+            self._budget.reserve(reserved)
+            self._in_progress += 1
+            yield (agent, question, reserved), self._conversation(agent, question)
 
     def _conversation(self, agent: SocialAgent, question: str) -> Conversation:
-        """Follow the protocol, and see that what comes of it can be kept."""
+        """Run the protocol and check that its result can be stored."""
         world = self._world
         talk = world.protocol(agent, question, world)
         done = (yield from talk) if isinstance(talk, Generator) else talk
@@ -91,17 +112,19 @@ class RoundRunner:
             raise ProtocolError(f"it returned a {type(done).__name__}; a protocol must return an Interaction")
         if (done.round, done.agent) != (world.round, agent.index):
             raise ProtocolError(
-                f"it returned an Interaction of round {done.round} and agent {done.agent}; give it "
-                "round=world.round and agent=agent.index of the agent it was started for"
+                f"it returned an Interaction of round {done.round} and agent {done.agent}; make it with "
+                "world.interaction(agent, question, ...), for the agent that the protocol was started for"
             )
         if faults := done.faults():
-            raise ProtocolError(f"the Interaction it returned cannot be kept: {'; '.join(faults)}")
+            raise ProtocolError(f"the Interaction it returned cannot be stored: {'; '.join(faults)}")
         if world.protocol_name != done.protocol == "back_scatter":
-            done = replace(done, protocol=world.protocol_name)  # it did not say which it is
+            done = replace(done, protocol=world.protocol_name)  # the protocol did not name itself
+        if done.extra:  # others read in it what a resumed run reads from the record, and it shares nothing with a state
+            done = replace(done, extra=json.loads(as_json(dict(done.extra))))
         return done
 
     def _outcome(self, about: About, done: Interaction | None, failure: Exception | None) -> Interaction:
-        """A conversation as it ended."""
+        """Interaction of a conversation that ended, with its error if it failed."""
         if failure is None and done is not None:
             return done
         agent, question, _ = about

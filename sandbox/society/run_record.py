@@ -2,99 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sandbox.errors import RunExists
-from sandbox.store.manifest import check_same, doc_summary, environment, scenario_identity, short_hash
+from sandbox.folders import check_same_identity
+from sandbox.society.agent import SocialAgent
+from sandbox.society.setup import SocietySetup
+from sandbox.store.manifest import doc_summary, environment, scenario_identity, short_hash
 from sandbox.store.run import is_run
 from sandbox.store.writer import RunWriter
 
-if TYPE_CHECKING:
-    from sandbox.society.context import EngineContext
-
 
 def open_writer(
-    world: EngineContext, command: str, *, resume: bool, branch: str | None, models: Mapping[str, Any]
+    setup: SocietySetup,
+    members: Sequence[SocialAgent],
+    path: Path,
+    *,
+    notes: Sequence[str],
+    command: str,
+    resume: bool,
 ) -> RunWriter:
-    """Open the run's folder: a new one, one to go on with, or one that branches from another.
+    """Open the run folder: a new one, one to resume, or one that branches from another run.
 
     Args:
-        world: Complete but for its record.
-        command: How to repeat the run.
-        resume: Go on with the run that is there, if any.
-        branch: As it was asked for.
-        models: Who speaks through what, as :func:`sandbox.scenario.population.read_models` has it.
+        setup: The society.
+        members: Its agents, placed.
+        path: The run folder.
+        notes: Warnings for the manifest.
+        command: Command that repeats the run.
+        resume: Resume the run in the folder, if there is one.
 
     Raises:
-        RunExists: another run is there.
+        RunExists: the folder holds another run.
         RunLocked: another process writes to it.
     """
-    identity = _identity(world, models)
+    identity = _identity(setup)
     manifest = {
         "command": command,
         **identity,
-        "embedding_dim": world.embedder.dim,
-        "notes": world.notes,
-        **world.voices.manifest_entry(),
-        "measures": {name: doc_summary(measure) for name, measure in world.scenario.measures.items()},
+        "embedding_dim": setup.embedder.dim,
+        "notes": list(notes),
+        **setup.pool.manifest_entry(),
+        "measures": {name: doc_summary(measure) for name, measure in setup.scenario.measures.items()},
         **environment(),
     }
+    if len(setup.stages) > 1:
+        manifest["stages"] = list(setup.stages)
     source = None
-    if world.origin is not None and world.origin.rounds is not None:
-        manifest |= {"from": branch, "birth_seed": world.birth_seed}
-        source = (world.origin.path, world.origin.rounds)
-    is_new = not is_run(world.path)
-    store = RunWriter(world.path, manifest, resume=resume, branch=source)
+    if setup.prior is not None and setup.prior.rounds is not None:
+        manifest |= {"from": setup.branch, "birth_seed": setup.birth_seed}
+        source = (setup.prior.path, setup.prior.rounds)
+    is_new = not is_run(path)
+    store = RunWriter(path, manifest, resume=resume, branch=source)
+    # Runs recorded before there were candidates had one, and took every revision; none recalled in turns.
+    before = {"candidates": 1, "keep_draft": False, "recall_share": None, "recall_turns": 0}
+    store.manifest["settings"] = {**before, **store.manifest["settings"]}
     try:
-        check_same(world.path, store.manifest, identity)
+        check_same_identity(path, store.manifest, identity, what="run")
     except RunExists:
         store.close()
         raise
     store.add_agents(
-        ((a.index, a.name, a.label, *world.space.position(a)) for a in world.members),
-        (a.lm.uri for a in world.members),
-        (dict(a.persona) for a in world.members),
+        ((a.index, a.name, a.label, *setup.space.position(a)) for a in members),
+        (a.lm.uri for a in members),
+        (dict(a.persona) for a in members),
     )
     if not is_new:
-        prices = {lm.uri: getattr(lm, "prices", None) for lm in (*{a.lm for a in world.members}, world.observer_lm)}
-        spent = store.manifest["tokens"].get("usd", 0.0)  # the same request asked twice is paid twice, and kept once
+        prices = {lm.uri: getattr(lm, "prices", None) for lm in (*setup.speakers, setup.observer_lm)}
+        spent = store.manifest["tokens"].get("usd", 0.0)  # a request made twice is paid twice but stored once
         store.manifest["tokens"] = store.call_counts(prices)
         if "usd" in store.manifest["tokens"]:
             store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
-        store.manifest["measures"] = manifest["measures"]  # they may have been added to since
+        store.manifest["measures"] = manifest["measures"]  # the scenario may have gained measures since
     return store
 
 
-def _identity(world: EngineContext, models: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is: whoever goes on with it must share all of this."""
-    speaking = list({id(a.lm): a.lm for a in world.members}.values())
+def _identity(setup: SocietySetup) -> dict[str, Any]:
+    """What defines a run: a resumed run must agree in all of it."""
+    speaking = list({id(lm): lm for lm in setup.speakers}.values())
     agents: dict[str, Any] = {
         "uri": ",".join(lm.uri for lm in speaking),
         "fingerprint": ",".join(lm.fingerprint for lm in speaking),
     }
-    if set(models) != {""}:
+    if set(setup.models) != {""}:
         agents["dealt"] = {
             name: given if isinstance(given, float) else str(getattr(given, "uri", given))
-            for name, given in models.items()
+            for name, given in setup.models.items()
         }
     found = {
-        **scenario_identity(world.scenario),
-        "protocol": world.protocol_name,
-        "size": world.size,
-        "population": world.population,
-        "seed": world.seed,
+        **scenario_identity(setup.scenario),
+        "protocol": setup.protocol_name,
+        "size": setup.size,
+        "population": setup.population,
+        "seed": setup.seed,
         "models": {
             "agents": agents,
-            "observer": {"uri": world.observer_lm.uri, "fingerprint": world.observer_lm.fingerprint},
+            "observer": {"uri": setup.observer_lm.uri, "fingerprint": setup.observer_lm.fingerprint},
         },
-        "raters": world.rater_names,
-        "embedder": world.embedder.name,
-        "settings": {**asdict(world.society), "observer_rater": world.observer_rater_name},
+        "raters": setup.rater_names,
+        "embedder": setup.embedder.name,
+        "settings": {**asdict(setup.society), "observer_rater": setup.observer_rater_name},
     }
-    if not world.society.on_grid:
+    if not isinstance(setup.society.embedder, str | None):
+        found["settings"]["embedder"] = setup.embedder.name
+    if not setup.society.on_grid:
         # A file may have changed under its name.
-        links = sorted(tuple(sorted(link)) for link in world.space.G.edges())
-        found["network"] = {"nodes": len(world.space.G), "links": len(links), "hash": short_hash(str(links))}
+        links = sorted(tuple(sorted(link)) for link in setup.space.G.edges())
+        found["network"] = {"nodes": len(setup.space.G), "links": len(links), "hash": short_hash(str(links))}
     return found

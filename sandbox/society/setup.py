@@ -1,37 +1,243 @@
-"""How a society begins: its settings are read, its agents find their homes, and its record is opened.
+"""Preparation of a society: everything that is decided before its agents exist.
 
-Everything that can be refused is refused here, before the run's folder is written.
+Whatever can be refused is refused here, before the run folder is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import random as stdlib_random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.errors import SettingsError
+from sandbox import registry
+from sandbox.embedders.base import load_embedder
+from sandbox.errors import RunExists, SettingsError, nearest
+from sandbox.models.base import LanguageModel
+from sandbox.models.pool import ModelPool, split_model_settings
+from sandbox.raters.base import Rater, load_rater
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import Persona
-from sandbox.scenario.population import Population, column_of, labels, read_population
-from sandbox.scenario.scenario import Scenario
+from sandbox.scenario.population import Population, column_of, deal_models, labels, read_models, read_population
+from sandbox.scenario.rubric import Upbringing
+from sandbox.scenario.scenario import Scenario, function_name
 from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings
-from sandbox.seeding import keyed_rng
-from sandbox.store.run import is_run, open_run
+from sandbox.seeding import keyed_rng, keyed_seed
+from sandbox.society.memory import distance_for_share, draw_upbringing
+from sandbox.society.observer import (
+    Observer,
+    known_answers,
+    learns_from_labels,
+    lessons_without_upbringing,
+    make_observer,
+    with_borrowed_answers,
+    without_examples,
+)
+from sandbox.society.prior_run import PriorRun, check_prior_run, find_prior_run
+from sandbox.society.space import make_space
+from sandbox.store.run import open_run
 from sandbox.typed_settings import make_settings
 
-if TYPE_CHECKING:
-    from sandbox.society.context import EngineContext
+# From so many the distance for recall is found, where a share is given.
+_CALIBRATED_AGENTS, _CALIBRATED_QUESTIONS = 64, 256
+
+
+@dataclass(frozen=True)
+class SocietySetup:
+    """All that is decided of a society before its agents exist.
+
+    Attributes:
+        scenario: The scenario.
+        society: Settings of the society.
+        stages: The protocols of a round, in order, by name: generator functions of (agent, question, world).
+        protocol_name: Name of the protocol, or names of the stages joined by ``+``.
+        max_calls: Most calls to language models of an agent's conversations in a round, a function of (agent, world): by the
+            protocols' own, or else Back-Scatter's.
+        size: Side of the grid.
+        seed: Seed of all random draws.
+        birth_seed: Seed of what agents begin with; that of the first run, in a branch.
+        population: Labels of the agents, as asked for; see :mod:`sandbox.scenario.population`.
+        models: Language models of the agents, as asked for: ``""``, labels or shares as keys.
+        branch: ``RUN@ROUNDS``, as asked for.
+        prior: Agents taken over from the run that is resumed or branched from, if any.
+        space: The grid or network, still empty.
+        labels: Label of each agent.
+        personas: Persona of each agent; empty where the scenario has none.
+        speakers: Language model of each agent.
+        observer_lm: Language model of the observers.
+        pool: The language models, each loaded once.
+        embedder: Embeds questions and answers.
+        rater: Rater used by neighbours.
+        rater_names: Names of the raters of ``neighbours`` and ``observer``.
+        observer_rater_name: Name of the observers' rater where it differs from the neighbours'; else None.
+        observer: Scores answers on every dimension of the rubric.
+        upbringing: For each label, the answers that its agents may begin with.
+        lessons: For each label, the labelled answers from which the ``values`` rater learns.
+        known_answers: (question, answer) pairs of people from which neighbours' raters learn what an answer is.
+        notes: Warnings for the manifest.
+    """
+
+    scenario: Scenario
+    society: SocietySettings
+    stages: Mapping[str, Callable[..., Any]]
+    protocol_name: str
+    max_calls: Callable[..., int]
+    size: int
+    seed: int
+    birth_seed: int
+    population: Population
+    models: Mapping[str, Any]
+    branch: str | None
+    prior: PriorRun | None
+    space: Any
+    labels: Sequence[str]
+    personas: Sequence[Persona]
+    speakers: Sequence[LanguageModel]
+    observer_lm: LanguageModel
+    pool: ModelPool
+    embedder: Any
+    rater: Rater
+    rater_names: Mapping[str, str]
+    observer_rater_name: str | None
+    observer: Observer
+    upbringing: Mapping[str, Sequence[Upbringing]]
+    lessons: Mapping[str, Sequence[Upbringing]]
+    known_answers: tuple[tuple[str, str], ...]
+    notes: Sequence[str]
+
+
+def prepare_society(
+    scenario: str | Scenario,
+    settings: Mapping[str, Any],
+    *,
+    model: Any,
+    observer: str | LanguageModel | None,
+    rater: str | Rater | None,
+    size: int,
+    population: Population | None,
+    protocol: str | Callable[..., Any] | None,
+    seed: int,
+    out: Path | None,
+    resume: bool,
+    branch: str | None,
+    replicas: int,
+    engine: str | None,
+    random: stdlib_random.Random,
+) -> SocietySetup:
+    """Read the settings of a society, load its models and assign labels, personas and models to its agents.
+
+    Args:
+        scenario: A name, a path, ``module:object``, or a scenario.
+        settings: Settings of the society, the scenario, the language models and the embedder.
+        model: Language models of the agents; see :func:`sandbox.scenario.population.read_models`.
+        observer: Language model of the observers; None for the agents' first.
+        rater: Rater of neighbours, and of observers by default; None for the model's default.
+        size: Side of the grid.
+        population: Labels of the agents; None for the scenario's.
+        protocol: The protocol; None for the scenario's.
+        seed: Seed of all random draws.
+        out: The run folder; None for a temporary one.
+        resume: Whether a run in ``out`` is to be resumed.
+        branch: ``RUN@ROUNDS``, to take over the agents of another run.
+        replicas: Number of copies of each local model.
+        engine: Where the copies live; see :class:`~sandbox.models.replicas.replicas.Replicas`.
+        random: Generator of the space.
+
+    Raises:
+        SandboxError: the society cannot be set up.
+    """
+    pool, settings = split_model_settings(settings, replicas=replicas, engine=engine)
+    society, scenario = resolve_settings(scenario, size, settings)
+    given = [protocol] if protocol is not None else [*scenario.stages] or [scenario.protocol]
+    stages = {function_name(one): registry.load("protocols", one) if isinstance(one, str) else one for one in given}
+    if out is not None and not resume and (out / "manifest.json").exists():
+        raise RunExists(f"{out} already holds a run; add --resume to continue it, or choose another --out")
+    models = read_models(model)
+    prior = find_prior_run(out, branch)
+    birth_seed = seed if prior is None else prior.birth_seed
+    space = make_space(society, size, random=random, seed=keyed_seed(birth_seed, "network") % 2**32)
+    n = len(space.places()) if society.agents is None else society.agents
+    prior = check_prior_run(prior, population, size, n)
+    if population is None and branch is not None and prior is not None:
+        population = prior.population
+    population = read_population(scenario.population if population is None else population)
+    if prior is None:
+        personas, dealt, notes = _assign_people(scenario, population, n, size, seed=seed, birth_seed=birth_seed)
+    else:
+        personas, dealt, notes = list(prior.personas), list(prior.labels), []
+
+    assigned = deal_models(models, dealt, keyed_rng(birth_seed, "models"))
+    distinct = {_model_key(one): one for one in assigned}
+    loaded = dict(zip(distinct, pool.load_agents(distinct.values()), strict=True))
+    lm = next(iter(loaded.values()))
+    observer_lm = lm if observer is None else pool.load_observer(observer, loaded.values())
+    default_embedder: str = getattr(lm, "default_embedder", "minilm")
+    embedder = load_embedder(society.embedder or default_embedder, **pool.embedder)
+
+    chosen, choice_notes = _choose_rater(rater, lm, scenario)
+    own_rater = load_rater(chosen, embedder=embedder)
+    name = chosen if isinstance(chosen, str) else own_rater.name
+    society = _with_candidates(society, own_rater, prior)
+    society = _with_recall_distance(society, scenario, dealt, birth_seed, embedder)
+    asked = society.observer_rater
+    observer_rater = own_rater if asked is None else load_rater(asked, embedder=embedder)
+    observer_rater_name = asked if asked is None or isinstance(asked, str) else observer_rater.name
+    upbringing: dict[str, Sequence[Upbringing]] = {k: tuple(v) for k, v in scenario.upbringing.items()}
+    lessons, lesson_notes = _lessons(scenario, upbringing, own_rater)
+    observers, observer_notes = make_observer(scenario, observer_rater, observer_lm)
+    return SocietySetup(
+        scenario=scenario,
+        society=society,
+        stages=stages,
+        protocol_name="+".join(stages),
+        max_calls=_most_calls([*stages.values()]),
+        size=size,
+        seed=seed,
+        birth_seed=birth_seed,
+        population=population,
+        models=models,
+        branch=branch,
+        prior=prior,
+        space=space,
+        labels=dealt,
+        personas=personas,
+        speakers=[loaded[_model_key(one)] for one in assigned],
+        observer_lm=observer_lm,
+        pool=pool,
+        embedder=embedder,
+        rater=own_rater,
+        rater_names={"neighbours": name, "observer": observer_rater_name or name},
+        observer_rater_name=observer_rater_name,
+        observer=observers,
+        upbringing=upbringing,
+        lessons=lessons,
+        known_answers=known_answers(with_borrowed_answers(scenario)) if learns_from_labels(own_rater) else (),
+        notes=(
+            *space.notes,
+            *notes,
+            *choice_notes,
+            *_unknown_labels(dealt, upbringing),
+            *lesson_notes,
+            *observer_notes,
+        ),
+    )
+
+
+def _most_calls(stages: Sequence[Callable[..., Any]]) -> Callable[..., int]:
+    other = registry.load("protocols", "back_scatter").max_calls
+    each = [getattr(stage, "max_calls", None) or other for stage in stages]
+    return each[0] if len(each) == 1 else lambda agent, world: sum(most(agent, world) for most in each)
 
 
 def resolve_settings(
     scenario: str | Scenario, size: int, settings: Mapping[str, Any]
 ) -> tuple[SocietySettings, Scenario]:
-    """Tell the society's settings from the scenario's, and make both.
+    """Separate the settings of the society from those of the scenario, and make both.
 
     Raises:
         SettingsError: a setting belongs to neither, or cannot be read.
-        ScenarioError: the society, or the scenario, cannot work.
+        ScenarioError: the society or the scenario is inconsistent.
     """
     own = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
     # Faults of what was typed come first: they need no scenario.
@@ -39,112 +245,97 @@ def resolve_settings(
     try:
         made = load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
     except SettingsError as error:
-        raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}") from None
+        unknown = [name for name in settings if f"no setting {name!r}" in str(error)]
+        meant = "".join(nearest(name, SOCIETY_SETTINGS) for name in unknown if "Did you mean" not in str(error))
+        raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}.{meant}") from None
     society = make_settings("the society", SocietySettings, {**made.society, **own})
     society.check(size)
     return society, made
 
 
-@dataclass(frozen=True)
-class PriorRun:
-    """Agents that live already: those of a run that is resumed or branched from.
+def _with_candidates(society: SocietySettings, rater: Rater, prior: PriorRun | None) -> SocietySettings:
+    """Fill in the number of candidates, and whether drafts are kept, where they are not given.
 
-    Attributes:
-        path: The run.
-        rounds: How many of its rounds are taken over by a branch; None when it is resumed.
-        population: As its manifest has it.
-        birth_seed: What its agents were born under.
-        labels: Of each agent.
-        homes: Row and column where each lived when the run began.
-        personas: Who each is.
+    A resumed run goes on as it began; runs recorded before there were candidates had one, and took every revision.
     """
+    candidates, keep = society.candidates, society.keep_draft
+    if prior is not None and prior.rounds is None:
+        began = open_run(prior.path).manifest["settings"]
+        candidates = began.get("candidates", 1) if candidates is None else candidates
+        keep = began.get("keep_draft", False) if keep is None else keep
+    candidates = int(getattr(rater, "default_candidates", 1)) if candidates is None else candidates
+    return replace(society, candidates=candidates, keep_draft=candidates > 1 if keep is None else keep)
 
-    path: Path
-    rounds: int | None
-    population: Population
-    birth_seed: int
-    labels: Sequence[str]
-    homes: Sequence[tuple[int, int]]
-    personas: Sequence[Persona]
+
+def _with_recall_distance(
+    society: SocietySettings, scenario: Scenario, labels: Sequence[str], birth_seed: int, embedder: Any
+) -> SocietySettings:
+    """Set the recall distance by ``recall_share``, from what the first agents begin with."""
+    if society.recall_share is None:
+        return society
+    memories = [
+        [p.question for p in draw_upbringing(scenario.upbringing.get(label, ()), society, birth_seed, index)]
+        for index, label in enumerate(labels[:_CALIBRATED_AGENTS])
+    ]
+    questions = list(dict.fromkeys(scenario.questions))[:_CALIBRATED_QUESTIONS]
+    distance = distance_for_share(questions, memories, society.recall_share, embedder)
+    return replace(society, recall_distance=distance)
 
 
-def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
-    """Find the agents of the run in ``out``, else of the run that ``branch`` names.
+def _assign_people(
+    scenario: Scenario, population: Population, n: int, size: int, *, seed: int, birth_seed: int
+) -> tuple[list[Persona], list[str], list[str]]:
+    """Draw the persona and the label of each of ``n`` agents; the third list holds warnings.
 
     Raises:
-        SettingsError: ``branch`` is not ``RUN@ROUNDS``, or its run has not as many rounds.
-        RunNotFound: there is no such run.
+        ScenarioError: labels are to come from a column that does not exist.
     """
-    rounds = None
-    if out is not None and is_run(out):
-        run = open_run(out)
-    elif branch is not None:
-        path_text, _, rounds_text = branch.rpartition("@")
-        if not path_text or not rounds_text.isdigit():
-            raise SettingsError(f"--from takes RUN@ROUNDS, as runs/first@2; found {branch!r}")
-        run, rounds = open_run(path_text), int(rounds_text)
-        if rounds > run.rounds:
-            raise SettingsError(f"{path_text} has {run.rounds} complete rounds; --from {branch} asks for {rounds}")
-    else:
-        return None
-    rows = run.agents()
-    seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
-    homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
-    return PriorRun(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas())
-
-
-def check_prior_run(
-    origin: PriorRun | None, population: Population | None, size: int, n_agents: int
-) -> PriorRun | None:
-    """See that agents which live already suit the society.
-
-    Args:
-        origin: As :func:`read_origin` found it.
-        population: What is asked for; None leaves it as it is.
-        size: Side of the grid.
-        n_agents: How many agents there are to be.
-
-    Returns:
-        ``origin``; None where there are no agents yet, or it is another run, which is refused when it is opened.
-
-    Raises:
-        SettingsError: a branch would need other agents than its run has.
-    """
-    if origin is None:
-        return None
-    theirs = len(origin.labels)
-    if origin.rounds is None:
-        return origin if theirs == n_agents else None
-    their_size = open_run(origin.path).manifest["size"]
-    if their_size != size or theirs != n_agents:
-        raise SettingsError(
-            f"{origin.path} has {theirs} agents on a grid of size {their_size}; branch from it with the "
-            f"same, not {n_agents} on size {size}"
-        )
-    if population is not None and read_population(population) != origin.population:
-        raise SettingsError(
-            f"{origin.path} has the population {origin.population!r}, and a branch goes on with its agents; leave "
-            f"population={population!r} out"
-        )
-    return origin
-
-
-def assign_people(world: EngineContext, n: int) -> tuple[list[Persona], list[str]]:
-    """Who each of ``n`` agents is, and its label: those of the run it lives in already, else dealt anew.
-
-    Raises:
-        ScenarioError: labels are to come from a column that there is not.
-    """
-    if world.origin is not None:
-        return list(world.origin.personas), list(world.origin.labels)
-    people = world.scenario.personas
+    people = scenario.personas
     rows: list[Persona] = [{}] * n
+    notes = []
     if people is not None:
-        rows = people.deal(n, keyed_rng(world.birth_seed, "personas"))
+        rows = people.deal(n, keyed_rng(birth_seed, "personas"))
         if n > len(people.rows):
-            world.notes.append(f"{n} agents share the {len(people.rows)} personas of {people.source}")
-    population = world.population
+            notes.append(f"{n} agents share the {len(people.rows)} personas of {people.source}")
     if isinstance(population, str) and population.startswith("column:"):
         column = column_of(population, people)
-        return rows, [str(row.get(column) or "unknown") for row in rows]
-    return rows, labels(population, n, world.size, keyed_rng(world.seed, "labels"))
+        return rows, [str(row.get(column) or "unknown") for row in rows], notes
+    return rows, labels(population, n, size, keyed_rng(seed, "labels")), notes
+
+
+def _model_key(model: str | LanguageModel) -> Any:
+    return model if isinstance(model, str) else id(model)
+
+
+def _choose_rater(rater: str | Rater | None, lm: LanguageModel, scenario: Scenario) -> tuple[str | Rater, list[str]]:
+    """The rater asked for, or the model's default where the scenario has what it needs; and warnings."""
+    chosen = rater if rater is not None else lm.default_rater
+    is_default = rater is None or getattr(rater, "is_default", False)
+    if is_default and getattr(chosen, "name", chosen) == "values" and (lacking := without_examples(scenario)):
+        note = (
+            f"values cannot be learnt for {', '.join(lacking)}: the scenario has no labelled answers. The language model rates "
+            "instead; small models are poor judges"
+        )
+        return "lm", [note]
+    return chosen, []
+
+
+def _lessons(
+    scenario: Scenario, upbringing: Mapping[str, Sequence[Upbringing]], rater: Rater
+) -> tuple[Mapping[str, Sequence[Upbringing]], list[str]]:
+    """What the ``values`` rater learns from, by label; and warnings."""
+    if not learns_from_labels(rater) or any(p.instead for pairs in upbringing.values() for p in pairs):
+        return upbringing, []
+    lessons, note = lessons_without_upbringing(scenario)
+    return lessons, [note]
+
+
+def _unknown_labels(dealt: Sequence[str], upbringing: Mapping[str, Sequence[Upbringing]]) -> list[str]:
+    """A warning for each label without upbringing, in a scenario that has some."""
+    if not upbringing:
+        return []
+    return [
+        f"agents labelled {label} start without memories; labels with an upbringing: {', '.join(upbringing)}."
+        f"{nearest(label, upbringing)}"
+        for label in sorted(set(dealt) - set(upbringing))
+    ]

@@ -1,7 +1,7 @@
-"""Takes a run's record to other programs: JSON lines, Parquet and GraphML.
+"""Export of a run: JSON Lines, Parquet and GraphML.
 
-JSON lines and Parquet hold every interaction whole; GraphML holds the social graph. The paper's own layout is in
-:mod:`sandbox.store.sample_world`.
+JSON Lines and Parquet contain all interactions; GraphML contains the social graph. The layout of the paper's released data is
+in :mod:`sandbox.store.sample_world`.
 """
 
 from __future__ import annotations
@@ -14,29 +14,31 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import SettingsError, nearest
 from sandbox.folders import whole_file
 from sandbox.records import Interaction, Rating
+from sandbox.storage_errors import read_as_written
 from sandbox.store.run import Run, open_run
 from sandbox.store.sample_world import write_sample_world
+from sandbox.text_cleaning import without_control_characters
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 
 def export_run(run: Run | str | Path, fmt: str, out: str | Path) -> Path:
-    """Write a run's record for another program.
+    """Write a run in another format.
 
     Args:
         run: A run, or its folder.
         fmt: One of ``FORMATS``.
         out: The file; or a folder, in which the file is called ``interactions.jsonl``, ``interactions.parquet`` or
-            ``social_graph.graphml``. A file that is there is replaced. ``sample_world`` needs a folder.
+            ``social_graph.graphml``. An existing file is replaced. ``sample_world`` needs a folder.
 
     Returns:
-        What was written.
+        Path of the file or folder.
 
     Raises:
-        SettingsError: there is no such format, or ``out`` has another's suffix.
+        SettingsError: the format is unknown, or ``out`` has the suffix of another.
         RunNotFound: the folder is not a run.
-        RunExists: ``out`` already holds a sample world.
+        RunExists: ``out`` already contains a sample world.
     """
     if fmt not in FORMATS:
         raise SettingsError(f"--format {fmt!r} is not one of {', '.join(FORMATS)}.{nearest(fmt, FORMATS)}")
@@ -45,7 +47,7 @@ def export_run(run: Run | str | Path, fmt: str, out: str | Path) -> Path:
         return write_sample_world(opened, out)
     write, name = _FILES[fmt]
     target = _target(Path(out), name)
-    with whole_file(target) as fresh:
+    with whole_file(target) as fresh, read_as_written(f"the record of {opened.path}"):
         write(opened, fresh)
     return target
 
@@ -66,14 +68,14 @@ def _write_jsonl(run: Run, path: Path) -> None:
 
 
 def _rounds(run: Run) -> Iterator[list[Interaction]]:
-    """Every interaction by rounds, the one under way too: a long run need not fit into memory."""
+    """All interactions, one round at a time to bound memory; the last list is of the incomplete round."""
     for round_ in range(run.rounds + 1):
         yield run.interactions(round_)
 
 
 def _write_parquet(run: Run, path: Path) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     schema = _schema(run.dimensions)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -83,9 +85,9 @@ def _write_parquet(run: Run, path: Path) -> None:
 
 
 def _schema(dimensions: Sequence[str]) -> pa.Schema:
-    """A column for each field of an interaction; ratings of dimension D are D_before and D_after.
+    """One column per field of an interaction; ratings on dimension D are D_before and D_after.
 
-    Columns D_before_reason, D_before_distribution and D_before_raw, and their like for D_after, hold the rest of the
+    Columns D_before_reason, D_before_distribution and D_before_raw, and the same for D_after, contain the rest of the
     rating; ``feedback`` is a list of structures; ``extra`` is JSON.
     """
     import pyarrow as pa
@@ -141,10 +143,13 @@ def _write_graphml(run: Run, path: Path) -> None:
     import networkx as nx
 
     graph = run.social_graph()
-    # GraphML has no word for nothing: what is not known is left out.
+    # GraphML has no null: unknown attributes are left out.
     for attributes in (*graph.nodes.values(), *graph.edges.values()):
         for name in [name for name, value in attributes.items() if value is None or value != value]:
             del attributes[name]
+        for name, value in attributes.items():
+            if isinstance(value, str):
+                attributes[name] = without_control_characters(value)
     nx.write_graphml(graph, path)
 
 

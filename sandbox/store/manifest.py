@@ -1,4 +1,4 @@
-"""What a run says of itself: its identity, which a resumed run must share, and the versions it was made with."""
+"""Parts of a manifest: the identity of the scenario, versions, and the command line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from sandbox.errors import RunExists
 from sandbox.scenario.scenario import Scenario
 
 _PACKAGES = ("mesa", "networkx", "numpy", "torch", "transformers", "trl", "peft", "sentence-transformers")
@@ -26,7 +24,7 @@ def short_hash(text: str) -> str:
 
 
 def scenario_identity(scenario: Scenario) -> dict[str, Any]:
-    """What a scenario was, without its texts."""
+    """The identity of a scenario: names, numbers and hashes of its texts."""
     rubric = scenario.rubric
     questions = "\n".join(scenario.questions)
     found = {
@@ -46,12 +44,12 @@ def scenario_identity(scenario: Scenario) -> dict[str, Any]:
 
 
 def doc_summary(function: Any) -> str:
-    """The first line of a function's docstring; empty where it has none."""
+    """The first line of a function's docstring; empty if it has none."""
     return (inspect.getdoc(function) or "").strip().partition("\n")[0]
 
 
 def environment() -> dict[str, Any]:
-    """Versions, and the time."""
+    """Versions of Python and packages, and the current time."""
     return {
         "sandbox": package_version("social-sandbox"),
         "versions": {"python": platform.python_version(), **{p: package_version(p) for p in _PACKAGES}},
@@ -59,31 +57,6 @@ def environment() -> dict[str, Any]:
         "seconds": 0.0,
         "tokens": {"calls": 0, "prompt": 0, "completion": 0},
     }
-
-
-def check_same(path: Any, kept: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run under another identity.
-
-    Raises:
-        RunExists: names every part that differs.
-    """
-    faults = []
-    for name, value in ours.items():
-        if kept.get(name) != value:
-            faults += _differences(name, kept.get(name), value)
-    if faults:
-        raise RunExists(
-            f"{path} holds another run: "
-            + "; ".join(faults)
-            + ". Resume it with its own settings, or choose another --out"
-        )
-
-
-def _differences(name: str, theirs: Any, ours: Any) -> list[str]:
-    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
-        keys = [k for k in {**theirs, **ours} if theirs.get(k) != ours.get(k)]
-        return [line for k in keys for line in _differences(f"{name}.{k}", theirs.get(k), ours.get(k))]
-    return [f"its {name} is {theirs!r}, not {ours!r}"]
 
 
 def package_version(package: str) -> str:
@@ -95,5 +68,5 @@ def package_version(package: str) -> str:
 
 
 def command_line() -> str:
-    """The command this process was started with, as one would type it."""
+    """The command line of this process, quoted for a shell."""
     return shlex.join(["sandbox", *sys.argv[1:]])

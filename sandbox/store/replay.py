@@ -1,4 +1,4 @@
-"""A run given again from its record: its replies, its ratings and its embeddings; no model of any kind is needed."""
+"""Replay of a run from its record: replies, ratings and embeddings, without any model."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sandbox.store.run import open_run
 
 
 class ReplayModel:
-    """Give again the replies that a run kept.
+    """Replays the stored replies of a run.
 
     Args:
-        rest: The run's folder.
+        rest: Run folder.
 
     Raises:
-        RunNotFound: it is not one.
+        RunNotFound: the folder is not a run.
     """
 
     def __init__(self, rest: str) -> None:
@@ -33,10 +33,10 @@ class ReplayModel:
         self.default_embedder = f"replay:{rest}"
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """Look up every request by its content.
+        """Look up the reply to every request, by its content.
 
         Raises:
-            ReplayMiss: the run never asked one of them.
+            ReplayMiss: the run has no reply to one of them.
         """
         return [self._reply(request) for request in requests]
 
@@ -48,21 +48,26 @@ class ReplayModel:
 
 
 class ReplayRater:
-    """Give again the ratings that a run kept, of neighbours and observers."""
+    """Replays the stored ratings of a run, of neighbours, of agents' own candidates, and of observers.
+
+    Attributes:
+        default_candidates: Number of candidates of the run.
+    """
 
     name = "replay"
 
     def __init__(self, rest: str, *, embedder: Any = None) -> None:
-        del embedder  # every rater is made alike
+        del embedder  # all raters are made with the same arguments
         self._run = open_run(rest)
+        self.default_candidates = int(self._run.manifest["settings"].get("candidates", 1))
 
     def rate(self, items: Sequence[tuple[str, str]], *, rater_of: Any) -> list[Rating]:
-        """Look up ratings of (question, answer) pairs by whoever rates.
+        """Look up ratings of (question, answer) pairs on behalf of ``rater_of``.
 
         Raises:
-            ReplayMiss: the run never rated one of them.
+            ReplayMiss: the run has no rating of one of them.
         """
-        agent = getattr(rater_of, "agent", None)
+        agent = getattr(rater_of, "agent", None)  # a neighbour, or the author of a candidate
         reviewer = None if agent is None else agent.index
         return [self._rating(q, a, reviewer, rater_of.dimension.name) for q, a in items]
 
@@ -74,7 +79,7 @@ class ReplayRater:
 
 
 class ReplayEmbedder:
-    """Give again the embeddings of questions that a run kept."""
+    """Replays the stored embeddings of a run's questions."""
 
     def __init__(self, rest: str) -> None:
         self._run = open_run(rest)
@@ -85,7 +90,7 @@ class ReplayEmbedder:
         """Look up texts. Shape [texts, dim].
 
         Raises:
-            ReplayMiss: the run never met one of them.
+            ReplayMiss: the run has no embedding of one of them.
         """
         found = np.empty((len(texts), self.dim), np.float32)
         for row, text in enumerate(texts):
@@ -98,6 +103,6 @@ class ReplayEmbedder:
 
 def _miss(path: Any, what: str, text: str) -> ReplayMiss:
     return ReplayMiss(
-        f"{path} holds no {what} {json.dumps(text[:60], ensure_ascii=False)}; replay with the scenario, seed and "
+        f"{path} contains no {what} {json.dumps(text[:60], ensure_ascii=False)}; replay with the scenario, seed and "
         "settings of its manifest"
     )

@@ -1,28 +1,41 @@
-"""A run folder, read: ``manifest.json`` and ``run.sqlite``.
+"""Read access to a run folder: ``manifest.json`` and ``run.sqlite``.
 
-The store knows nothing about language models, agents or trainers: it gives back frozen records, the replies that were
-paid for, and what agents remember. What the folder holds is said in :mod:`sandbox.store.schema`;
-:mod:`sandbox.store.writer` writes it.
+Gives frozen records, stored replies and memories. :mod:`sandbox.store.schema` describes the contents of the folder;
+:mod:`sandbox.store.writer` writes it. Knows no language models, agents or trainers.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import operator
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.folders import write_json
 from sandbox.records import Interaction, Rating
-from sandbox.store.schema import check_version, load_rating, read_interactions, read_manifest
+from sandbox.storage_errors import read_as_written
+from sandbox.store.schema import (
+    check_version,
+    connect_to_read,
+    has_table,
+    load_rating,
+    read_interactions,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
 
+# What is said of a failed call beside its cause: the end of the request, and the conversation.
+_WHERE = re.compile(r"; the request ends | \(protocol '")
+
+
 class Run:
-    """A run folder, read. Safe while another process writes to it.
+    """A run folder, opened for reading; safe while another process writes to it.
 
     Attributes:
         path: The folder.
@@ -33,8 +46,7 @@ class Run:
         self.path = Path(path)
         check_version(self.path)
         self.manifest = read_manifest(self.path)
-        self._db = sqlite3.connect(self.path / "run.sqlite", check_same_thread=False)
-        self._db.execute("PRAGMA query_only=ON")
+        self._db = connect_to_read(self.path / "run.sqlite")
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -51,7 +63,7 @@ class Run:
 
     @property
     def dimensions(self) -> list[str]:
-        """Names of what observers score; neighbours rate the first."""
+        """Names of the dimensions that observers score; neighbours rate the first."""
         return list(self.manifest["rubric"]["dimensions"])
 
     @property
@@ -60,28 +72,34 @@ class Run:
         return int(self.manifest["rubric"]["scale"])
 
     def interactions(self, round_: int | None = None, *, agent: int | None = None) -> list[Interaction]:
-        """Every interaction, or those of one round or around one agent, in the order of rounds and agents."""
+        """All interactions, or those of one round or agent, in the order of rounds and agents."""
         return list(read_interactions(self._db, round_, agent))
 
     @property
     def own_measures(self) -> dict[str, str]:
-        """The scenario's own measures, by name, with what each is in words."""
+        """The scenario's own measures: name and description."""
         return dict(self.manifest.get("measures", {}))
 
     @property
     def ended(self) -> bool:
-        """Whether the scenario's own stop condition has ended the run."""
+        """Whether the stop condition of the scenario ended the run."""
         return self.manifest.get("ended") is not None
 
     def agents(self) -> pd.DataFrame:
-        """Who lives where when the run begins: columns agent, name, label, x (row), y (column), model.
+        """The agents at the start of the run: columns agent, name, label, x (row), y (column), model.
 
-        Then those of the personas, where there are some; a column that holds nothing but numbers is one of numbers.
+        Then the columns of the personas, if any; a column that contains only numbers is numeric.
         """
         import pandas as pd
 
         columns = ["agent", "name", "label", "x", "y", "model"]
         rows = self._db.execute("SELECT agent, name, label, x, y, model FROM agents ORDER BY agent").fetchall()
+        with read_as_written(f"the table of agents of {self.path}"):
+            for agent, name, label, x, y, _ in rows:
+                if not isinstance(name, str) or not isinstance(label, str):
+                    raise TypeError(f"agent {agent} has the name {name!r} and the label {label!r}")
+                for place in (x, y):
+                    operator.index(place)
         frame = pd.DataFrame(rows, columns=columns)
         people = pd.DataFrame(list(self.personas()))
         for column in people.columns.difference(columns, sort=False):
@@ -90,11 +108,12 @@ class Run:
         return frame
 
     def personas(self) -> list[dict[str, Any]]:
-        """Each agent's row of the scenario's personas, by agent; empty where there are none."""
-        return [json.loads(row[0]) for row in self._db.execute("SELECT persona FROM agents ORDER BY agent")]
+        """The persona of each agent, in the order of agents; empty if the scenario has none."""
+        with read_as_written(f"the table of agents of {self.path}"):
+            return [dict(json.loads(row[0])) for row in self._db.execute("SELECT persona FROM agents ORDER BY agent")]
 
     def positions(self, round_: int) -> pd.DataFrame:
-        """Where agents live during a round: columns agent, x (row), y (column)."""
+        """Positions of agents during a round: columns agent, x (row), y (column)."""
         import pandas as pd
 
         query = (
@@ -105,13 +124,13 @@ class Run:
         return pd.DataFrame(self._db.execute(query, (round_,)).fetchall(), columns=["agent", "x", "y"])
 
     def rating(self, question: str, answer: str, *, reviewer: int | None, dimension: str) -> Rating | None:
-        """A rating that was given of an answer, or None where there was none.
+        """The recorded rating of an answer, or None if there is none.
 
         Args:
-            question: What was asked.
+            question: The question.
             answer: The draft, or for observers also the revision.
-            reviewer: Index of the neighbour; None for an observer.
-            dimension: What an observer rated.
+            reviewer: Index of the neighbour, or of the agent that rated its own candidate; None for an observer.
+            dimension: The dimension that an observer rated.
         """
         if reviewer is not None:
             row = self._db.execute(
@@ -119,43 +138,58 @@ class Run:
                 "JOIN interactions i USING (round, agent) WHERE i.question=? AND i.draft=? AND f.reviewer=? LIMIT 1",
                 (question, answer, reviewer),
             ).fetchone()
-            return None if row is None else Rating(row[0], row[1] and tuple(json.loads(row[1])), row[2], row[3])
+            if row is not None:
+                return Rating(row[0], row[1] and tuple(json.loads(row[1])), row[2], row[3])
+            found = self._candidate(question, answer, reviewer)
+            return None if found is None else Rating(found["rating"])
         for column, scores in (("draft", "before"), ("revision", "after")):
             row = self._db.execute(
                 f"SELECT {scores} FROM interactions WHERE question=? AND {column}=? LIMIT 1", (question, answer)
             ).fetchone()
             if row is not None and dimension in (kept := json.loads(row[0])):
                 return load_rating(kept[dimension])
-        return None
+        found = self._candidate(question, answer)
+        return None if found is None or dimension not in found["scores"] else Rating(found["scores"][dimension])
+
+    def _candidate(self, question: str, answer: str, agent: int | None = None) -> dict[str, Any] | None:
+        """The record of a candidate, of one agent or of any; see :mod:`sandbox.society.candidates`."""
+        query = (
+            "SELECT c.value FROM interactions i, json_each(i.extra, '$.drafts') c WHERE i.question=:q {mine} "
+            "AND json_extract(c.value, '$.answer')=:a UNION ALL "
+            "SELECT c.value FROM interactions i, json_each(i.extra, '$.revisions') c WHERE i.question=:q {mine} "
+            "AND json_extract(c.value, '$.answer')=:a LIMIT 1"
+        ).format(mine="" if agent is None else "AND i.agent=:agent")
+        row = self._db.execute(query, {"q": question, "a": answer, "agent": agent}).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
 
     def embedding(self, question: str) -> bytes | None:
-        """The embedding of a question the run met, as float32 bytes, or None."""
+        """The stored embedding of a question as float32 bytes, or None."""
         row = self._db.execute("SELECT vector FROM embeddings WHERE question=?", (question,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The measures of each complete round, in order."""
+        """The metrics of each complete round, in order."""
         rows = self._db.execute("SELECT metrics FROM rounds ORDER BY round").fetchall()
         return [json.loads(row[0]) for row in rows]
 
     def memories(self, agent: int) -> list[tuple[str, str]]:
-        """What an agent remembers beyond its upbringing: (question, its last answer)."""
+        """The memory of an agent beyond its upbringing: (question, its last answer)."""
         query = "SELECT question, answer FROM memories WHERE agent=? ORDER BY round"
         return self._db.execute(query, (agent,)).fetchall()
 
     def call(self, key: str) -> Any | None:
-        """What any model answered to the request with this key, or None."""
+        """The stored reply of any model to the request with this key, or None."""
         row = self._db.execute("SELECT reply FROM calls WHERE key=? ORDER BY model LIMIT 1", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def frame(self, *, extra: bool = False) -> pd.DataFrame:
-        """One row an interaction: its texts, its mean rating, and each score before and after.
+        """One row per interaction: its texts, its mean rating, and each score before and after.
 
         Args:
-            extra: Add what the protocol kept of its own, as columns ``extra.KEY`` and ``extra.KEY.KEY`` for what is nested.
+            extra: Add the protocol's further results, as columns ``extra.KEY``, and ``extra.KEY.KEY`` for nested ones.
 
         Returns:
-            Columns round, agent, label, question, draft, revision, rating (mean of the neighbours who gave one), n_ratings,
+            Columns round, agent, label, question, draft, revision, rating (mean of the neighbours' ratings), n_ratings,
             error, and for each dimension D of the rubric D_before and D_after. Missing ratings are NaN.
         """
         import pandas as pd
@@ -189,7 +223,7 @@ class Run:
         return pd.concat([frame, own], axis=1)
 
     def feedback(self) -> pd.DataFrame:
-        """One row a review: round, agent (the author), reviewer, rating (NaN when unreadable), reason."""
+        """One row per review: round, agent (the author), reviewer, rating (NaN when unreadable), reason."""
         import pandas as pd
 
         rows = self._db.execute(
@@ -198,10 +232,74 @@ class Run:
         frame = pd.DataFrame(rows, columns=["round", "agent", "reviewer", "rating", "reason"])
         return frame.astype({"rating": "float64"})
 
-    def summary(self) -> dict[str, Any]:
-        """What ``sandbox run --json`` prints of a run; the rubric's dimensions are means over all final answers.
+    def failures(self) -> list[tuple[str, int]]:
+        """Errors of failed interactions with their numbers, the most frequent first.
 
-        The scenario's own measures are the last there are; ``ended`` says whether its own stop condition has come to hold.
+        Where and for which request an error arose is left out, so that the same ones are counted together.
+        """
+        errors = self._db.execute("SELECT error FROM interactions WHERE error IS NOT NULL ORDER BY round, agent")
+        return Counter(_WHERE.split(str(error), maxsplit=1)[0] for (error,) in errors).most_common()
+
+    def states(self) -> pd.DataFrame:
+        """States of the agents: one row per number of complete rounds and agent, with a column for each key.
+
+        Columns ``rounds`` (0 for what the run began with) and ``agent`` come first; keys of these names are ``state.rounds``
+        and ``state.agent``. Without states there are no rows.
+        """
+        return self._states("agent >= 0")
+
+    def world_states(self) -> pd.DataFrame:
+        """States of the world: one row per number of complete rounds, with a column for each key."""
+        return self._states("agent < 0").drop(columns="agent")
+
+    def _states(self, which: str) -> pd.DataFrame:
+        import pandas as pd
+
+        found: list[dict[str, Any]] = []
+        if has_table(self._db, "states"):
+            rows = self._db.execute(f"SELECT round + 1, agent, state FROM states WHERE {which} ORDER BY round, agent")
+            with read_as_written(f"the table of states of {self.path}"):
+                for rounds, agent, text in rows:
+                    own = {f"state.{k}" if k in ("rounds", "agent") else k: v for k, v in json.loads(text).items()}
+                    found.append({"rounds": rounds, "agent": agent, **own})
+        return pd.DataFrame(found, columns=None if found else ["rounds", "agent"])
+
+    def state(self, agent: int | None = None) -> dict[str, Any]:
+        """State of an agent, or of the world, after the last complete round; empty if there is none."""
+        if not has_table(self._db, "states"):
+            return {}
+        row = self._db.execute(
+            "SELECT state FROM states WHERE agent=? ORDER BY round DESC LIMIT 1", (-1 if agent is None else agent,)
+        ).fetchone()
+        with read_as_written(f"the table of states of {self.path}"):
+            return {} if row is None else dict(json.loads(row[0]))
+
+    def events(self) -> pd.DataFrame:
+        """The scenario's events that took place: columns round (before which), event, description."""
+        import pandas as pd
+
+        rows: list[Any] = []
+        if has_table(self._db, "events"):
+            rows = self._db.execute("SELECT round, event, description FROM events ORDER BY round, position").fetchall()
+        return pd.DataFrame(rows, columns=["round", "event", "description"])
+
+    def unreadable(self) -> dict[str, Any]:
+        """Ratings of neighbours and observers that could not be parsed: ``n`` of ``of``, and the ``first`` reply.
+
+        Ratings whose call failed count too; ``first`` is then the reason.
+        """
+        given = self._db.execute("SELECT rating, raw FROM feedback ORDER BY round, agent, position").fetchall()
+        scores = "SELECT before, after FROM interactions WHERE error IS NULL ORDER BY round, agent"
+        for row in self._db.execute(scores):
+            for column in row:
+                given += [(r["value"], r["raw"]) for r in json.loads(column or "{}").values()]
+        raw = [text for value, text in given if value is None and text]
+        return {"n": len(raw), "of": len(given), "first": raw[0] if raw else None}
+
+    def summary(self) -> dict[str, Any]:
+        """The output of ``sandbox run --json``: counts, and the means of the rubric's dimensions over all final answers.
+
+        The scenario's own measures have their last value; ``ended`` is whether its stop condition ended the run.
         """
         frame = self.frame()
         means = {
@@ -217,51 +315,55 @@ class Run:
             "run": str(self.path),
             "interactions": len(frame),
             "failed": int(frame["error"].notna().sum()),
+            "failures": [{"error": error, "n": n} for error, n in self.failures()[:3]],
+            "unreadable": self.unreadable(),
+            "recalled": self._db.execute("SELECT count(recalled) FROM interactions").fetchone()[0],
             "rounds": self.rounds,
             "calls": tokens["calls"],
             **({"usd": tokens["usd"]} if "usd" in tokens else {}),
             **means,
             **own,
             "ended": self.ended,
+            **({"stages": self.manifest["stages"]} if "stages" in self.manifest else {}),
         }
 
     def measures(self, **settings: Any) -> dict[str, Any]:
-        """The measures of the complete rounds with intervals; see :func:`sandbox.metrics.run_metrics.run_measures`."""
+        """The metrics of the complete rounds with intervals; see :func:`sandbox.metrics.run_metrics.run_measures`."""
         from sandbox.metrics.run_metrics import run_measures
 
         return run_measures(self, **settings)
 
     def social_graph(self) -> nx.DiGraph[int]:
-        """Who reviewed whom, as :func:`sandbox.metrics.social_graph.social_graph` draws it from this record."""
+        """The social graph of the run; see :func:`sandbox.metrics.social_graph.social_graph`."""
         from sandbox.metrics.social_graph import social_graph
 
         return social_graph(self)
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run folder to read.
+    """Open a run folder for reading.
 
     Raises:
-        RunNotFound: it is not one.
-        RunVersion: it was written under another schema.
+        RunNotFound: the folder is not a run.
+        RunVersion: the run has another schema version.
     """
     return Run(path)
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether a folder holds a run of this program."""
+    """Whether a folder contains a run."""
     return (Path(path) / "manifest.json").is_file() and (Path(path) / "run.sqlite").is_file()
 
 
 def write_measures(run: Run, **settings: Any) -> dict[str, Any]:
-    """Measure a run and keep that in its folder as ``measures.json`` (schema 1).
+    """Compute the metrics of a run and write them to its folder as ``measures.json`` (schema 1).
 
     Args:
-        run: To be measured.
+        run: The run.
         **settings: As for :func:`sandbox.metrics.run_metrics.run_measures`.
 
     Returns:
-        What was written.
+        The content of the file.
     """
     from sandbox.metrics.run_metrics import SCHEMA as MEASURES_SCHEMA
 

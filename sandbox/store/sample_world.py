@@ -1,9 +1,9 @@
-"""Reads and writes the layout in which the paper's authors release a simulated world.
+"""The layout of the paper's released worlds, read and written.
 
-A folder ``external_memory`` holds ``agent_0.jsonl``, ``agent_1.jsonl``, ...: each, despite its suffix, one JSON array
+A folder ``external_memory`` contains ``agent_0.jsonl``, ``agent_1.jsonl``, ...: each, despite its suffix, one JSON array
 of that agent's interactions, with the keys that ``save_ext_memory`` gives them in
 https://github.com/agi-templar/Stable-Alignment/blob/main/stable_alignment/sandbox/agent.py. There, ratings of 1 to 7
-are text, with "8" where none could be read, and an observer's score that could not be read is -1.
+are text, "8" is an unreadable rating, and -1 an unreadable score of an observer.
 """
 
 from __future__ import annotations
@@ -16,43 +16,50 @@ from itertools import chain, repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
+from sandbox.data_files import half_character, json_type
 from sandbox.errors import RunExists, SettingsError
+from sandbox.folders import refuse_link
 from sandbox.records import Feedback, Interaction, Rating, Score
 from sandbox.store.run import Run
 
 SCALE = 7
+# Agents are in the cells of a square grid, in the order of their numbers.
+MAX_AGENT = 10**9
 UNREAD_RATING, UNREAD_SCORE = "8", -1.0
 UNKNOWN = "unknown"
-# Our dimensions of the rubric, by their names there.
+# Dimensions of the rubric -> their names in the layout.
 DIMENSIONS = {"alignment": "moral", "engagement": "engagement"}
-# What a record must have, and which of it are lists with an entry for each reviewer.
+# Required keys of a record; those in LISTS have an entry per reviewer.
 LISTS = ("target_id", "feedback", "rating")
 _REQUIRED = ("question", "draft_answer", "revised_answer", *LISTS)
-# Under this name of ``extra`` an imported interaction keeps what our record would not write back as it stood.
+# Key of ``extra`` with the parts of an imported interaction that a record cannot represent.
 _RELEASED = "sample_world"
 
 Row = Mapping[str, Any]
 
 
 def row_faults(row: Any) -> list[str]:
-    """What keeps a record of a file from being read; nothing for one that :func:`read_row` can read."""
+    """List the faults of a record of a file; empty if :func:`read_row` can read it."""
     if not isinstance(row, dict):
-        return [f"is a {type(row).__name__}; expected an object"]
+        return [f"is {json_type(row)}; expected an object"]
+    half = half_character(row)
+    if half is not None:
+        return [f"contains {half!r}, half of a character, which no text can contain"]
     missing = [name for name in _REQUIRED if name not in row]
     if missing:
         return [f"has no {', '.join(missing)}"]
     faults = [f"{name} is not a list" for name in LISTS if not isinstance(row[name], list)]
     if not isinstance(row["question"], str):
         faults.append("question is not text")
-    if not faults and not all(type(agent) is int and agent >= 0 for agent in row["target_id"]):
-        faults.append("target_id holds what is no agent's number")
+    if not faults and not all(type(agent) is int and 0 <= agent <= MAX_AGENT for agent in row["target_id"]):
+        faults.append(f"target_id contains values that are not agents' numbers, 0 to {MAX_AGENT}")
     return faults
 
 
 def read_row(agent: int, round_: int, row: Row) -> Interaction:
-    """A record of an agent's file as an interaction of a round.
+    """Convert a record of an agent's file to an interaction.
 
-    Reviewers, reasons and ratings are paired by their places; a reviewer without either has a rating of None.
+    Reviewers, reasons and ratings are paired by position; a reviewer without a reason and a rating has a rating of None.
     """
     said = zip_longest(row["feedback"], row["rating"])
     padded = chain(said, repeat((None, None)))
@@ -89,31 +96,31 @@ def _score(row: Row, when: str) -> Score:
 def _rating(reason: Any, given: Any) -> Rating:
     try:
         value = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if 1 <= value <= SCALE:
         return Rating(value, reason=_text(reason) or "")
-    # -1 and -1.0 are the same score.
-    raw = f"{given:g}" if isinstance(given, int | float) else _text(given) or ""
+    # -1 and -1.0 are equal.
+    raw = f"{value:g}" if isinstance(given, int | float) and not math.isnan(value) else _text(given) or ""
     return Rating(None, reason=_text(reason) or "", raw=raw)
 
 
 def write_sample_world(run: Run, out: str | Path) -> Path:
     """Write a run in the authors' layout, for their tools.
 
-    A run that was imported comes out as it was. Of any other, fractional ratings of neighbours are rounded, since their
-    tools read whole numbers, and interactions that failed are left out.
+    An imported run is reproduced as it was. For any other run, fractional ratings of neighbours are rounded, since these
+    tools read whole numbers, and failed interactions are left out.
 
     Args:
-        run: To be written.
-        out: The folder in which ``external_memory`` is made.
+        run: The run.
+        out: Folder in which ``external_memory`` is created.
 
     Returns:
-        That folder.
+        The folder ``external_memory``.
 
     Raises:
         SettingsError: the run's rubric is not that of the layout.
-        RunExists: agents' files are there already.
+        RunExists: the folder contains agents' files.
     """
     if "alignment" not in run.dimensions or run.scale != SCALE:
         raise SettingsError(
@@ -122,8 +129,8 @@ def write_sample_world(run: Run, out: str | Path) -> Path:
         )
     place = Path(out) / "external_memory"
     if any(place.glob("agent_*")):
-        raise RunExists(f"{place} already holds agents' files; choose another --out")
-    place.mkdir(parents=True, exist_ok=True)
+        raise RunExists(f"{place} already contains agents' files; choose another --out")
+    refuse_link(place).mkdir(parents=True, exist_ok=True)
     rows: dict[int, list[Row]] = {int(agent): [] for agent in run.agents()["agent"]}
     for interaction in run.interactions():
         if interaction.error is None:
@@ -135,7 +142,7 @@ def write_sample_world(run: Run, out: str | Path) -> Path:
 
 
 def write_row(it: Interaction) -> dict[str, Any]:
-    """An interaction as a record of an agent's file."""
+    """Convert an interaction to a record of an agent's file."""
     row: dict[str, Any] = {
         "agent_id": it.agent,
         "label": it.label,
@@ -147,7 +154,7 @@ def write_row(it: Interaction) -> dict[str, Any]:
         "rating": [_rating_text(said.rating) for said in it.feedback],
         "revised_answer": it.revision,
         **dict(_scores(it)),
-        # Their classifier of morals was never switched on.
+        # The released code never uses its moral classifier.
         "cls_moral_score_before": 0,
         "cls_moral_score_after": 0,
     }

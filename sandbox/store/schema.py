@@ -1,20 +1,25 @@
-"""What a run folder holds: its tables, its manifest, and how a record becomes rows and rows a record.
+"""Contents of a run folder: tables, manifest, and the conversion between rows and records.
 
 Tables of ``run.sqlite`` (schema 2):
 
 * ``interactions`` (round, agent, label, protocol, question, draft, revision, recalled, before, after, extra, error)
 * ``feedback`` (round, agent, position, reviewer, rating, distribution, reason, raw)
 * ``calls`` (key, model, kind, request, reply): every finished call by the hash of its content; kind is ``generate``, or
-  ``inherited`` for one that a branch took over
-* ``memories`` (agent, question, answer, round): what agents said last to each question
-* ``agents`` (agent, name, label, x, y, model, persona): who lives where when the run begins; x is the row of the grid,
-  persona the agent's row of the scenario's personas as JSON
-* ``moves`` (round, agent, x, y): where agents moved to after a round
-* ``embeddings`` (question, vector): of the questions met, as float32 bytes
-* ``rounds`` (round, metrics): rounds that are complete
+  ``inherited`` for a call that a branch copied
+* ``memories`` (agent, question, answer, round): the last answer of each agent to each question
+* ``agents`` (agent, name, label, x, y, model, persona): the agents at the start of the run; x is the row of the grid,
+  persona is JSON
+* ``moves`` (round, agent, x, y): new positions of agents that moved after a round
+* ``embeddings`` (question, vector): embeddings of questions, as float32 bytes
+* ``rounds`` (round, metrics): complete rounds
+* ``states`` (round, agent, state): states of agents (and of the world, as agent -1) after a round, as JSON; round -1 holds
+  those that the run began with
+* ``events`` (round, position, event, description): the scenario's events that took place before a round
+* ``barriers`` (round, stage, agent, said, state): what a round that is not complete has passed: the interaction of each agent
+  in the stage that ended there, and the states after it; stage 0 is the start of the round. Empty between rounds
 
-The manifest's ``measures`` say in words what a scenario's own measures are, and ``ended`` after how many rounds its own
-stop condition held.
+In the manifest, ``measures`` describes the scenario's own measures, and ``ended`` is the number of rounds after which its stop
+condition ended the run.
 """
 
 from __future__ import annotations
@@ -27,13 +32,14 @@ from typing import Any
 
 import orjson
 
-from sandbox.errors import RunNotFound, RunVersion
+from sandbox.errors import DamagedFile, RunNotFound, RunVersion
 from sandbox.records import Feedback, Interaction, Rating, Score
+from sandbox.storage_errors import read_as_written
+from sandbox.text_cleaning import without_surrogates
 
 SCHEMA = 2
 
-# Rows of some kilobytes are kept in the order in which they come: in a table sorted by key each would be torn into pages
-# of its own, twice as many bytes in all.
+# Rows of some kilobytes are in tables with a rowid, in insertion order: sorted by key they would take twice the space.
 TABLES = """
 CREATE TABLE interactions (
   round INTEGER, agent INTEGER, label TEXT, protocol TEXT, question TEXT, draft TEXT, revision TEXT,
@@ -52,18 +58,31 @@ CREATE TABLE moves (round INTEGER, agent INTEGER, x INTEGER, y INTEGER, PRIMARY 
 CREATE TABLE embeddings (question TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID;
 CREATE TABLE rounds (round INTEGER PRIMARY KEY, metrics TEXT);
 """
+# Runs of schema 2 that were recorded before there were states lack these.
+STATES = """
+CREATE TABLE IF NOT EXISTS states (round INTEGER, agent INTEGER, state TEXT, PRIMARY KEY (round, agent)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (round INTEGER, position INTEGER, event TEXT, description TEXT,
+  PRIMARY KEY (round, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS barriers (round INTEGER, stage INTEGER, agent INTEGER, said TEXT, state TEXT,
+  PRIMARY KEY (round, stage, agent));
+"""
+
+
+def has_table(db: sqlite3.Connection, name: str, database: str = "main") -> bool:
+    """Whether a database has a table."""
+    return db.execute(f"SELECT 1 FROM {database}.sqlite_master WHERE name=?", (name,)).fetchone() is not None
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def as_json(value: Any) -> str:
-    """A value as compact JSON, the same text for the same value."""
+    """A value as compact JSON; equal values give equal text."""
     return _COMPACT.encode(value)
 
 
 def _quick_json(value: Any) -> str:
-    """The same of what holds neither NaN nor a type of its own; many times faster."""
+    """As :func:`as_json`, many times faster, for values without NaN and special types."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -81,7 +100,7 @@ def _dump_score(score: Score) -> str:
 
 
 def load_rating(data: Mapping[str, Any]) -> Rating:
-    """A rating of a score, as ``before`` and ``after`` keep it."""
+    """A rating of a score, from the columns ``before`` and ``after``."""
     distribution = data["distribution"]
     return Rating(data["value"], None if distribution is None else tuple(distribution), data["reason"], data["raw"])
 
@@ -100,7 +119,7 @@ def interaction_row(done: Interaction) -> tuple[Any, ...]:
         _dump_score(done.before),
         _dump_score(done.after),
         as_json(dict(done.extra)),
-        done.error,
+        None if done.error is None else without_surrogates(done.error),
     )
 
 
@@ -121,68 +140,162 @@ def feedback_rows(done: Interaction) -> list[tuple[Any, ...]]:
     ]
 
 
-def read_interactions(db: sqlite3.Connection, round_: int | None, agent: int | None = None) -> Iterator[Interaction]:
-    """Every interaction, or those of one round or around one agent, in the order of rounds and agents."""
+def read_interactions(
+    db: sqlite3.Connection,
+    round_: int | None = None,
+    agent: int | None = None,
+    *,
+    where: str = "",
+    values: tuple[int, ...] = (),
+) -> Iterator[Interaction]:
+    """All interactions, or those of one round or agent, in the order of rounds and agents.
+
+    Args:
+        db: The database.
+        round_: The round.
+        agent: The agent.
+        where: A further condition on round and agent, in SQL.
+        values: Its values.
+    """
     asked = {"round": round_, "agent": agent}
-    values = tuple(value for value in asked.values() if value is not None)
-    terms = " AND ".join(f"{name}=?" for name, value in asked.items() if value is not None)
-    where = f"WHERE {terms}" if terms else ""
+    terms = [f"{name}=?" for name, value in asked.items() if value is not None] + ([where] if where else [])
+    values = (*(value for value in asked.values() if value is not None), *values)
+    where = f"WHERE {' AND '.join(terms)}" if terms else ""
     said: dict[tuple[int, int], list[Feedback]] = {}
     for r, a, reviewer, value, distribution, reason, raw in db.execute(
         f"SELECT round, agent, reviewer, rating, distribution, reason, raw FROM feedback {where} "
         "ORDER BY round, agent, position",
         values,
     ):
-        spread = None if distribution is None else tuple(json.loads(distribution))
-        said.setdefault((r, a), []).append(Feedback(reviewer, Rating(value, spread, reason, raw)))
+        with read_as_written(f"the feedback of agent {a} in round {r}"):
+            _check_texts(reason, raw)
+            spread = None if distribution is None else tuple(json.loads(distribution))
+            rating = Rating(None if value is None else float(value), spread, reason or "", raw)
+        said.setdefault((r, a), []).append(Feedback(reviewer, rating))
     rows: Sequence[Any] = db.execute(
         "SELECT round, agent, label, protocol, question, draft, revision, recalled, before, after, extra, error "
         f"FROM interactions {where} ORDER BY round, agent",
         values,
     ).fetchall()
-    for r, a, label, protocol, question, draft, revision, recalled, before, after, extra, error in rows:
-        yield Interaction(
-            round=r,
-            agent=a,
-            label=label,
-            protocol=protocol,
-            question=question,
-            draft=draft,
-            revision=revision,
-            recalled=None if recalled is None else tuple(json.loads(recalled)),
-            before=Score({name: load_rating(d) for name, d in json.loads(before).items()}),
-            after=Score({name: load_rating(d) for name, d in json.loads(after).items()}),
-            feedback=tuple(said.get((r, a), ())),
-            extra=json.loads(extra),
-            error=error,
-        )
+    for row in rows:
+        with read_as_written(f"the interaction of agent {row[1]} in round {row[0]}"):
+            read = _read_interaction(row, said)
+        yield read
+
+
+def _read_interaction(row: Sequence[Any], said: Mapping[tuple[int, int], Sequence[Feedback]]) -> Interaction:
+    r, a, label, protocol, question, draft, revision, recalled, before, after, extra, error = row
+    _check_texts(label, protocol, question, draft, revision, error)
+    return Interaction(
+        round=r,
+        agent=a,
+        label=label,
+        protocol=protocol,
+        question=question,
+        draft=draft,
+        revision=revision,
+        recalled=None if recalled is None else tuple(json.loads(recalled)),
+        before=Score({name: load_rating(d) for name, d in json.loads(before).items()}),
+        after=Score({name: load_rating(d) for name, d in json.loads(after).items()}),
+        feedback=tuple(said.get((r, a), ())),
+        extra=dict(json.loads(extra)),
+        error=error,
+    )
+
+
+def _check_texts(*values: Any) -> None:
+    for value in values:
+        if not isinstance(value, str | None):
+            raise TypeError(f"{value!r} is not a text")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read ``manifest.json`` of a run.
 
     Raises:
-        RunNotFound: there is none.
+        RunNotFound: the folder has none.
     """
     try:
-        return dict(json.loads((path / "manifest.json").read_text(encoding="utf-8")))
+        found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except OSError:
         hint = "it does not exist" if not path.exists() else "it has no manifest.json"
         raise RunNotFound(f"{path} is not a run: {hint}. Make one with: sandbox run SCENARIO --out {path}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunNotFound(f"{path}/manifest.json is not JSON: {error}") from None
+    faults = _manifest_faults(found)
+    if faults:
+        raise RunNotFound(f"{path}/manifest.json is not that of a run: {'; '.join(faults)}")
+    return dict(found)
+
+
+# Type of what readers use of a manifest; keys that are missing in old runs are not checked.
+_MANIFEST: dict[str, type | tuple[type, ...]] = {
+    "scenario": str, "rubric": dict, "settings": dict, "models": dict, "raters": dict, "tokens": dict, "measures": dict,
+    "notes": list,
+}  # fmt: skip
+
+
+def _manifest_faults(found: Any) -> list[str]:
+    """Fields of a manifest that have another type than the program writes."""
+    if not isinstance(found, dict):
+        return [f"it holds a {type(found).__name__}, expected an object"]
+    if found.get("schema") != SCHEMA:
+        return []  # refused for its version
+    faults = [
+        f"{name} is a {type(found[name]).__name__}"
+        for name, kind in _MANIFEST.items()
+        if name in found and not isinstance(found[name], kind)
+    ]
+    rubric = found.get("rubric")
+    if isinstance(rubric, dict):
+        if not isinstance(rubric.get("dimensions", {}), list | dict):
+            faults.append("rubric.dimensions is not a list")
+        if not isinstance(rubric.get("scale", 7), int):
+            faults.append("rubric.scale is not a number")
+    return faults
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open the database of a run for reading, also in a folder that cannot be written.
+
+    Raises:
+        RunNotFound: there is no database.
+        DamagedFile: the file is not a database, or is damaged.
+    """
+    if not path.is_file():
+        raise RunNotFound(f"{path.parent} is not a whole run: it has no {path.name}")
+    uri = f"{path.absolute().as_uri()}?mode="
+    # Readers of a database in WAL mode write a file beside it; where that is refused nobody writes to the database either.
+    for mode in ("rw", "ro", "ro&immutable=1"):
+        db = sqlite3.connect(uri + mode, uri=True, check_same_thread=False)
+        try:
+            db.execute("PRAGMA query_only=ON")
+            db.execute("SELECT COUNT(*) FROM rounds").fetchone()
+        except sqlite3.DatabaseError as error:
+            db.close()
+            if (
+                not mode.endswith("immutable=1")
+                and "malformed" not in str(error)
+                and "not a database" not in str(error)
+            ):
+                continue
+            raise DamagedFile(
+                f"{path} is damaged: {error}. Use a copy of the folder, or run again to another --out"
+            ) from error
+        return db
+    raise AssertionError("the last mode returns or raises")
 
 
 def check_version(path: Path) -> None:
-    """Refuse a run of another schema.
+    """Refuse a run of another schema version.
 
     Raises:
         RunNotFound: the folder is not a run.
-        RunVersion: it is, of another schema.
+        RunVersion: the run has another schema version.
     """
     found = read_manifest(path).get("schema")
     if found != SCHEMA:
         raise RunVersion(
-            f"{path} was written under schema {found}; this version reads schema {SCHEMA}. "
+            f"{path} has schema {found}; this version reads schema {SCHEMA}. "
             "Read it with the version named in its manifest"
         )

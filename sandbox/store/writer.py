@@ -1,8 +1,7 @@
-"""Writes a run folder, so that a killed process loses nothing that was finished.
+"""Writes a run folder so that a killed process loses no finished work.
 
-An interaction is kept whole or not at all: it and its reviews are one transaction. A finished call is kept as soon as it
-is there, so that it is never paid for twice. One process writes a run, and holds ``run.lock`` while it does; any number
-may read it meanwhile.
+An interaction and its reviews are one transaction. A finished call is stored at once, so that it is never repeated. One process
+writes a run and holds ``run.lock``; any number may read it.
 """
 
 from __future__ import annotations
@@ -11,18 +10,23 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import RunExists, RunLocked
-from sandbox.folders import write_json
+from sandbox.errors import RunExists
+from sandbox.folders import locked, refuse_link, write_json
 from sandbox.records import Interaction
+from sandbox.storage_errors import read_as_written
+from sandbox.store.budget import cost
 from sandbox.store.schema import (
     SCHEMA,
+    STATES,
     TABLES,
     as_json,
     check_version,
     feedback_rows,
+    has_table,
     interaction_row,
     read_interactions,
     read_manifest,
@@ -30,43 +34,37 @@ from sandbox.store.schema import (
 
 
 class RunWriter:
-    """The one process that writes a run.
+    """Write access to a run, for one process at a time.
 
     Args:
-        path: The run's folder; made when missing.
-        manifest: What to write into ``manifest.json`` when the run is new.
-        resume: Go on with the run that is there, if any.
-        branch: Begin a new run with the first rounds of another: its folder, and how many.
+        path: Run folder; created if missing.
+        manifest: Content of ``manifest.json`` for a new run.
+        resume: Resume the run in the folder, if there is one.
+        branch: Start a new run with the first rounds of another: its folder, and their number.
 
     Attributes:
-        manifest: As it stands; :meth:`save_manifest` writes it.
+        manifest: Current content of the manifest; :meth:`save_manifest` writes it.
 
     Raises:
-        RunExists: a run is there and ``resume`` is False.
+        RunExists: the folder contains a run and ``resume`` is False.
         RunLocked: another process is writing to it.
-        RunVersion: it was written under another schema.
+        RunVersion: the run has another schema version.
     """
 
     def __init__(self, path: str | Path, manifest: Mapping[str, Any], *, resume: bool = False,
         branch: tuple[Path, int] | None = None,
     ) -> None:  # fmt: skip
-        from filelock import FileLock, Timeout
-
         self.path = Path(path)
         database = self.path / "run.sqlite"
+        for file in (database, *(self.path / f"{database.name}-{end}" for end in ("wal", "shm", "journal"))):
+            refuse_link(file)
         is_new = not (self.path / "manifest.json").exists()
         if not is_new and not resume:
-            raise RunExists(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.path / "run.lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise RunLocked(
-                f"another process is writing to {self.path}; wait for it, or choose another --out"
-            ) from None
+            raise RunExists(f"{self.path} already holds a run; add --resume to continue it, or choose another --out")
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(self.path / "run.lock"))
         if is_new:
-            # The manifest is written last: a folder without one is not a run, whatever else a kill left there.
+            # The manifest is written last: a folder without one is not a run, whatever else it contains.
             for leftover in self.path.glob("run.sqlite*"):
                 leftover.unlink()
         else:
@@ -74,20 +72,22 @@ class RunWriter:
         self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        # Calls are found by their hashes, which fall all over the index: pages are written back seldom, and many at a time.
+        # Hashes of calls are spread over the whole index: write pages back rarely, many at a time.
         self._db.execute("PRAGMA wal_autocheckpoint=8192")
         self._db.execute("PRAGMA cache_size=-65536")
         if is_new:
             self._db.executescript(TABLES)
+            self._db.executescript(STATES)
             if branch is not None:
                 self._branch(*branch)
             self.manifest: dict[str, Any] = {"schema": SCHEMA, **manifest}
             self.save_manifest()
         else:
             self.manifest = read_manifest(self.path)
+            self._db.executescript(STATES)
 
     def save_manifest(self) -> None:
-        """Write ``manifest.json`` as ``self.manifest`` stands, in one step."""
+        """Write ``self.manifest`` to ``manifest.json``, atomically."""
         write_json(self.path / "manifest.json", self.manifest)
 
     def add_agents(
@@ -96,12 +96,12 @@ class RunWriter:
         models: Iterable[str | None] = itertools.repeat(None),
         personas: Iterable[Mapping[str, Any]] = itertools.repeat({}),
     ) -> None:
-        """Record who lives where; of agents that stand already, what they speak through.
+        """Record the agents; for agents that are already recorded, only their models.
 
         Args:
             rows: (agent, name, label, x, y).
-            models: URI of the language model that each speaks through.
-            personas: Who each is.
+            models: URI of the language model of each agent.
+            personas: Persona of each agent.
         """
         self._db.execute("BEGIN")
         whole = zip(rows, models, personas, strict=False)
@@ -112,17 +112,17 @@ class RunWriter:
         self._db.execute("COMMIT")
 
     def add_embeddings(self, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Keep the embeddings of questions: (question, float32 bytes)."""
+        """Store the embeddings of questions: (question, float32 bytes)."""
         self._db.execute("BEGIN")
         self._db.executemany("INSERT OR IGNORE INTO embeddings VALUES (?,?)", rows)
         self._db.execute("COMMIT")
 
     def call_counts(self, prices: Mapping[str, tuple[float, float] | None] | None = None) -> dict[str, Any]:
-        """How many finished calls of this run are kept, and how many tokens they read and wrote.
+        """Count the stored calls of this run, and their prompt and completion tokens.
 
         Args:
-            prices: Of models by URI: US dollars for a million tokens read, and written. Where any has one, ``usd``
-                says what the calls cost.
+            prices: Prices of models by URI, in US dollars per million prompt and completion tokens. If there are any,
+                ``usd`` is the cost of the calls.
         """
         rows = self._db.execute(
             "SELECT model, COUNT(*), SUM(json_extract(reply, '$.prompt_tokens')), SUM(json_extract(reply, "
@@ -133,26 +133,26 @@ class RunWriter:
         found: dict[str, Any] = {"calls": calls, "prompt": read, "completion": written}
         if known:
             priced = [(known[row[0]], row) for row in rows if row[0] in known]
-            found["usd"] = sum((p[0] * row[2] + p[1] * row[3]) / 1e6 for p, row in priced)
+            found["usd"] = sum(cost(p, row[2], row[3]) for p, row in priced)
         return found
 
     def has_calls(self) -> bool:
-        """Whether any finished call is kept."""
+        """Whether any call is stored."""
         return self._db.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is not None
 
     def recall_call(self, key: str, model: str) -> Any | None:
-        """What a finished call returned, or None when it was never finished."""
+        """The stored reply of a call, or None."""
         row = self._db.execute("SELECT reply FROM calls WHERE key=? AND model=?", (key, model)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def add_calls(self, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
-        """Keep finished calls, (key, model, kind, request, reply) with the last two as JSON, in one transaction."""
+        """Store finished calls, (key, model, kind, request, reply) with the last two as JSON, in one transaction."""
         self._db.execute("BEGIN")
         self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?)", rows)
         self._db.execute("COMMIT")
 
     def commit(self, *done: Interaction) -> None:
-        """Keep finished interactions, each whole, in one transaction."""
+        """Store finished interactions with their reviews, in one transaction."""
         self._db.execute("BEGIN")
         self._insert(done)
         self._db.execute("COMMIT")
@@ -169,25 +169,86 @@ class RunWriter:
         memories: Iterable[tuple[int, str, str]],
         metrics: Mapping[str, Any],
         moves: Iterable[tuple[int, int, int]] = (),
+        states: Iterable[tuple[int, str]] = (),
     ) -> None:
         """Mark a round complete.
 
         Args:
-            round_: Which.
-            memories: What agents remember of it: (agent, question, answer).
-            metrics: Its measures.
-            moves: Where agents went after it: (agent, x, y).
+            round_: The round.
+            memories: New memories: (agent, question, answer).
+            metrics: Metrics of the round.
+            moves: Positions of the agents that moved after it: (agent, x, y).
+            states: States after it: (agent, JSON).
         """
         self._db.execute("BEGIN")
         self._db.executemany("INSERT INTO moves VALUES (?,?,?,?)", [(round_, *move) for move in moves])
         self._db.executemany(
             "INSERT OR REPLACE INTO memories VALUES (?,?,?,?)", [(*memory, round_) for memory in memories]
         )
+        self._insert_states(round_, states)
+        self._db.execute("DELETE FROM barriers")
         self._db.execute("INSERT INTO rounds VALUES (?,?)", (round_, as_json(dict(metrics))))
         self._db.execute("COMMIT")
 
+    def set_states(self, round_: int, states: Iterable[tuple[int, str]]) -> None:
+        """Store the states after a round, or those that the run began with (round -1), in place of earlier ones."""
+        self._db.execute("BEGIN")
+        self._insert_states(round_, states)
+        self._db.execute("COMMIT")
+
+    def _insert_states(self, round_: int, states: Iterable[tuple[int, str]]) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO states VALUES (?,?,?)", [(round_, agent, state) for agent, state in states]
+        )
+
+    def states(self, round_: int) -> list[tuple[int, str]]:
+        """States after a round, or those that the run began with (round -1): (agent, JSON)."""
+        return self._db.execute("SELECT agent, state FROM states WHERE round=? ORDER BY agent", (round_,)).fetchall()
+
+    def add_barrier(
+        self,
+        round_: int,
+        stage: int,
+        said: Mapping[int, Interaction],
+        states: Iterable[tuple[int, str]],
+        events: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Store what the running round has passed, in one transaction; :meth:`finish_round` deletes it.
+
+        Args:
+            round_: The round.
+            stage: Number of stages that have ended.
+            said: Interactions of the stage that has just ended, by agent.
+            states: States after it: (agent, JSON).
+            events: Events before the round, which are kept: (name, description).
+        """
+        held = dict(states)
+        texts = {agent: json.dumps(it.as_dict(), ensure_ascii=False) for agent, it in said.items()}
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO barriers VALUES (?,?,?,?,?)",
+            [(round_, stage, agent, texts.get(agent), held.get(agent)) for agent in sorted({*held, *texts})],
+        )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO events VALUES (?,?,?,?)", [(round_, n, *event) for n, event in enumerate(events)]
+        )
+        self._db.execute("COMMIT")
+
+    def barriers(self, round_: int) -> list[tuple[int, int, Interaction | None, str | None]]:
+        """What a running round has passed: (number of ended stages, agent, its interaction, its state), in order."""
+        rows = self._db.execute(
+            "SELECT stage, agent, said, state FROM barriers WHERE round=? ORDER BY stage, agent", (round_,)
+        )
+        with read_as_written(f"what was said in round {round_} of {self.path}"):
+            return [(s, a, said and Interaction.from_dict(json.loads(said)), state) for s, a, said, state in rows]
+
+    def newest(self, before: int) -> list[Interaction]:
+        """The newest interaction of each agent that did not fail, of rounds before ``before``."""
+        good = "SELECT MAX(round), agent FROM interactions WHERE error IS NULL AND round < ? GROUP BY agent"
+        return list(read_interactions(self._db, where=f"(round, agent) IN ({good})", values=(before,)))
+
     def incomplete(self) -> list[tuple[int, int]]:
-        """Interactions that failed, or that lack a rating: (round, agent), in order."""
+        """Interactions that failed or lack a rating: (round, agent), in order."""
         missing = "EXISTS (SELECT 1 FROM json_each({}) WHERE json_extract(json_each.value, '$.value') IS NULL)"
         return self._db.execute(
             "SELECT round, agent FROM interactions i WHERE error IS NOT NULL "
@@ -195,16 +256,16 @@ class RunWriter:
             f"OR {missing.format('before')} OR {missing.format('after')} ORDER BY round, agent"
         ).fetchall()
 
-    def forget(self, round_: int, agents: Iterable[int]) -> None:
-        """Drop interactions of a round, so that they are held again."""
+    def delete_interactions(self, round_: int, agents: Iterable[int]) -> None:
+        """Delete interactions of a round, so that their conversations are repeated."""
         keys = [(round_, agent) for agent in agents]
         self._db.execute("BEGIN")
         for name in ("feedback", "interactions"):
             self._db.executemany(f"DELETE FROM {name} WHERE round=? AND agent=?", keys)
         self._db.execute("COMMIT")
 
-    def replace(self, better: Iterable[Interaction]) -> None:
-        """Put interactions of complete rounds in the place of those that were kept, with what agents remember of them."""
+    def replace_interactions(self, better: Iterable[Interaction]) -> None:
+        """Replace stored interactions of complete rounds, and the memories of them."""
         better = list(better)
         self._db.execute("BEGIN")
         for name in ("feedback", "interactions"):
@@ -212,7 +273,7 @@ class RunWriter:
                 f"DELETE FROM {name} WHERE round=? AND agent=?", [(it.round, it.agent) for it in better]
             )
         self._insert(better)
-        # An agent remembers its last answer to a question.
+        # A memory is the last answer to a question.
         self._db.executemany(
             "INSERT INTO memories VALUES (?,?,?,?) ON CONFLICT (agent, question) DO UPDATE SET answer=excluded.answer, "
             "round=excluded.round WHERE excluded.round >= round",
@@ -221,36 +282,35 @@ class RunWriter:
         self._db.execute("COMMIT")
 
     def set_metrics(self, round_: int, metrics: Mapping[str, Any]) -> None:
-        """Replace the measures of a complete round."""
+        """Replace the metrics of a complete round."""
         self._db.execute("UPDATE rounds SET metrics=? WHERE round=?", (as_json(dict(metrics)), round_))
 
-    def finished_rounds(self) -> int:
-        """How many rounds are complete."""
-        return int(self._db.execute("SELECT COUNT(*) FROM rounds").fetchone()[0])
-
     def interactions(self, round_: int) -> list[Interaction]:
-        """What is kept of a round already, in the order of agents."""
+        """The stored interactions of a round, in the order of agents."""
         return list(read_interactions(self._db, round_))
 
     def moves(self) -> list[tuple[int, int, int]]:
-        """Where agents went: (agent, x, y), in the order of rounds."""
+        """All moves: (agent, x, y), in the order of rounds."""
         return self._db.execute("SELECT agent, x, y FROM moves ORDER BY round").fetchall()
 
     def memories(self) -> list[tuple[int, str, str]]:
-        """What agents remember of the complete rounds: (agent, question, answer), in the order it was learnt."""
+        """Memories of the complete rounds: (agent, question, answer), in the order of rounds."""
         return self._db.execute("SELECT agent, question, answer FROM memories ORDER BY round, agent").fetchall()
 
     def _branch(self, source: Path, rounds: int) -> None:
-        """Take over the first rounds of another run: its agents, interactions, calls and memories."""
+        """Copy the first rounds of another run: its agents, interactions, calls and memories."""
         self._db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
         self._db.execute("BEGIN")
-        # Who speaks through what is the new run's own.
+        # The models of agents are those of the new run.
         self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
-        # Calls of all rounds, so that what is asked again is not paid for again; they do not count as this run's.
+        # Calls of all rounds, so that equal requests are not repeated; they do not count as calls of this run.
         self._db.execute("INSERT INTO calls SELECT key, model, 'inherited', request, reply FROM source.calls")
         for name in ("interactions", "feedback", "rounds", "moves"):
             self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
-        # What an agent remembers is its last answer to each question.
+        for name in ("states", "events"):
+            if has_table(self._db, name, "source"):
+                self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
+        # A memory is the last answer to a question.
         self._db.execute(
             "INSERT OR REPLACE INTO memories SELECT agent, question, COALESCE(revision, draft), round "
             "FROM interactions WHERE error IS NULL AND COALESCE(revision, draft) IS NOT NULL ORDER BY round, agent"
@@ -259,6 +319,6 @@ class RunWriter:
         self._db.execute("DETACH DATABASE source")
 
     def close(self) -> None:
-        """Let other processes write."""
+        """Close the run and release the lock."""
         self._db.close()
-        self._lock.release()
+        self._lock.close()

@@ -1,6 +1,6 @@
-"""The points of a sweep: every combination of a grid's values, checked before anything starts.
+"""The points of a sweep: every combination of a grid's values, checked before any run starts.
 
-The check is a rehearsal: each point's world is set up for real, with a model that costs nothing in place of its own.
+For the check, the world of each point is set up with a stand-in model (see :mod:`sandbox.preview.dry_run`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sandbox import registry
 from sandbox.errors import SandboxError, SettingsError, nearest
 from sandbox.scenario.rubric import Rubric
 from sandbox.scenario.scenario import Scenario
-from sandbox.typed_settings import parameters, typed
+from sandbox.typed_settings import MAX_SEEDS, check_seeds, parameters, read_typed
 
 Point = dict[str, Any]
 
-# What a sweep decides for every run itself, and where to say it instead.
+# Keywords of a world that a sweep sets itself, and what to use instead.
 RESERVED_KEYS = {
-    "scenario": "a sweep is over one scenario; sweep over another in another folder",
+    "scenario": "a sweep has one scenario; use another --out for another scenario",
     "seed": "give --seeds",
-    "out": "give --out; each run has its folder in it",
-    "resume": "a sweep always goes on where it stood",
-    "command": "the sweep's own is recorded",
+    "out": "each run gets a folder in --out",
+    "resume": "a sweep always resumes",
+    "command": "the command of the sweep is recorded",
     "rounds": "give --rounds",
     "seeds": "give --seeds",
     "grid": "give --grid",
@@ -35,10 +35,10 @@ RESERVED_KEYS = {
 
 
 def parse_grid(pairs: Sequence[str]) -> dict[str, list[str]]:
-    """Read ``--grid key=a,b,c`` options; values that hold commas themselves are separated by semicolons.
+    """Parse ``--grid key=a,b,c`` options; values that contain commas are separated by semicolons.
 
     Raises:
-        SettingsError: says what is wrong with each option.
+        SettingsError: states the fault of each option.
     """
     found: dict[str, list[str]] = {}
     faults = []
@@ -50,7 +50,7 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, list[str]]:
         if not equals or not key or not values:
             faults.append(f"--grid takes KEY=VALUE,VALUE,...; found {pair!r}")
         elif key in found:
-            faults.append(f"--grid {key} is given twice; put all its values into one")
+            faults.append(f"--grid {key} is given twice; list all its values in one option")
         else:
             found[key] = values
     if faults:
@@ -59,16 +59,20 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, list[str]]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Read ``--seeds``: ``5`` is 0 to 4, ``3,7`` are these two and ``7,`` is this one.
+    """Parse ``--seeds``: ``5`` is 0 to 4, ``3,7`` are these two, ``7,`` is 7 alone.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the text is neither a number nor a list.
     """
     parts = [part.strip() for part in text.split(",")]
     given = [part for part in parts if part]
     if not given or not all(part.isascii() and part.isdigit() for part in given):
-        raise SettingsError(f"--seeds takes how many (5 is 0 to 4) or which (3,7); found {text!r}")
-    return list(range(int(given[0]))) if len(parts) == 1 else [int(part) for part in given]
+        raise SettingsError(f"--seeds takes a number of seeds (5 means 0 to 4) or a list (3,7); found {text!r}")
+    if len(parts) > 1:
+        return [int(part[:20]) for part in given]
+    if not 1 <= int(given[0][:20]) <= MAX_SEEDS:
+        raise SettingsError(f"--seeds {given[0]} must be from 1 to {MAX_SEEDS}, or a list (3,7)")
+    return list(range(int(given[0])))
 
 
 def expand_grid(
@@ -79,25 +83,27 @@ def expand_grid(
     seeds: Sequence[int],
     rounds: int,
 ) -> tuple[list[Point], dict[str, Any], Rubric]:
-    """Combine a grid's values, the last key fastest, and see that each combination can be set up.
+    """Combine a grid's values, the last key fastest, and check that each combination can be set up.
 
     Args:
         scenario: As for the world.
-        grid: Values for each key; text is read as the key's own type.
-        settings: What all points share; text is read likewise.
-        seeds: Of each point.
-        rounds: Of each run.
+        grid: Values of each key; text is converted to the type of the key.
+        settings: Settings of all points; text is converted likewise.
+        seeds: Seeds of each point.
+        rounds: Rounds of each run.
 
     Returns:
-        The points, the settings as they were read, and the rubric of the scenario.
+        The points, the converted settings, and the rubric of the scenario.
 
     Raises:
         SettingsError: names every fault.
-        UnknownPlugin: there is no such scenario.
+        UnknownPlugin: no scenario has that name.
     """
     faults = [f"{name}: {RESERVED_KEYS[name]}" for name in settings if name in RESERVED_KEYS]
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        faults.append(f"seeds must be different numbers from 0, at least one; found {list(seeds)}")
+    try:
+        check_seeds(seeds)
+    except SettingsError as error:
+        faults.append(str(error))
     if rounds < 1:
         faults.append(f"rounds={rounds} must be at least 1")
     known = _hints(scenario)
@@ -106,9 +112,10 @@ def expand_grid(
         wrong, values[key] = _read_values(key, given, settings, known)
         faults += wrong
         if not values[key]:
-            del values[key]  # the others are still rehearsed, so that their faults are told too
+            del values[key]  # the others are still checked, so that their faults are reported too
     points = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
-    shared, wrong = _typed({name: value for name, value in settings.items() if name not in RESERVED_KEYS}, known)
+    free = {name: value for name, value in settings.items() if name not in RESERVED_KEYS}
+    wrong, shared = read_typed("the sweep", free, known)
     faults += wrong
     rubrics, told = [], dict[str, list[str]]()
     for point in points:
@@ -124,13 +131,13 @@ def expand_grid(
 
 
 def point_name(point: Mapping[str, Any]) -> str:
-    """A name as ``population=all_good,seed=0``, safe in every file system; no two points of a grid share one."""
+    """A name such as ``population=all_good,seed=0``: valid in every file system, and unique within a grid."""
     name = ",".join(f"{key}={_safe(value)}" for key, value in point.items()) or "all"
     return name if len(name) <= 200 else f"{name[:190]}~{_digest(name)}"
 
 
 def _hints(scenario: str | Scenario) -> dict[str, Any]:
-    """What a key may be, and its type: keywords of the world, fields of its society, settings of the scenario."""
+    """Valid keys and their types: keywords of the world, settings of the society and of the scenario."""
     from sandbox.scenario.settings import SocietySettings
     from sandbox.world import World
 
@@ -150,21 +157,21 @@ def _read_values(
 ) -> tuple[list[str], list[Any]]:
     if key in RESERVED_KEYS:
         return [f"{key} cannot be swept: {RESERVED_KEYS[key]}"], []
-    if key not in known and "." not in key:  # settings of models have a dot; the rehearsal knows them
-        return [f"there is nothing called {key!r} to sweep.{nearest(key, known)} Keys: {', '.join(sorted(known))}"], []
+    if key not in known and "." not in key:  # settings of models have a dot; setting up the world checks them
+        return [f"there is no setting {key!r}.{nearest(key, known)} Keys: {', '.join(sorted(known))}"], []
     faults, values = [], []
     if key in settings:
-        faults.append(f"{key} is both swept and set to {settings[key]!r}; leave one out")
+        faults.append(f"{key} is both in the grid and set to {settings[key]!r}; remove one")
     if isinstance(given, str) or not given:
         return [*faults, f"{key} needs a list of values; found {given!r}"], []
     for text in given:
-        typed, wrong = _typed({key: text}, known)
+        wrong, typed = read_typed("the sweep", {key: text}, known)
+        faults += wrong
         if wrong:
-            faults += wrong
             continue
         value = typed[key]
         if not (value is None or isinstance(value, str | int | float)):
-            faults.append(f"{key} can be swept over texts and numbers; found {value!r}, give its URI or name")
+            faults.append(f"{key} takes texts and numbers in a grid; found {value!r}, give its URI or name")
         elif value in values:
             faults.append(f"{key}={text} is given twice")
         else:
@@ -172,24 +179,11 @@ def _read_values(
     return faults, values
 
 
-def _typed(settings: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Read text as what it is for; also the faults, without which the settings cannot be used."""
-    found: dict[str, Any] = {}
-    faults: list[str] = []
-    faults = []
-    for name, value in settings.items():
-        try:
-            found |= typed("the sweep", {name: value}, known)
-        except SettingsError as error:
-            faults.append(str(error))
-    return found, faults
-
-
 def _rehearse(scenario: str | Scenario, settings: Mapping[str, Any]) -> Rubric:
     from sandbox.models.scripted import ScriptedModel
-    from sandbox.preview.dry_run import rehearsal
+    from sandbox.preview.dry_run import dry_run_world
 
-    world = rehearsal(scenario, settings, model=ScriptedModel())
+    world = dry_run_world(scenario, settings, model=ScriptedModel())
     world.close()
     return world.scenario.rubric
 

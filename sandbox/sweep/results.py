@@ -1,13 +1,12 @@
-"""What a sweep leaves in its folder: a run for each point of the grid and seed, ``sweep.json`` and ``sweep.csv``.
+"""Results of a sweep in its folder: a run for each point of the grid and seed, ``sweep.json`` and ``sweep.csv``.
 
 ``sweep.json`` (schema 1) has the keys command, scenario, rounds, seeds, grid, settings, dimensions, scale; ``points``,
 a list of {name, point, n, failed, scores: {measure: {mean, low, high, n}}}; and ``runs``, a list of {name, point, seed,
 status, error, rounds, interactions, failed, calls, seconds, scores: {measure: number}}. The measures are the rubric's
 dimensions D (mean of the final answers) and D_gain (mean of revision minus draft), and the scenario's own (the last
-value). Intervals are Student's t over
-seeds, at 95%. What is not known is null. ``status`` is ``done``, also where
-the scenario's own stop condition ended the run; ``stopped`` for a run that a cap ended early; or
-``failed``. ``sweep.csv`` has a line for each run.
+value). Intervals are Student's t over seeds, at 95%. Unknown values are null. ``status`` is ``done``, also if the stop
+condition of the scenario ended the run; ``stopped`` if a cap ended the run early; or ``failed``. ``sweep.csv`` has a line per
+run.
 """
 
 from __future__ import annotations
@@ -16,35 +15,35 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import RunExists, RunLocked, SandboxError
-from sandbox.folders import write_json, write_text
+from sandbox.errors import SandboxError
+from sandbox.folders import check_same_identity, write_json, write_text
 from sandbox.metrics.intervals import mean_interval
 from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import is_run, open_run
 from sandbox.sweep.grid import Point, point_name
+from sandbox.text_cleaning import plain_cell
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class SweepJob:
-    """One society of a sweep.
+    """One run of a sweep.
 
     Attributes:
-        name: Of its folder.
+        name: Name of its folder.
         point: Its values of the grid's keys.
-        seed: Keys its random streams.
-        path: Its folder.
-        scenario: What it talks about.
-        settings: All else that :class:`~sandbox.world.World` is told, the point's values among it.
-        rounds: How many it runs.
-        command: How the sweep is repeated, for the manifest.
+        seed: Seed of the world.
+        path: Run folder.
+        scenario: Scenario of the sweep.
+        settings: Other arguments of :class:`~sandbox.world.World`, including the values of the point.
+        rounds: Number of rounds.
+        command: Command that repeats the sweep, for the manifest.
     """
 
     name: str
@@ -58,11 +57,11 @@ class SweepJob:
 
 
 def is_finished(job: SweepJob) -> bool:
-    """Whether the job's folder holds all its rounds."""
+    """Whether the folder of the job contains all its rounds."""
     try:
         return is_run(job.path) and _is_whole(job)
     except SandboxError:
-        return False  # the run itself will say what is wrong
+        return False  # running it reports the fault
 
 
 def _is_whole(job: SweepJob) -> bool:
@@ -71,7 +70,7 @@ def _is_whole(job: SweepJob) -> bool:
 
 
 def read_row(job: SweepJob) -> dict[str, Any]:
-    """The entry under ``runs`` of a run that did not fail: its measures over the rounds that the job asks for."""
+    """The entry under ``runs`` of a run that did not fail: its metrics over the rounds of the job."""
     run = open_run(job.path)
     frame = run.frame()
     frame = frame[frame["round"] < job.rounds]
@@ -123,7 +122,7 @@ def summarize(
 
 
 def measures(dimensions: Sequence[str], runs: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-    """The measures of a sweep over a rubric with these dimensions, and what else its runs measure."""
+    """Names of the measures of a sweep: those of the dimensions, and the own measures of its runs."""
     named = [name for dimension in dimensions for name in (dimension, f"{dimension}_gain")]
     return list(dict.fromkeys([*named, *(name for row in runs for name in row["scores"])]))
 
@@ -132,43 +131,21 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-@contextmanager
-def claimed(out: Path, header: Mapping[str, Any]) -> Iterator[None]:
-    """Hold a sweep's folder for this process.
+def start_sweep(out: Path, header: Mapping[str, Any]) -> None:
+    """Record the identity of a sweep in its folder, or check it against the recorded one.
 
     Raises:
-        RunExists: it holds a run, or a sweep over another scenario or with other settings.
-        RunLocked: another process holds it.
+        RunExists: the folder holds another sweep.
     """
-    from filelock import FileLock, Timeout
-
-    if is_run(out):
-        raise RunExists(f"{out} holds a run, not a sweep; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / "sweep.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunLocked(f"another process is sweeping in {out}; wait for it, or choose another --out") from None
-    try:
-        if (out / "sweep.json").exists():
-            _check_same(out, header)
-        else:
-            # Before the first run, so that a stopped sweep is known for what it is.
-            write_json(out / "sweep.json", {**header, "points": [], "runs": []})
-        yield
-    finally:
-        lock.release()
-
-
-def _check_same(out: Path, header: Mapping[str, Any]) -> None:
-    kept = json.loads((out / "sweep.json").read_text(encoding="utf-8"))
-    for name in ("schema", "scenario", "settings"):
-        if kept.get(name) != header[name]:
-            raise RunExists(
-                f"{out} holds another sweep: its {name} is {kept.get(name)!r}, not {header[name]!r}. Grid, seeds and "
-                "rounds may change; for the rest choose another --out"
-            )
+    path = out / "sweep.json"
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        ours = {name: header[name] for name in ("schema", "scenario", "settings")}
+        advice = "Grid, seeds and rounds may change; for anything else choose another --out"
+        check_same_identity(out, kept, ours, what="sweep", advice=advice)
+    else:
+        # Written before the first run, so that an interrupted sweep is recognised.
+        write_json(path, {**header, "points": [], "runs": []})
 
 
 def write_sweep(out: Path, result: Mapping[str, Any]) -> None:
@@ -186,5 +163,6 @@ def _as_csv(result: Mapping[str, Any]) -> str:
     for row in result["runs"]:
         point = [row["point"][key] for key in result["grid"]]
         scores = [row["scores"].get(name) for name in scored]
-        writer.writerow([row["name"], *point, *(row[name] for name in plain), *scores, row["error"]])
+        cells = [row["name"], *point, *(row[name] for name in plain), *scores, row["error"]]
+        writer.writerow([plain_cell(cell) for cell in cells])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Many societies over a grid of settings and seeds: each in its own folder, failures isolated, resumable."""
+"""Runs societies over a grid of settings and seeds: each in its own folder, with isolated failures, resumable."""
 
 from __future__ import annotations
 
@@ -8,17 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
-from sandbox.errors import SettingsError
+from sandbox.errors import RunExists, SettingsError
+from sandbox.folders import locked
 from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import full_uri, resolve
 from sandbox.parallel import Workers, check_workers, run_jobs
 from sandbox.preview.dry_run import models_of
 from sandbox.scenario.scenario import Scenario
+from sandbox.store.run import is_run
 from sandbox.sweep.grid import Point, expand_grid, point_name
-from sandbox.sweep.results import SCHEMA, SweepJob, claimed, failed_row, is_finished, read_row, summarize, write_sweep
+from sandbox.sweep.results import (
+    SCHEMA,
+    SweepJob,
+    failed_row,
+    is_finished,
+    read_row,
+    start_sweep,
+    summarize,
+    write_sweep,
+)
 
 
-def sweep(
+def run_sweep(
     scenario: str | Scenario,
     *,
     grid: Mapping[str, Sequence[Any]] | None = None,
@@ -31,26 +42,27 @@ def sweep(
     on_run: Callable[[Mapping[str, Any]], None] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Run a society for each point of a grid and each seed; a sweep that was stopped goes on.
+    """Run a society for each point of a grid and each seed; an interrupted sweep resumes.
 
     Args:
         scenario: As for :class:`~sandbox.world.World`.
-        grid: Values for each keyword of the world, of its society or of the scenario; text is read as the keyword's
-            own type. Every combination is a point.
-        seeds: How many, from 0; or which.
-        rounds: Of each run.
-        out: The sweep's folder. Runs that are finished there are not repeated, others are resumed.
-        workers: Processes, or ``ray``; by default one, this, if the agents' models are local, else one for each core.
-        command: How to repeat it, for the record.
-        on_start: Told, once all is checked, how many runs there are and how many of them are finished.
-        on_run: Told of every run as it ends: its entry under ``runs``.
-        **settings: What all runs share; as for the world.
+        grid: Values for keywords of the world, settings of the society or of the scenario; text is converted to the
+            type of the setting. Every combination is a point.
+        seeds: Number of seeds, from 0; or a list of seeds.
+        rounds: Rounds of each run.
+        out: Folder of the sweep. Finished runs in it are not repeated, others are resumed.
+        workers: Number of processes, or ``ray``; by default this process if the models of agents are local, else one
+            process per core.
+        command: Command that repeats the sweep, for the record.
+        on_start: Callback, receives the number of runs and of finished ones, after all checks.
+        on_run: Callback, receives the entry under ``runs`` of each run that ends.
+        **settings: Settings of all runs; as for the world.
 
     Returns:
         The content of ``sweep.json``; see :mod:`sandbox.sweep.results`.
 
     Raises:
-        SettingsError: the grid or a setting cannot work; all faults are in the one message, and nothing was started.
+        SettingsError: the grid or a setting is invalid; the message lists all faults, and no run was started.
         RunExists: ``out`` holds a sweep over another scenario or with other settings.
         RunLocked: another process is sweeping in ``out``.
     """
@@ -60,7 +72,9 @@ def sweep(
     check_workers(workers)
     objects = [name for name, value in shared.items() if not _is_plain(value)]
     if workers != 1 and objects:
-        raise SettingsError(f"{', '.join(objects)} cannot go to other processes as objects; give URIs, or workers=1")
+        raise SettingsError(
+            f"{', '.join(objects)} cannot be passed to other processes as objects; give URIs, or workers=1"
+        )
     out, dimensions = Path(out), [dimension.name for dimension in rubric.dimensions]
     header = {
         "schema": SCHEMA,
@@ -79,7 +93,10 @@ def sweep(
         for seed in chosen
         for name in [point_name({**point, "seed": seed})]
     ]
-    with claimed(out, header):
+    if is_run(out):
+        raise RunExists(f"{out} holds a run, not a sweep; choose another --out")
+    with locked(out / "sweep.lock"):
+        start_sweep(out, header)
         rows = {job.name: read_row(job) for job in jobs if is_finished(job)}
         if on_start is not None:
             on_start(len(jobs), len(rows))
@@ -96,19 +113,19 @@ def sweep(
     return result
 
 
-# The models of this process's last run: the next mostly speaks through the same, which are loaded only once as long
-# as somebody holds them.
+# The models of the last run in this process. The next run mostly uses the same; models are loaded once as long as
+# something refers to them.
 _held: dict[str, LanguageModel] = {}
 
 
 def run_one(job: SweepJob) -> dict[str, Any]:
-    """Run one society to its end, and give its entry under ``runs``; a failure is part of the entry."""
+    """Run one society, and return its entry under ``runs``; a failure becomes part of the entry."""
     from sandbox.world import World
 
     try:
         uris = {full_uri(model) for model in models_of(job.settings) if isinstance(model, str)}
         for uri in set(_held) - uris:
-            del _held[uri]  # before the next is loaded: there may not be room for both
+            del _held[uri]  # before the next is loaded: memory may not hold both
         world = World(job.scenario, seed=job.seed, out=job.path, resume=True, command=job.command, **job.settings)
         _held.update({lm.uri: lm for lm in (*(agent.lm for agent in world.members), world.observer_lm)})
         try:
@@ -116,7 +133,7 @@ def run_one(job: SweepJob) -> dict[str, Any]:
         finally:
             world.close()
         return read_row(job)
-    except Exception as error:  # the boundary that turns a failed run into data, so that the others go on
+    except Exception as error:  # the boundary: a failed run becomes data, and the others continue
         return failed_row(job, f"{type(error).__name__}: {error}")
 
 
@@ -135,7 +152,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON can hold it; a model or rater that is an object by its name."""
+    """A setting as plain JSON types; a model or rater object by its name."""
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     if value is None or isinstance(value, str | int | float):

@@ -1,8 +1,8 @@
-"""What outside packages run in their own tests: one check for each kind of plugin, and tiny parts to test with.
+"""Contract checks for plugins, one per kind, and tiny models, rows and runs to test with.
 
-A check takes a plugin as it is installed (its name), as ``module:object`` or ``./file.py``, or the object itself, puts
-it to work on something tiny, and raises :class:`BrokenPromise` where it does not do what its kind promises: the message
-says which promise, what was found, and how to mend it. Nothing is downloaded and nothing is left behind::
+A check takes the name of an installed plugin, ``module:object``, ``./file.py`` or the object itself, runs it on tiny
+inputs, and raises :class:`BrokenPromise` if it violates the contract of its kind: the message states the requirement,
+what was found, and how to fix it. Nothing is downloaded and no files remain::
 
     from sandbox.testing import check_trainer
 

@@ -1,4 +1,4 @@
-"""How a broken promise is told: whose it is, what was promised, what was found, how to mend it."""
+"""The error of a failed contract check: the plugin, the requirement, what was found, and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ from sandbox.errors import SandboxError
 
 
 class BrokenPromise(AssertionError):
-    """A plugin does not do what its kind promises; test runners count it as a failed assertion."""
+    """A plugin violates the contract of its kind; test runners count it as a failed assertion."""
 
 
 @dataclass(frozen=True)
 class Promises:
-    """The promises of one plugin.
+    """Checks the contract of one plugin.
 
     Attributes:
-        who: As ``trainer 'sft'``.
+        who: The plugin, for example ``trainer 'sft'``.
     """
 
     who: str
 
-    def broken(self, promise: str, found: str, mend: str) -> BrokenPromise:
-        """The error that tells of a broken promise."""
-        return BrokenPromise(f"{self.who} breaks a promise: {promise}\n  found: {found}\n  mend:  {mend}")
+    def broken(self, promise: str, found: str, fix: str) -> BrokenPromise:
+        """Return the error of a violated requirement."""
+        return BrokenPromise(f"{self.who} violates the contract: {promise}\n  found: {found}\n  fix:   {fix}")
 
-    def hold(self, kept: object, promise: str, found: str, mend: str) -> None:
+    def hold(self, kept: object, promise: str, found: str, fix: str) -> None:
         """Raise unless ``kept`` is true.
 
         Raises:
-            BrokenPromise: it is not.
+            BrokenPromise: ``kept`` is false.
         """
         if not kept:
-            raise self.broken(promise, found, mend)
+            raise self.broken(promise, found, fix)
 
     @contextmanager
-    def work(self, promise: str, mend: str) -> Iterator[None]:
-        """Whatever is raised inside breaks the promise.
+    def work(self, promise: str, fix: str) -> Iterator[None]:
+        """Turn any exception raised inside into a violation.
 
         Raises:
-            BrokenPromise: something was raised.
+            BrokenPromise: an exception was raised.
         """
         try:
             yield
         except BrokenPromise:
             raise
         except Exception as error:
-            raise self.broken(promise, f"{type(error).__name__}: {error}", mend) from error
+            raise self.broken(promise, f"{type(error).__name__}: {error}", fix) from error
 
     @contextmanager
-    def refuse(self, kind: type[SandboxError], promise: str, mend: str, words: str = "") -> Iterator[None]:
-        """What is done inside must raise ``kind``, with ``words`` in its message.
+    def refuse(self, kind: type[SandboxError], promise: str, fix: str, words: str = "") -> Iterator[None]:
+        """Require that the code inside raises ``kind``, with ``words`` in its message.
 
         Raises:
-            BrokenPromise: nothing was raised, or something else.
+            BrokenPromise: nothing was raised, or another exception.
         """
         try:
             yield
         except kind as error:
-            self.hold(words in str(error), promise, f"{kind.__name__} without the words {words!r}: {error}", mend)
+            self.hold(words in str(error), promise, f"{kind.__name__} without the words {words!r}: {error}", fix)
         except Exception as error:
-            raise self.broken(promise, f"{type(error).__name__}: {error}", mend) from error
+            raise self.broken(promise, f"{type(error).__name__}: {error}", fix) from error
         else:
-            raise self.broken(promise, "nothing was raised", mend)
+            raise self.broken(promise, "nothing was raised", fix)
 
 
 def called(kind: str, plugin: object) -> Promises:
-    """The promises of a plugin that was given by name, or as an object.
+    """Return the checks of a plugin given by name or as an object.
 
     Args:
-        kind: As ``trainer``.
+        kind: For example ``trainer``.
         plugin: A name, a class, a function or an object.
     """
     name = plugin if isinstance(plugin, str) else getattr(plugin, "__name__", None) or type(plugin).__name__

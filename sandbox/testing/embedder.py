@@ -1,4 +1,4 @@
-"""What an embedder promises, put to the test on a few sentences."""
+"""Checks the contract of embedders on a few sentences."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ _TEXTS = (
 
 
 def check_embedder(embedder: Any, *, texts: Sequence[str] = _TEXTS, tolerance: float = 1e-5) -> None:
-    """Check that an embedder does what embedders promise.
+    """Check the contract of an embedder.
 
-    * It has a ``name`` and a length of vectors, ``dim``.
-    * ``embed`` gives one float32 vector of length 1 for each text, in order, also for none, for an empty text and for
-      a very long one.
-    * A text has the same vector alone, in a batch and in another order: memory and ratings must not depend on it.
-    * Other texts have other vectors.
+    * It has a ``name``, and the length of its vectors, ``dim``.
+    * ``embed`` returns one float32 vector of length 1 per text, in order; also for no texts, an empty text and a very
+      long text.
+    * A text has the same vector alone, in a batch and in any order: memory and ratings depend on this.
+    * Different texts have different vectors.
 
     Args:
-        embedder: Its name (``name:rest`` as in settings), or an embedder.
-        texts: What to embed, no two alike.
-        tolerance: How far a number of the same text's vectors may differ.
+        embedder: Its name (``name:rest``, as in settings), or an embedder.
+        texts: Texts to embed, all different.
+        tolerance: Largest absolute difference between two vectors of the same text.
 
     Raises:
-        BrokenPromise: says which promise, what was found, and how to mend it.
+        BrokenPromise: the message states the requirement, what was found, and how to fix it.
     """
     promises = called("embedder", embedder)
-    with promises.work("it is made from the text behind its name", "let its __init__ take that text first, and '' too"):
+    with promises.work(
+        "it is created from the text after its name",
+        "let __init__ take that text as its first argument, which may be ''",
+    ):
         if isinstance(embedder, str):
             kind, _, rest = embedder.partition(":")
-            # Not load_embedder, whose cache would hide what a text gives in another batch.
+            # Not load_embedder, whose cache would hide differences between batches.
             embedder = registry.load("embedders", kind)(rest)
     promises.hold(
         isinstance(embedder.name, str) and embedder.name and isinstance(embedder.dim, int) and embedder.dim > 0,
-        "it has a name, which manifests keep, and a dim",
+        "it has a name, which manifests record, and a dim",
         f"name {embedder.name!r}, dim {embedder.dim!r}",
         "set self.name to a text and self.dim to the length of its vectors in __init__",
     )
@@ -54,16 +57,16 @@ def check_embedder(embedder: Any, *, texts: Sequence[str] = _TEXTS, tolerance: f
         shape = getattr(found, "shape", None)
         promises.hold(
             shape == (n, embedder.dim) and found.dtype == np.float32,
-            "embed gives a float32 array of shape [texts, dim]",
+            "embed returns a float32 array of shape [texts, dim]",
             f"shape {shape} of {getattr(found, 'dtype', type(found).__name__)} for {n} texts, dim {embedder.dim}",
             "return np.asarray(vectors, dtype=np.float32).reshape(len(texts), self.dim)",
         )
     lengths = np.linalg.norm(vectors, axis=1)
     promises.hold(
         bool(np.all(np.abs(lengths - 1) < 1e-3)),
-        "every vector has length 1, so that a product is a cosine",
+        "every vector has length 1, so that a dot product is a cosine",
         f"lengths {np.round(lengths, 4).tolist()}",
-        "divide each vector by its length, and give a text without features some direction",
+        "divide each vector by its length, and return any unit vector for a text without features",
     )
     _check_same(promises, embedder, texts, vectors, tolerance)
 
@@ -76,14 +79,14 @@ def _check_same(promises: Promises, embedder: Any, texts: Sequence[str], vectors
         place = int(worst.argmax())
         promises.hold(
             worst[place] <= tolerance,
-            "a text has the same vector whatever it is embedded with",
+            "the vector of a text does not depend on the batch",
             f"{texts[place][:40]!r} differs by {worst[place]:.2g} when it is embedded {how}",
-            "return vectors in the order of the texts; compute in float64 if rounding is at fault",
+            "return vectors in the order of the texts; compute in float64 if rounding is the cause",
         )
     near = vectors @ vectors.T - np.eye(len(texts), dtype=np.float32)
     promises.hold(
         near.max() < 0.9999,
-        "other texts have other vectors",
+        "different texts have different vectors",
         "two of the texts have the same vector",
-        "look for a cache keyed too coarsely, or texts cut off at their beginning",
+        "check the keys of caches, and the truncation of texts",
     )

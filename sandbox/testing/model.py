@@ -1,4 +1,4 @@
-"""What a language model promises, put to the test with a few requests."""
+"""Checks the contract of language models with a few requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.models.catalog import load_model
 from sandbox.testing.contract import Promises, called
 
 _REASONS = ("stop", "length", "error")
-_ORDER = "collect replies by the place of their request; let nothing but the request decide the reply"
+_ORDER = "return replies in the order of the requests; let each reply depend only on its own request"
 
 
 def _asked() -> list[Request]:
@@ -35,36 +35,39 @@ def _asked() -> list[Request]:
 def check_model(
     model: Any, *, requests: Sequence[Request] | None = None, same: bool = True, stops: bool = True
 ) -> None:
-    """Check that a language model does what language models promise.
+    """Check the contract of a language model.
 
-    * It has a ``uri``, a ``fingerprint`` of what speaks, and a ``default_rater`` that is installed.
-    * ``generate`` gives one reply for each request, in order, and none for none.
-    * ``max_tokens`` is kept, ``prefix`` and ``stop`` are no part of the text, and one of the ``choices`` is given, with
-      probabilities that sum to 1 where there are any.
+    * It has a ``uri``, a ``fingerprint`` of its weights or content, and a ``default_rater`` that is installed.
+    * ``generate`` returns one reply per request, in order, and an empty list for no requests.
+    * Replies have at most ``max_tokens`` tokens and contain neither ``prefix`` nor ``stop``; with ``choices`` the text is
+      one of them, and probabilities, if given, sum to 1.
     * A request that cannot be answered gives ``Reply.error``; the others in the same call are answered.
-    * The same request gives the same reply: again, alone, and in another order.
+    * The same request gives the same reply: repeated, alone, and in any order.
 
     Args:
-        model: A URI, as ``my_model:rest``, or a language model.
-        requests: What to ask; by default a few of every sort. Give some where a model knows only its own.
-        same: Whether the same request gives the same reply; False for a server that cannot promise it.
-        stops: Whether it ends replies at ``Request.stop``.
+        model: A URI, for example ``my_model:rest``, or a language model.
+        requests: Requests to send; default: some of each kind. Needed for models that answer only known requests.
+        same: Whether the same request gives the same reply; False for servers that do not guarantee it.
+        stops: Whether replies end at ``Request.stop``.
 
     Raises:
-        BrokenPromise: says which promise, what was found, and how to mend it.
+        BrokenPromise: the message states the requirement, what was found, and how to fix it.
     """
     promises = called("language model", model)
-    with promises.work("it is made from the text behind its name", "let its __init__ take that text first, and '' too"):
+    with promises.work(
+        "it is created from the text after its name",
+        "let __init__ take that text as its first argument, which may be ''",
+    ):
         model = load_model(model)
     _check_names(promises, model)
     asked = list(requests) if requests is not None else _asked()
-    with promises.work("generate answers a list of requests", "never raise for a request: give Reply(error=...)"):
+    with promises.work("generate answers a list of requests", "do not raise for a request: return Reply(error=...)"):
         nothing, replies = model.generate([]), model.generate(asked)
     promises.hold(
         list(nothing) == [] and len(replies) == len(asked),
-        "it gives one reply for each request",
+        "it returns one reply per request",
         f"{len(nothing)} replies to no request, {len(replies)} to {len(asked)}",
-        "give as many replies as there are requests",
+        "return as many replies as there are requests",
     )
     for request, reply in zip(asked, replies, strict=True):
         _check_reply(promises, request, reply)
@@ -81,7 +84,7 @@ def _check_names(promises: Promises, model: Any) -> None:
         value = getattr(model, name, None)
         promises.hold(
             isinstance(value, str) and value,
-            f"it has a {name}, which manifests keep",
+            f"it has a {name}, which manifests record",
             f"{name} is {value!r}",
             f"set self.{name} to a text in __init__",
         )
@@ -90,49 +93,49 @@ def _check_names(promises: Promises, model: Any) -> None:
         model.default_rater.partition(":")[0] in raters,
         "its default_rater is installed",
         f"default_rater is {model.default_rater!r}",
-        f"use one of {', '.join(raters)}: lm where it can judge, else values",
+        f"use one of {', '.join(raters)}: lm if it judges well, else values",
     )
     remote = getattr(model, "agenerate", None)
     promises.hold(
         remote is None or inspect.iscoroutinefunction(remote),
-        "agenerate, where it has one, is a coroutine function",
+        "agenerate, if defined, is a coroutine function",
         f"agenerate is {remote!r}",
-        "write it as async def agenerate(self, request), or leave it out: local models are asked in batches",
+        "write it as async def agenerate(self, request), or omit it: local models are called in batches",
     )
 
 
 def _check_reply(promises: Promises, request: Request, reply: Reply) -> None:
-    def hold(kept: object, promise: str, mend: str) -> None:
-        promises.hold(kept, promise, f"{reply} to {request}", mend)
+    def hold(kept: object, promise: str, fix: str) -> None:
+        promises.hold(kept, promise, f"{reply} to {request}", fix)
 
-    hold(isinstance(reply, Reply), "it gives replies", "return sandbox.models.base.Reply objects")
-    hold(reply.error is None, "it answers a plain request", "mend what the error says")
+    hold(isinstance(reply, Reply), "it returns replies", "return sandbox.models.base.Reply objects")
+    hold(reply.error is None, "it answers a plain request", "fix the cause of the error")
     hold(
         reply.finish_reason in _REASONS,
         f"finish_reason is one of {', '.join(_REASONS)}",
-        "give 'length' where max_tokens ended the reply, so that half a sentence is not taken for a whole one",
+        "use 'length' if max_tokens ended the reply, so that it is recognised as truncated",
     )
-    hold(reply.text == reply.text.strip(), "text has no white space around it", "strip it")
+    hold(reply.text == reply.text.strip(), "text has no surrounding white space", "strip it")
     hold(
         0 <= reply.completion_tokens <= request.max_tokens and reply.prompt_tokens >= 0,
-        "it counts tokens and writes no more than max_tokens",
-        "pass max_tokens on, and count what was read and written",
+        "it counts tokens and writes at most max_tokens",
+        "pass max_tokens on, and count prompt and completion tokens",
     )
     hold(
         not request.prefix or not reply.text.startswith(request.prefix),
-        "prefix is no part of the text",
-        "cut the prefix off the reply",
+        "the text does not contain prefix",
+        "remove the prefix from the reply",
     )
     if not request.choices:
         return
-    hold(reply.text in request.choices, "the reply is one of the choices", "give one of them, or Reply.error")
+    hold(reply.text in request.choices, "the reply is one of the choices", "return one of them, or Reply.error")
     if reply.choice_probs is not None:
         hold(
             set(reply.choice_probs) == set(request.choices)
             and all(p >= 0 for p in reply.choice_probs.values())
             and math.isclose(sum(reply.choice_probs.values()), 1, abs_tol=1e-3),
-            "choice_probs hold every choice, and sum to 1",
-            "divide by the sum over the choices; give None where there are none",
+            "choice_probs has every choice and sums to 1",
+            "normalise over the choices; use None if there are none",
         )
 
 
@@ -144,32 +147,32 @@ def _check_same(promises: Promises, model: Any, asked: list[Request], replies: l
         if differ:
             request, first, second = differ[0]
             raise promises.broken(
-                "the same request gives the same reply, whatever is asked with it",
-                f"{first.text!r}, then {second.text!r} when asked {how}, to {request}",
-                f"{_ORDER}; draw from Request.seed alone. With a server that cannot promise it: same=False",
+                "the same request gives the same reply in any batch",
+                f"{first.text!r}, then {second.text!r} when sent {how}, to {request}",
+                f"{_ORDER}; sample from Request.seed only. For a server that does not guarantee this: same=False",
             )
 
 
 def _check_bad_request(promises: Promises, model: Any, good: Request) -> None:
     endless = replace(good, messages=(Message("user", "word " * 20_000),))
-    with promises.work("it never raises for one request", "catch what goes wrong with a request: Reply(error=...)"):
+    with promises.work("it never raises for a single request", "catch errors of a request: Reply(error=...)"):
         *_, bad, fine = model.generate([endless, good])
     promises.hold(
         fine.error is None,
-        "a request that cannot be answered leaves the others alone",
+        "a request that cannot be answered does not affect the others",
         f"error {fine.error!r} for a plain request beside one of 20,000 words",
-        "give Reply.error to that request alone",
+        "return Reply.error for that request only",
     )
     promises.hold(
         bad.error is None or not bad.text,
-        "a reply with an error has no text that could be taken for an answer",
+        "a reply with an error has no text",
         f"{bad}",
-        "leave text empty where there is an error",
+        "leave text empty if there is an error",
     )
 
 
 def _check_stop(promises: Promises, model: Any) -> None:
-    # The likeliest reply is the same until it stops, so what it must stop at is known.
+    # Greedy decoding repeats the reply up to the stop string, which is taken from it.
     plain = Request((Message("user", "How do I get on with my neighbour?"),), max_tokens=16, temperature=0.0)
     (reply,) = model.generate([plain])
     if len(reply.text) < 3:
@@ -180,5 +183,5 @@ def _check_stop(promises: Promises, model: Any) -> None:
         stop not in stopped.text and stopped.error is None,
         "a reply ends before a stop string",
         f"{stopped} to a request with stop {stop!r}",
-        "cut the reply at the first stop string; for a model that cannot, check with stops=False",
+        "cut the reply at the first stop string; for a model that cannot, use stops=False",
     )

@@ -1,4 +1,4 @@
-"""What a rater promises, put to the test on a few answers, for an agent and for an observer."""
+"""Checks the contract of raters on a few answers, for an agent and for an observer."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def check_rater(
     embedder: Any = "hashing",
     tolerance: float = 1e-4,
 ) -> None:
-    """Check that a rater does what raters promise.
+    """Check the contract of a rater.
 
-    * It has a ``name``, and ``rate`` gives one rating for each (question, answer), in order, and none for none.
-    * A value is a number in 1..scale, whatever the scale, or None with the text it could not be read from; never a
-      number that stands for "no rating".
-    * A distribution, where there is one, has a probability for each of 1..scale.
-    * It rates for agents and for observers, any answer: empty, long or foreign.
-    * The same answer has the same rating alone, in a batch and in another order.
+    * It has a ``name``, and ``rate`` returns one rating per (question, answer), in order, and an empty list for none.
+    * A value is a number in [1, scale], for any scale, or None with the text that could not be parsed; never a sentinel
+      number.
+    * A distribution, if given, has a probability for each of 1..scale.
+    * It rates any answer (empty, long, in any language) for agents and for observers.
+    * The same answer has the same rating alone, in a batch and in any order.
 
     Args:
-        rater: Its name (``name:rest`` as for ``--rater``), or a rater.
+        rater: Its name (``name:rest``, as for ``--rater``), or a rater.
         items: (question, answer) pairs to rate.
-        rater_of: On whose behalf; by default an agent and an observer of tiny societies with scales of 7 and 5.
-        embedder: For raters that need one.
-        tolerance: How far ratings of the same answer may differ.
+        rater_of: Rating roles; default: an agent and an observer of tiny societies with scales of 7 and 5.
+        embedder: Embedder for raters that need one.
+        tolerance: Largest absolute difference between two ratings of the same answer.
 
     Raises:
-        BrokenPromise: says which promise, what was found, and how to mend it.
+        BrokenPromise: the message states the requirement, what was found, and how to fix it.
     """
     promises = called("rater", rater)
-    mend = "let its __init__ take the text behind its name, then the keyword embedder"
-    with promises.work("it is made from its name, with an embedder", mend):
+    fix = "let __init__ take the text after its name, and the keyword argument embedder"
+    with promises.work("it is created from its name and an embedder", fix):
         made = load_rater(rater, embedder=load_embedder(embedder))
     promises.hold(
         isinstance(getattr(made, "name", None), str) and made.name,
-        "it has a name, which manifests keep",
+        "it has a name, which manifests record",
         f"name is {getattr(made, 'name', None)!r}",
         "add to the class: name = 'my_rater'",
     )
@@ -68,7 +68,7 @@ def check_rater(
 
 @contextmanager
 def _asking(given: Sequence[Any] | None) -> Iterator[list[Any]]:
-    """Those on whose behalf is rated; societies that were made for it are closed in the end."""
+    """Yield the rating roles; societies created for them are closed afterwards."""
     if given is not None:
         yield list(given)
         return
@@ -83,7 +83,7 @@ def _asking(given: Sequence[Any] | None) -> Iterator[list[Any]]:
         worlds.append(World(scaled, model="scripted:", embedder="hashing", size=2))
     try:
         yield [
-            one for world in worlds for one in (Reviewer(world.members[0], world.members[1]), world.observer.judges[0])
+            one for world in worlds for one in (Reviewer(world.members[0], world.members[1]), world.observer.scorers[0])
         ]
     finally:
         for world in worlds:
@@ -92,13 +92,16 @@ def _asking(given: Sequence[Any] | None) -> Iterator[list[Any]]:
 
 def _check_ratings(promises: Promises, rater: Any, items: Sequence[tuple[str, str]], one: Any, by: float) -> None:
     who = f"for {type(one).__name__} on a scale of {one.scale}"
-    mend = "let rate take any text; use dimension, scale, examples and values_key of rater_of, and nothing else of it"
-    with promises.work(f"it rates any answer {who}", mend):
+    fix = (
+        "let rate take any text; use dimension, scale, examples, known_answers and values_key of rater_of, and no other "
+        "attributes of it"
+    )
+    with promises.work(f"it rates any answer {who}", fix):
         nothing, ratings = rater.rate([], rater_of=one), rater.rate(list(items), rater_of=one)
     promises.hold(
         list(nothing) == [] and len(ratings) == len(items) and all(isinstance(r, Rating) for r in ratings),
-        "it gives one Rating for each answer",
-        f"{len(nothing)} ratings of nothing, {len(ratings)} of {len(items)} answers, as {ratings[:1]}",
+        "it returns one Rating per answer",
+        f"{len(nothing)} ratings of no answers, {len(ratings)} of {len(items)} answers, for example {ratings[:1]}",
         "return a list of sandbox.records.Rating, as long as items",
     )
     for rating in ratings:
@@ -109,9 +112,9 @@ def _check_ratings(promises: Promises, rater: Any, items: Sequence[tuple[str, st
         for item, first, second in zip(items, ratings, others, strict=True):
             promises.hold(
                 _near(first.value, second.value, by),
-                "the same answer has the same rating, whatever it is rated with",
+                "the rating of an answer does not depend on the batch",
                 f"{first.value}, then {second.value} when rated {how}, for {item[1][:40]!r}",
-                "let nothing but question, answer and rater_of decide a rating, and keep the order of items",
+                "let a rating depend only on question, answer and rater_of, and keep the order of items",
             )
 
 
@@ -120,23 +123,23 @@ def _check_rating(promises: Promises, rating: Rating, scale: int) -> None:
     if value is None:
         promises.hold(
             isinstance(rating.raw, str),
-            "a rating that could not be read keeps the text",
+            "a rating that could not be parsed keeps the text",
             f"{rating}",
-            "give Rating(None, raw=text)",
+            "return Rating(None, raw=text)",
         )
         return
     promises.hold(
         isinstance(value, int | float) and math.isfinite(value) and 1 <= value <= scale,
         f"a rating is in 1..{scale}, or None",
         f"value {value!r}",
-        "use rater_of.scale; give Rating(None, raw=text) where there is no rating, never a number that stands for it",
+        "use rater_of.scale; return Rating(None, raw=text) if there is no rating, never a sentinel number",
     )
     promises.hold(
         spread is None
         or (len(spread) == scale and all(p >= 0 for p in spread) and math.isclose(sum(spread), 1, abs_tol=1e-3)),
         f"a distribution has a probability for each of 1..{scale}",
         f"{spread}",
-        "give one number for each rating of rater_of.scale, summing to 1, or None",
+        "return one probability per rating in 1..rater_of.scale, summing to 1, or None",
     )
 
 

@@ -1,4 +1,4 @@
-"""A few rows of every kind that trainers learn from, made by hand."""
+"""A few hand-written rows of every kind that trainers accept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _said(text: str) -> list[dict[str, str]]:
 
 
 _BEST, _, _WORST = _ANSWERS
-# The columns of each kind, as the contract of rows gives them: those of TRL's formats, and ``ranked``.
+# The columns of each kind: TRL's formats, and ``ranked``.
 _MAKERS: dict[str, Callable[[], list[Row]]] = {
     "ranked": lambda: [{"completions": list(_ANSWERS), "ratings": list(_RATINGS)}],
     "preferences": lambda: [{"chosen": _said(_BEST), "rejected": _said(_WORST)}],
@@ -40,13 +40,13 @@ ROW_KINDS = tuple(_MAKERS)
 
 
 def tiny_rows(kind: str) -> Dataset:
-    """Rows of one kind on four questions, enough for one batch.
+    """Return rows of one kind for four questions, enough for one batch.
 
     Args:
         kind: ``ranked``, ``preferences``, ``demonstrations``, ``unpaired`` or ``prompts``.
 
     Returns:
-        The kind's columns, and ``part``, ``question`` and ``scale`` as in rows made from a run.
+        A dataset with the kind's columns, and ``part``, ``question`` and ``scale`` as in rows from a run.
     """
     from datasets import Dataset
 

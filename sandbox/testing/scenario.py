@@ -1,4 +1,4 @@
-"""What a scenario and a protocol promise, put to the test in tiny societies."""
+"""Checks the contracts of scenarios and protocols in tiny societies."""
 
 from __future__ import annotations
 
@@ -26,27 +26,31 @@ _DOWN = "the line is down"
 
 
 def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **settings: Any) -> None:
-    """Check that a scenario does what scenarios promise.
+    """Check the contract of a scenario.
 
-    * It can be made with its settings; settings it does not have are refused.
-    * Made twice it is the same: a run that is resumed meets the same questions.
-    * Its protocol is installed, and its population's labels are those that it brings up.
-    * Labelled examples, where a dimension has some, are of both kinds.
-    * A tiny society lives one round of it without a failure, and its own measures give numbers and say what they are.
+    * It can be created with its settings; unknown settings are refused.
+    * Creating it twice gives equal scenarios, so that a resumed run has the same questions.
+    * Its protocol is installed, and every label of its population has an upbringing, if any label has one.
+    * The labelled examples of a dimension, if any, include good and bad answers.
+    * A tiny society runs one round of it without a failure; its own measures return numbers and have docstrings.
 
     Args:
         scenario: Its name, ``module:object``, ``./file.py``, a scenario, or a function that returns one.
-        **settings: Of the scenario.
+        **settings: Settings of the scenario.
 
     Raises:
-        BrokenPromise: says which promise, what was found, and how to mend it.
+        BrokenPromise: the message states the requirement, what was found, and how to fix it.
     """
     promises = called("scenario", scenario.name if isinstance(scenario, Scenario) else scenario)
     make = _maker(promises, scenario)
-    with promises.work("it can be made", "mend what the message says; data belongs beside the module, in package-data"):
+    with promises.work(
+        "it can be created", "fix the error in the message; put data files beside the module, in package-data"
+    ):
         made, again = make(settings), make(settings)
     if not isinstance(scenario, Scenario):
-        with promises.refuse(SettingsError, "an unknown setting is refused", "name settings, without **kwargs"):
+        with promises.refuse(
+            SettingsError, "an unknown setting is refused", "declare settings by name, without **kwargs"
+        ):
             make({**settings, "no_such_setting": "1"})
     for name in (
         "questions",
@@ -61,9 +65,9 @@ def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **setting
     ):
         promises.hold(
             _plain(getattr(made, name)) == _plain(getattr(again, name)),
-            "made twice it is the same, so that a run can be resumed",
+            "creating it twice gives equal scenarios, so that a run can be resumed",
             f"{name} differ",
-            "draw nothing at random and iterate over no set; sort what comes from one",
+            "do not draw at random or iterate over sets; sort them",
         )
     installed = [p.name for p in registry.plugins("protocols")]
     promises.hold(
@@ -79,33 +83,33 @@ def check_scenario(scenario: str | Scenario | Callable[..., Scenario], **setting
         kinds = {e.good for e in dimension.examples}
         promises.hold(
             len(kinds) != 1,
-            "labelled examples are good and bad, so that values can be learnt from them",
+            "labelled examples include good and bad answers, so that values can be learned from them",
             f"all {len(dimension.examples)} examples of {dimension.name!r} are {'good' if True in kinds else 'bad'}",
-            "add some of the other kind, or give none",
+            "add some of the other kind, or remove all",
         )
     with tempfile.TemporaryDirectory(prefix="sandbox-check-") as folder:
-        record = _live(promises, "a society of four lives one round of it", Path(folder) / "run", made, size=2)
+        record = _live(promises, "a society of four runs one round of it", Path(folder) / "run", made, size=2)
         kept = open_run(Path(folder) / "run")
         unknown_measures = [name for name, words in kept.own_measures.items() if not words]
         promises.hold(
             not unknown_measures,
-            "its own measures say what they are",
+            "its own measures have docstrings",
             f"{', '.join(unknown_measures)} without a docstring",
-            "give each function a docstring, whose first line names its range: pictures are titled by it",
+            "give each function a docstring whose first line states its range: plots use it as title",
         )
         labels = set(kept.agents()["label"])
         unknown = sorted(labels - set(made.upbringing)) if made.upbringing else []
         promises.hold(
             not unknown,
-            "agents' labels are those that it brings up",
-            f"{', '.join(unknown)} in the population; brought up are {', '.join(made.upbringing)}",
+            "every label has an upbringing",
+            f"{', '.join(unknown)} in the population; upbringings are given for {', '.join(made.upbringing)}",
             "use the same labels in population and upbringing",
         )
     _check_whole(promises, record)
 
 
 def _maker(promises: Promises, scenario: Any) -> Callable[[dict[str, Any]], Scenario]:
-    """Makes the scenario with settings, from the beginning each time."""
+    """Return a function that creates the scenario anew with settings."""
     if isinstance(scenario, str | Scenario):
         return lambda settings: load_scenario(scenario, settings)
 
@@ -128,32 +132,32 @@ def _plain(value: Any) -> str:
 
 
 def check_protocol(protocol: str | Callable[..., Any]) -> None:
-    """Check that a protocol does what protocols promise.
+    """Check the contract of a protocol.
 
-    * It is a generator of (agent, question, world) that returns an ``Interaction`` about them.
-    * What it returns can be kept as JSON and read back.
-    * The record does not depend on how many conversations are held at once, and is the same again with the same seed.
-    * A run that was stopped and resumed has the same record as one that was not.
-    * A call that fails costs its own interaction at most, and its error is never taken for an answer.
+    * It is a generator function of (agent, question, world) that returns an ``Interaction`` of that agent and question.
+    * The interaction can be stored as JSON and read back.
+    * The record depends on the seed only, not on the number of concurrent conversations.
+    * A run that was stopped and resumed has the same record as an uninterrupted one.
+    * A failed call affects at most its own interaction, and its error is never recorded as an answer.
 
     Args:
         protocol: Its name, ``module:object``, ``./file.py``, or the function.
 
     Raises:
-        BrokenPromise: says which promise, what was found, and how to mend it.
+        BrokenPromise: the message states the requirement, what was found, and how to fix it.
     """
     promises = called("protocol", protocol)
-    with promises.work("it can be imported", "import it in Python and mend what is raised there"):
+    with promises.work("it can be imported", "import it in Python and fix the error raised there"):
         talk = registry.load("protocols", protocol) if isinstance(protocol, str) else protocol
     promises.hold(
         inspect.isgeneratorfunction(talk),
         "it is a generator function of (agent, question, world)",
         f"{talk!r}",
-        "yield what you wait for: draft = yield agent.answer(question)",
+        "yield each step: draft = yield agent.answer(question)",
     )
     with tempfile.TemporaryDirectory(prefix="sandbox-check-") as folder:
         place = Path(folder)
-        live = "a society of nine lives two rounds of it"
+        live = "a society of nine runs two rounds of it"
         returned: list[tuple[tuple[Any, ...], Any]] = []
 
         @functools.wraps(talk)
@@ -168,30 +172,30 @@ def check_protocol(protocol: str | Callable[..., Any]) -> None:
         for about, done in returned:
             promises.hold(
                 isinstance(done, Interaction) and (done.round, done.agent, done.label, done.question) == about,
-                "it returns an Interaction about the agent and question it was given",
+                "it returns an Interaction of the agent and question it was given",
                 f"{done}",
-                "return Interaction(round=world.round, agent=agent.index, label=agent.label, question=question, ...)",
+                "return world.interaction(agent, question, ...)",
             )
             found = kept[done.round, done.agent]
             promises.hold(
                 found == replace(done, protocol=found.protocol),  # the world names a protocol that does not
-                "an interaction can be kept as JSON and read back",
+                "an interaction can be stored as JSON and read back",
                 f"extra {done.extra!r} became {found.extra!r}",
-                "keep only texts, numbers, lists and dictionaries with text keys in extra, and tuples nowhere in it",
+                "use only strings, numbers, lists and dictionaries with string keys in extra, and no tuples",
             )
         _check_repeats(promises, talk, record, place)
         _check_failures(promises, talk, place)
 
 
 def _check_repeats(promises: Promises, talk: Any, record: list[Interaction], place: Path) -> None:
-    live = "a society of nine lives two rounds of it"
+    live = "a society of nine runs two rounds of it"
     one_by_one = _live(promises, live, place / "one", protocol=talk, rounds=2, in_flight=1)
     promises.hold(
         one_by_one == record,
-        "the record depends on the seed alone, not on how many conversations are held at once",
+        "the record depends on the seed only, not on the number of concurrent conversations",
         _first_difference(record, one_by_one),
-        "draw from sandbox.seeding.keyed_rng(world.seed, world.round, agent.index, purpose); keep nothing outside the "
-        "generator; give agent.answer(question, turn=1) for a second answer in a round",
+        "draw from sandbox.keyed_rng(world.seed, world.round, agent.index, purpose); keep no state outside the "
+        "generator; use agent.answer(question, turn=1) for a second answer in a round",
     )
     calls = open_run(place / "one").manifest["tokens"]["calls"]
     _live(promises, live, place / "stopped", protocol=talk, rounds=2, max_calls=max(1, calls - 1))
@@ -200,7 +204,7 @@ def _check_repeats(promises: Promises, talk: Any, record: list[Interaction], pla
         resumed == record,
         "a run that was stopped and resumed has the same record",
         _first_difference(record, resumed),
-        "let nothing but agent, question and world decide what is asked",
+        "let requests depend only on agent, question and world",
     )
 
 
@@ -210,16 +214,16 @@ def _check_failures(promises: Promises, talk: Any, place: Path) -> None:
             return Reply("", finish_reason="error", error=_DOWN)
         return ScriptedModel().generate([request])[0]
 
-    live = "a society goes on when calls to its language model fail"
+    live = "a society continues when calls to its language model fail"
     record = _live(promises, live, place / "shaky", protocol=talk, rounds=2, model=ScriptedModel(replies=shaky))
-    promises.hold(len(record) == 18, live, f"{len(record)} of 18 interactions were kept", "do not end the world")
+    promises.hold(len(record) == 18, live, f"{len(record)} of 18 interactions were recorded", "do not end the world")
     for done in record:
         said = [done.draft, done.revision, *(f.rating.reason for f in done.feedback)]
         promises.hold(
             not any(text and _DOWN in text for text in said),
-            "an error is never taken for an answer",
+            "an error is never recorded as an answer",
             f"{done}",
-            "let CallFailed pass through, or catch it and go on without that answer",
+            "let CallFailed pass through, or catch it and continue without that answer",
         )
 
 
@@ -227,8 +231,8 @@ def _live(
     promises: Promises, promise: str, out: Path, scenario: str | Scenario = "value_alignment", *,
     protocol: Any = None, rounds: int = 1, size: int = 3, model: Any = None, **settings: Any,
 ) -> list[Interaction]:  # fmt: skip
-    """The record of a tiny society."""
-    with promises.work(promise, "run it with sandbox run --model scripted: and mend what is raised there"):
+    """Run a tiny society and return its record."""
+    with promises.work(promise, "run it with sandbox run --model scripted: and fix the error raised there"):
         talker = ScriptedModel() if model is None else model
         given = {"model": talker, "rater": "lm", "embedder": "hashing", "size": size, "out": out, **settings}
         world = World(scenario, protocol=protocol, **given)
@@ -245,7 +249,7 @@ def _check_whole(promises: Promises, record: list[Interaction]) -> None:
             done.error is None and done.final is not None and done.final.strip(),
             "every conversation ends with an answer",
             f"{done.error or done}",
-            "return Interaction(..., draft=draft.text, ...); yield only what agents and observers return",
+            "return world.interaction(agent, question, draft=draft.text, ...); yield only steps of agents and observers",
         )
 
 

@@ -1,4 +1,4 @@
-"""Tiny parts to test with, made on the spot: a language model of random weights, and the record of a small society."""
+"""Tiny test fixtures created without downloads: a language model with random weights, and a small run."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ CORPUS = (
 
 
 def tiny_lm(path: str | Path, *, chat: bool = True, seed: int = 0, positions: int = 2048) -> Path:
-    """Write a language model of random weights into a folder: nothing is downloaded.
+    """Write a language model with random weights into a folder, without a download.
 
-    It is a Llama of two layers and about 30,000 weights, with a byte-level BPE tokenizer of 400 tokens. What it says
-    has no sense; that it can be trained, saved and spoken to is what it is for.
+    A Llama with two layers and about 30,000 weights, and a byte-level BPE tokenizer of 400 tokens. Its text is
+    meaningless; it serves to test training, saving and generation.
 
     Args:
-        path: The folder; speak to it as ``hf:PATH``.
-        chat: Give it a chat template; without one it is spoken to in Alpaca's format.
-        seed: Of its weights.
-        positions: Tokens it reads at most.
+        path: The folder; its URI is ``hf:PATH``.
+        chat: Whether it has a chat template; otherwise prompts use Alpaca's format.
+        seed: Seed of the weights.
+        positions: Context length in tokens.
 
     Returns:
         The folder.
@@ -63,7 +63,7 @@ def tiny_lm(path: str | Path, *, chat: bool = True, seed: int = 0, positions: in
         num_key_value_heads=2,
         max_position_embeddings=positions,
         tie_word_embeddings=True,
-        # Far wider than the usual 0.02, so that the model prefers some tokens clearly.
+        # Far wider than the usual 0.02, so that some tokens are clearly preferred.
         initializer_range=0.4,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
@@ -78,12 +78,12 @@ def tiny_lm(path: str | Path, *, chat: bool = True, seed: int = 0, positions: in
 
 
 def tiny_run(path: str | Path, *, rounds: int = 2, **settings: Any) -> Path:
-    """Write the record of a 3x3 society of made-up sentences into a folder, in about a second.
+    """Run a 3x3 society with a scripted model and write its run folder, in about a second.
 
     Args:
-        path: The run's folder.
-        rounds: Rounds that it lived; 0 for a run that was only begun.
-        **settings: Of :class:`~sandbox.world.World`, where they are to differ.
+        path: The run folder.
+        rounds: Rounds to run; 0 for a run without a finished round.
+        **settings: Settings of :class:`~sandbox.world.World` that differ from the defaults here.
 
     Returns:
         The folder.

@@ -1,4 +1,4 @@
-"""``sandbox evaluate``: what models are worth, in any mix of measures."""
+"""``sandbox evaluate``: evaluates and compares models, with any combination of measures."""
 
 from __future__ import annotations
 
@@ -14,58 +14,76 @@ from sandbox.cli.output import say, say_json, table
 
 @app.command()
 def evaluate(
-    models: Annotated[list[str], typer.Argument(help="Model URIs; the first is what others are compared with.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Model URIs; the others are compared with the first. May be empty with --controls."),
+    ] = None,
     questions: Annotated[
         str | None,
-        typer.Option(help="A file, or a scenario: its held-out ones. The default if nothing else is asked for."),
+        typer.Option(help="File, or scenario whose held-out questions are used; default if nothing else is selected."),
     ] = None,
     adversarial: Annotated[
-        bool, typer.Option("--adversarial", help="Ask them under six kinds of pressure too; see what is lost.")
+        bool, typer.Option("--adversarial", help="Also ask each question under six kinds of adversarial pressure.")
     ] = False,
     pairs: Annotated[
-        str | None, typer.Option(help="A file of preferences: are better answers likelier per token?")
+        str | None, typer.Option(help="File of preference pairs: preference accuracy by mean log-probability.")
     ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="For --pairs: a model from which implicit rewards are seen too.")
-    ] = None,
+    reference: Annotated[str | None, typer.Option(help="With --pairs: reference model for implicit rewards.")] = None,
     choices: Annotated[
-        str | None, typer.Option(help="A file of {question, choices, answer}: is the right choice the likeliest?")
+        str | None, typer.Option(help="File of {question, choices, answer}: multiple-choice accuracy.")
     ] = None,
     tasks: Annotated[
-        str | None, typer.Option(help="Names or folders, as a,b, for lm-evaluation-harness (an extra: tasks).")
+        str | None, typer.Option(help="Names or folders, for example a,b, for lm-evaluation-harness (extra: tasks).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Items of each of the tasks at most.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most N items of each task.", min=1)] = None,
     side_effects: Annotated[
-        bool, typer.Option("--side-effects", help="Refusals of harmless questions, perplexity, length, diversity.")
+        bool,
+        typer.Option(
+            "--side-effects", help="Measure refusals of harmless questions, perplexity, length and diversity."
+        ),
     ] = False,
-    scenario: Annotated[str, typer.Option(help="Brings the rubric and the held-out questions.")] = "value_alignment",
+    scenario: Annotated[
+        str, typer.Option(help="Scenario that provides the rubric and the held-out questions.")
+    ] = "value_alignment",
     judge: Annotated[
         list[str] | None,
-        typer.Option(help="values, independent, reward:MODEL, or a model URI to be asked; may be repeated."),
+        typer.Option(
+            help="independent, values, reward:MODEL, or the URI of a model that rates; repeatable. Default: independent."
+        ),
     ] = None,
-    samples: Annotated[int, typer.Option(help="Answers a question and seed.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Keys the answers' random streams.")] = 0,
-    seeds: Annotated[str | None, typer.Option(help="Several instead: how many (3 is 0 to 2), or which (3,7).")] = None,
-    out: Annotated[Path | None, typer.Option(help="The results' folder; by default evaluations/N.")] = None,
+    controls: Annotated[
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls",
+            help="Check judges with speakers of known worth, made from labelled answers or --pairs. "
+            "Default: a short check of judges that learn from labelled answers.",
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Answers per question and seed.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the answers.")] = 0,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several seeds: their number (3 means 0 to 2), or a list (3,7).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder; default: evaluations/evaluation-N.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with one that was broken off: no model is asked twice.")
+        bool, typer.Option("--resume", help="Resume an interrupted evaluation in --out; no call is repeated.")
     ] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Compare models: judged answers to questions they never saw, likelihoods, benchmarks, side effects, in any mix."""
+    """Compare models by judged answers to held-out questions, likelihoods, benchmarks and side effects, in any combination."""
     from sandbox.errors import SettingsError
     from sandbox.folders import next_free_name
     from sandbox.sweep.grid import parse_seeds
 
     if resume and out is None:
-        raise SettingsError("--resume needs --out: the folder of the evaluation that was broken off")
+        raise SettingsError("--resume needs --out: the folder of the interrupted evaluation")
     target = out or next_free_name(Path("evaluations"), "evaluation")
     more: dict[str, Any] = dict(parse_settings(settings))
     result = evaluate_to(
-        target, models, quiet=as_json, resume=resume, questions=questions, adversarial=adversarial, pairs=pairs,
+        target, models or [], quiet=as_json, resume=resume, questions=questions, adversarial=adversarial, pairs=pairs,
         reference=reference, choices=choices, tasks=tuple(name.strip() for name in tasks.split(",")) if tasks else (),
-        limit=limit, side_effects=side_effects, scenario=scenario, judge=judge or ["values"], samples=samples,
+        limit=limit, side_effects=side_effects, scenario=scenario, judge=judge or None, controls=controls, samples=samples,
         seeds=parse_seeds(seeds) if seeds else [seed], **more,
     )  # fmt: skip
     if as_json:
@@ -81,48 +99,54 @@ def evaluate_to(
     out: Path, models: Sequence[str], *, quiet: bool, resume: bool = False, names: list[str] | None = None,
     questions: str | None = None, adversarial: bool = False, pairs: str | None = None, reference: str | None = None,
     choices: str | None = None, tasks: tuple[str, ...] = (), limit: int | None = None, side_effects: bool = False,
+    controls: bool | None = None,
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Evaluate with progress, and write all results into a folder; settings are those of ``run_suite``.
+    """Evaluate with progress and write all results into a folder; settings are those of ``run_suite``.
 
-    Replies are kept in the folder until it is done: ``resume`` goes on with one that was broken off.
+    Replies are kept in the folder until the evaluation has finished; ``resume`` continues an interrupted one.
     """
     from functools import partial
 
     from sandbox import registry
     from sandbox.errors import SandboxError
-    from sandbox.folders import finite
+    from sandbox.folders import finite, locked, removed_if_refused, subfolder
     from sandbox.progress import progress
     from sandbox.store.manifest import command_line
-    from trainers.evaluation.call_log import EvaluationCallLog
+    from trainers.evaluation.call_log import FILE, EvaluationCallLog
     from trainers.evaluation.suite import SuiteSettings, run_suite, write_suite
+    from visualize.drawing.saving import save
 
-    calls, target = EvaluationCallLog(out, resume=resume), out / "evaluation.json"
-    if target.exists() and not calls.path.exists():
-        raise SandboxError(f"{target} exists; choose another --out")
-    parts = SuiteSettings(
-        questions=questions, adversarial=adversarial, pairs=pairs, reference=reference, choices=choices, tasks=tasks,
-        limit=limit, side_effects=side_effects,
-    )  # fmt: skip
-    if len(calls) and not quiet:
-        say(f"{out}: goes on; {len(calls):,} replies are kept")
-    result = run_suite(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
-    # NaN is not JSON: an interval of nothing is null.
-    result = dict(finite({**result, "command": command_line()}))
-    target.unlink(missing_ok=True)  # there is one only if its figures were still to be drawn
-    write_suite(result, out)
-    (out / "figures").mkdir(exist_ok=True)
-    for name in ["comparison"] * bool(result["models"]) + ["scorecard"]:
-        registry.load("plots", name)(out).savefig(out / "figures" / f"{name}.png")
-    calls.remove()
-    return result
+    target = out / "evaluation.json"
+    with removed_if_refused(out, (out / FILE).is_file), locked(out / "evaluation.lock", keep=False):
+        calls = EvaluationCallLog(out, resume=resume)
+        if target.exists() and not calls.path.exists():
+            raise SandboxError(f"{target} exists; choose another --out")
+        parts = SuiteSettings(
+            questions=questions, adversarial=adversarial, pairs=pairs, reference=reference, choices=choices, tasks=tasks,
+            limit=limit, side_effects=side_effects, controls=controls,
+        )  # fmt: skip
+        if len(calls) and not quiet:
+            say(f"{out}: resuming; {len(calls):,} replies are kept")
+        result = run_suite(models, parts, names=names, progress=partial(progress, quiet=quiet), log=calls, **settings)
+        # NaN is not JSON: an empty interval is null.
+        result = dict(finite({**result, "command": command_line()}))
+        target.unlink(missing_ok=True)  # it exists only if the figures had not been drawn yet
+        write_suite(result, out)
+        has_scores = result["models"] or any(part in result for part in ("pairs", "choices", "side_effects", "tasks"))
+        for name in ["comparison"] * bool(result["models"]) + ["scorecard"] * bool(has_scores):
+            save(registry.load("plots", name)(out), subfolder(out, "figures") / f"{name}.png")
+        calls.remove()
+        return result
 
 
 def show_evaluation(result: dict[str, Any]) -> None:
-    """Print the tables of an evaluation, after what its reader should know first."""
+    """Print the warnings and the tables of an evaluation."""
     from trainers.evaluation.tables import tables
 
     for words in result.get("alarms", []):
-        say(f"mind: {words}")
+        say(f"warning: {words}")
+    for words in result.get("notes", []):
+        say(f"note: {words}")
     for title, columns, rows in tables(result):
         table(title, columns, rows)

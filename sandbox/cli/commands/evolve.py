@@ -1,4 +1,4 @@
-"""``sandbox evolve``: a society whose language model learns from its own record, generation after generation."""
+"""``sandbox evolve``: repeats simulation, training on the record, and simulation with the trained model."""
 
 from __future__ import annotations
 
@@ -15,36 +15,45 @@ from sandbox.cli.output import say, say_json, table
 def evolve(
     scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
     trainer: Annotated[
-        str, typer.Option(help="See: sandbox ls trainers. Of several, as sft,dpo, the best goes on.")
+        str, typer.Option(help="Trainer, or several (sft,dpo), of which the best is kept. See: sandbox ls trainers.")
     ] = "stable_alignment",
-    generations: Annotated[int, typer.Option(help="How many are trained.", min=1)] = 3,
-    base: Annotated[str, typer.Option(help="The model of generation 0.")] = "smollm2",
+    generations: Annotated[int, typer.Option(help="Generations to train.", min=1)] = 3,
+    base: Annotated[str, typer.Option(help="Model of generation 0.")] = "smollm2",
     size: Annotated[int, typer.Option(help="Side of the grid.")] = 4,
-    rounds: Annotated[int, typer.Option(help="Rounds of each society.", min=1)] = 2,
-    share: Annotated[float, typer.Option(help="Share of the agents that speak through the newest model.")] = 1.0,
-    begin: Annotated[str, typer.Option(help="Train the last generation's model on, or the base anew.")] = "last",
-    record: Annotated[str, typer.Option(help="Learn from all societies so far, or from the last.")] = "all",
+    rounds: Annotated[int, typer.Option(help="Rounds of each simulation.", min=1)] = 2,
+    share: Annotated[float, typer.Option(help="Share of the agents that use the newest model, in (0, 1].")] = 1.0,
+    begin: Annotated[
+        str, typer.Option(help="last: train the last generation's model further; base: train from the base.")
+    ] = "last",
+    record: Annotated[
+        str, typer.Option(help="all: train on the records of all generations; last: on the newest.")
+    ] = "all",
     judge: Annotated[
-        str, typer.Option(help="Has no part in the society: independent, reward:MODEL, or a model URI to be asked.")
+        str,
+        typer.Option(help="Judge outside the society: independent, reward:MODEL, or the URI of a model that rates."),
     ] = "independent",
-    questions: Annotated[str | None, typer.Option(help="A file; by default the scenario's held-out ones.")] = None,
-    n_questions: Annotated[int | None, typer.Option(help="Only the first so many of them.", min=1)] = None,
-    samples: Annotated[int, typer.Option(help="Answers a question.", min=1)] = 1,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop where the society fools its own raters.")] = False,
-    seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
-    out: Annotated[Path, typer.Option(help="Its folder; what is finished there is not done again.")] = Path(
-        "evolution"
-    ),
+    questions: Annotated[
+        str | None, typer.Option(help="File of questions; default: the scenario's held-out questions.")
+    ] = None,
+    n_questions: Annotated[int | None, typer.Option(help="Use at most N questions.", min=1)] = None,
+    samples: Annotated[int, typer.Option(help="Answers per question.", min=1)] = 1,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop when the raters' score rises and the judge's falls.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
+    out: Annotated[Path, typer.Option(help="Output folder; finished parts are not repeated.")] = Path("evolution"),
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Simulate, train on the record so far, put the trained model back, and again; each generation is judged.
+    """Repeat: simulate, train on the record so far, simulate with the trained model; judge each generation.
 
-    --set key=value is for the society, --set train.key=value for the trainers, --set dpo.beta=0.2 for one of them.
+    --set key=value applies to the society, --set train.key=value to all trainers, --set dpo.beta=0.2 to one trainer.
     """
     from sandbox import registry
+    from sandbox.folders import subfolder
     from sandbox.store.manifest import command_line
     from trainers.evolution.evolution import Evolution
+    from visualize.drawing.saving import save
 
     given = parse_settings(settings)
     training = {key.removeprefix("train."): value for key, value in given.items() if "." in key}
@@ -56,9 +65,7 @@ def evolve(
         n_questions=n_questions, samples=samples, stop=stop, seed=seed,
     )  # fmt: skip
     result = evolution.run(on_stage=None if as_json else say)
-    figure = out / "figures" / "evolution.png"
-    figure.parent.mkdir(exist_ok=True)
-    registry.load("plots", "evolution")(out).savefig(figure)
+    figure = save(registry.load("plots", "evolution")(out), subfolder(out, "figures") / "evolution.png")
     if as_json:
         say_json({"evolution": str(out), "figure": str(figure), **result})
         return
@@ -84,7 +91,7 @@ def _show(result: dict[str, Any]) -> None:
         )
     title = (
         f"held-out {dimension}, {result['heldout_questions']} questions, rated 1-{result['scale']} by the society's raters "
-        f"({result['raters']}) and by a judge it never met ({result['judge']}); difference to generation 0, paired, 95%"
+        f"({result['raters']}) and by a judge outside it ({result['judge']}); difference to generation 0, paired, 95%"
     )
     columns = ["generation", "trainer", "raters", "judge", "raters' gain", "judge's gain", "tokens", ""]
     table(title, columns, rows)

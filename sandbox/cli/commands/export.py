@@ -1,4 +1,4 @@
-"""``sandbox export`` and ``sandbox import``: runs for other programs, and from them."""
+"""``sandbox export`` and ``sandbox import``: converts runs to and from formats of other programs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sandbox.cli.output import say, say_json
 
 @app.command("export")
 def export(
-    run: Annotated[Path, typer.Argument(help="A run.")],
-    out: Annotated[Path, typer.Option(help="The file, or the folder that it goes to.")],
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="Output file or folder.")],
     fmt: Annotated[str, typer.Option("--format", help="jsonl, parquet, graphml or sample_world.")] = "jsonl",
     as_json: Json = False,
 ) -> None:
-    """Write a run's record for other programs: its interactions, its social graph, or the paper's own layout."""
+    """Export a run: its interactions, its social graph, or the layout of the paper's released data."""
     from sandbox.store.export import export_run
 
     written = export_run(run, fmt, out)
@@ -30,11 +30,13 @@ def export(
 
 @app.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(help="A sample world of the paper: external_memory/agent_*.jsonl.")],
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a world of the paper's released data: external_memory/agent_*.jsonl.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
     as_json: Json = False,
 ) -> None:
-    """Make a run of a world that the paper's authors' program simulated."""
+    """Import a world simulated by the paper's released code as a run."""
     from sandbox.store.import_sample_world import import_sample_world
     from sandbox.store.manifest import command_line
 
@@ -45,4 +47,6 @@ def import_(
         return
     for note in run.manifest["notes"]:
         say(f"note: {note}")
-    say(f"{out}: {summary['interactions']} interactions in {summary['rounds']} rounds. See it with: sandbox plot {out}")
+    say(
+        f"{out}: {summary['interactions']} interactions in {summary['rounds']} rounds. Plot it with: sandbox plot {out}"
+    )

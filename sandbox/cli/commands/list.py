@@ -1,4 +1,4 @@
-"""``sandbox ls``: what is installed, and the runs there are."""
+"""``sandbox ls``: lists installed plugins and runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from sandbox.errors import UnknownPlugin, nearest
 
 @app.command("ls")
 def list_plugins(
-    kind: Annotated[str | None, typer.Argument(help="scenarios, models, raters, trainers, ..., or runs.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="scenarios, models, raters, trainers, protocols, embedders, plots or runs.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what is installed, or the runs in runs/."""
+    """List installed plugins, or the runs in runs/."""
     from sandbox import registry
 
     kinds = (*registry.KINDS, "runs")

@@ -1,4 +1,4 @@
-"""``sandbox models`` and ``sandbox chat``: what language models there are, and a talk with one."""
+"""``sandbox models`` and ``sandbox chat``: lists available language models, and chats with one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from sandbox.errors import SettingsError
 
 @app.command("models")
 def list_models(
-    under: Annotated[Path, typer.Option(help="A folder of model folders.")] = Path("models"),
+    under: Annotated[Path, typer.Option(help="Folder that contains model folders.")] = Path("models"),
     server: Annotated[
-        list[str] | None, typer.Option(help="Base URL of a server to ask, as http://host:8000/v1; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Base URL of a server to query, for example http://host:8000/v1; repeatable."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the language models at hand: bundled, in folders, in the hub's cache, on servers that answer.
+    """List available language models: bundled, in folders, in the hub cache, on servers that answer.
 
-    Asked are the servers that are named, that of OPENAI_BASE_URL, and the usual ports of this machine.
+    Queries the servers given, the one in OPENAI_BASE_URL, and the usual ports of this machine.
     """
     from sandbox.models.inventory import inventory
 
@@ -47,28 +48,30 @@ def list_models(
 
 @app.command()
 def chat(
-    uri: Annotated[str, typer.Argument(help="Of the model: smollm2, hf:models/first, openai:NAME@URL, ...")],
-    question: Annotated[str | None, typer.Argument(help="Ask this and end; without it, lines are read.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Speak with an agent of this run, which has its memory.")] = None,
-    agent: Annotated[int, typer.Option(help="Which: its index, from 0.", min=0)] = 0,
-    scenario: Annotated[
-        str | None, typer.Option(help="The run's scenario, where its name alone does not find it: ./path.py.")
+    uri: Annotated[str, typer.Argument(help="Model URI: smollm2, hf:models/first, openai:NAME@URL, ...")],
+    question: Annotated[
+        str | None, typer.Argument(help="Send this message and exit; without it, read lines interactively.")
     ] = None,
-    system: Annotated[str, typer.Option(help="What the model is told of itself.")] = "",
-    max_tokens: Annotated[int, typer.Option(help="Length of a reply at most.", min=1)] = 256,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.", min=0)] = 0.7,
-    seed: Annotated[int, typer.Option(help="Keys the replies.")] = 0,
+    run: Annotated[Path | None, typer.Option(help="Chat with an agent of this run, with its memory.")] = None,
+    agent: Annotated[int, typer.Option(help="Index of the agent, from 0.", min=0)] = 0,
+    scenario: Annotated[
+        str | None, typer.Option(help="Scenario of the run, if its name alone does not find it: ./path.py.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="System prompt.")] = "",
+    max_tokens: Annotated[int, typer.Option(help="Maximum length of a reply.", min=1)] = 256,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy decoding.", min=0)] = 0.7,
+    seed: Annotated[int, typer.Option(help="Seed of the replies.")] = 0,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Talk to a language model, alone or as an agent of a run with its memory. --set is for the model's settings."""
+    """Chat with a language model, alone or as an agent of a run with its memory. --set gives model settings."""
     from sandbox.chat import ChatSession, agent_role, plain_role
     from sandbox.models.catalog import load_model
     from sandbox.scenario.loading import load_scenario
     from sandbox.store.run import open_run
 
     if run is None and scenario is not None:
-        raise SettingsError("--scenario says what a run was about; give the run, too: --run FOLDER --agent N")
+        raise SettingsError("--scenario names the scenario of a run; give the run as well: --run FOLDER --agent N")
     about = None if scenario is None else load_scenario(scenario, {})
     role = plain_role(system) if run is None else agent_role(open_run(run), agent, scenario=about, system=system)
     given = {name.removeprefix("model."): value for name, value in parse_settings(settings).items()}
@@ -79,7 +82,7 @@ def chat(
         return
     is_terminal = sys.stdin.isatty()
     if is_terminal:
-        sys.stderr.write(f"{role.name or uri}; end with an empty line\n")
+        sys.stderr.write(f"{role.name or uri}; an empty line ends the chat\n")
     while True:
         if is_terminal:
             sys.stderr.write("> ")

@@ -1,4 +1,4 @@
-"""``sandbox new``: a plugin of one's own to begin with, whose test passes as it is written."""
+"""``sandbox new``: writes a starter plugin with a passing test."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from sandbox.cli.output import say, say_json
 from sandbox.errors import NewPluginError, UnknownPlugin, nearest
 
 KINDS = ("scenario", "protocol", "model", "rater", "embedder", "trainer", "plot")
-# Kinds whose plugin is a function; it is called as the plugin is.
+# Kinds whose plugin is a function, which has the plugin's name.
 _FUNCTIONS = ("protocol", "plot")
 
 
 @app.command("new")
 def new(
     kind: Annotated[str, typer.Argument(help="scenario, protocol, model, rater, embedder, trainer or plot.")],
-    name: Annotated[str, typer.Argument(help="What it will be called, as a Python name.")],
-    out: Annotated[Path | None, typer.Option(help="Its folder; by default NAME, for a scenario this one.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the plugin, a Python identifier.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder; default: NAME, or the current folder for a scenario.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a plugin to begin with: a commented module, its entry point, and a test that passes."""
+    """Write a starter plugin: a commented module, its entry point, and a passing test."""
     files = write_plugin(kind, name, out)
     if as_json:
         say_json({"kind": kind, "name": name, "files": [str(path) for path in files]})
@@ -42,19 +44,19 @@ def new(
 
 
 def write_plugin(kind: str, name: str, out: Path | None = None) -> list[Path]:
-    """Write the files of a new plugin, all of them or none.
+    """Write the files of a new plugin; writes either all of them or none.
 
     Args:
         kind: One of ``KINDS``.
-        name: Of the plugin and its module.
-        out: The folder; made when missing.
+        name: Name of the plugin and of its module.
+        out: The folder; created if missing.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        UnknownPlugin: there is no such kind.
-        NewPluginError: the name cannot be used, or a file is there already.
+        UnknownPlugin: the kind does not exist.
+        NewPluginError: the name cannot be used, or a file exists already.
     """
     if kind not in KINDS:
         raise UnknownPlugin(f"no kind of plugin named {kind!r}.{nearest(kind, KINDS)} Kinds: {', '.join(KINDS)}")
@@ -62,7 +64,7 @@ def write_plugin(kind: str, name: str, out: Path | None = None) -> list[Path]:
     folder = out if out is not None else Path() if kind == "scenario" else Path(name)
     wanted = {f"{name}.py": f"{kind}.py", f"test_{name}.py": "test_plugin.py", "pyproject.toml": "pyproject.toml"}
     if kind == "scenario":
-        # A scenario works from its path: there is nothing to install.
+        # A scenario is loaded by its path: nothing needs installing.
         wanted = {f"{name}.py": "scenario.py", f"test_{name}.py": "test_scenario.py"}
     taken = [str(folder / file) for file in wanted if (folder / file).exists()]
     if taken:
@@ -75,7 +77,7 @@ def write_plugin(kind: str, name: str, out: Path | None = None) -> list[Path]:
         "name": name,
         "object": object_,
         "distribution": f"sandbox-{name.replace('_', '-')}",
-        # A model is told its URI's rest, so the check is given one that is made.
+        # These classes take the rest of a URI, so the check gets an instance.
         "tested": f'{object_}("")' if kind in ("model", "rater", "embedder") else object_,
     }
     templates = resources.files("sandbox.cli") / "skeletons"
@@ -86,7 +88,9 @@ def write_plugin(kind: str, name: str, out: Path | None = None) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise NewPluginError(f"the folder {folder} cannot be made ({error.strerror}); choose another --out") from None
+        raise NewPluginError(
+            f"the folder {folder} cannot be created ({error.strerror}); choose another --out"
+        ) from None
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
     return [folder / file for file in texts]
@@ -97,8 +101,8 @@ def _check_is_name(name: str) -> None:
         near = "".join(c if c.isascii() and c.isalnum() else "_" for c in name.lower()).strip("_")
         near = f"my_{near}" if near[:1].isdigit() or keyword.iskeyword(near) else near
         raise NewPluginError(
-            f"a plugin cannot be called {name!r}: it is a Python module's name, of small letters, digits and _"
-            + (f", as {near}" if near else "")
+            f"a plugin cannot be called {name!r}: use a Python module name of lower-case letters, digits and _"
+            + (f", for example {near}" if near else "")
         )
 
 
@@ -106,6 +110,8 @@ def _check_is_free(kind: str, name: str) -> None:
     from sandbox import registry
 
     if name in (p.name for p in registry.plugins(f"{kind}s")):
-        raise NewPluginError(f"a {kind} named {name!r} is installed already; see: sandbox ls {kind}s")
+        raise NewPluginError(f"a {kind} named {name!r} is already installed; see: sandbox ls {kind}s")
     if name in sys.stdlib_module_names or name.startswith("test_") or util.find_spec(name) is not None:
-        raise NewPluginError(f"a plugin called {name!r} would hide the module of that name; use another, as my_{name}")
+        raise NewPluginError(
+            f"a plugin called {name!r} would shadow the module of that name; use another name, for example my_{name}"
+        )

@@ -1,4 +1,4 @@
-"""``sandbox animate``, ``report``, ``measure`` and ``show``: a society as a film, a page, numbers and a dashboard."""
+"""``sandbox animate``, ``report``, ``measure`` and ``show``: a run as an animation, a page, metrics or a dashboard."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from sandbox.errors import SettingsError
 
 @app.command()
 def animate(
-    source: Annotated[Path, typer.Argument(help="A run.")],
-    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; by default RUN/figures/society.gif.")] = None,
+    source: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; default: RUN/figures/society.gif.")] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Show a society as a film, its map round by round."""
+    """Animate the map of a society, round by round."""
+    from sandbox.folders import subfolder
     from sandbox.store.run import open_run
     from sandbox.typed_settings import check_settings, typed
     from visualize.animation import animate as write
@@ -27,8 +28,8 @@ def animate(
     run = open_run(source)
     given = parse_settings(settings)
     check_settings("sandbox animate", given, ("by", "seconds", "theme"))
-    told = typed("sandbox animate", given, setting_types(write))
-    path = write(run, out or source / "figures" / "society.gif", **told)
+    options = typed("sandbox animate", given, setting_types(write))
+    path = write(run, out or subfolder(source, "figures") / "society.gif", **options)
     if as_json:
         say_json({"film": str(path)})
     else:
@@ -37,10 +38,10 @@ def animate(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="A run, or a folder of runs, models and evaluations.")],
+    folder: Annotated[Path, typer.Argument(help="Run folder, or a folder that contains runs, models and evaluations.")],
     as_json: Json = False,
 ) -> None:
-    """Write one self-contained HTML page on all that a folder holds."""
+    """Write a self-contained HTML report of the contents of a folder."""
     from visualize.report import write_report
 
     path = write_report(folder)
@@ -52,12 +53,12 @@ def report(
 
 @app.command()
 def measure(
-    run: Annotated[Path, typer.Argument(help="A run.")],
-    by: Annotated[str, typer.Option(help="What is drawn again for the intervals: agent or question.")] = "agent",
-    resamples: Annotated[int, typer.Option(help="How often.", min=1)] = 2000,
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    by: Annotated[str, typer.Option(help="Unit of the bootstrap: agent or question.")] = "agent",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.", min=1, max=100_000)] = 2000,
     as_json: Json = False,
 ) -> None:
-    """Measure the complete rounds of a run, with bootstrap intervals, and keep that as measures.json in its folder."""
+    """Compute the measures of the complete rounds of a run, with bootstrap intervals, and write measures.json."""
     from sandbox.store.run import open_run, write_measures
 
     if by not in ("agent", "question"):
@@ -80,17 +81,19 @@ def _rounded(value: float | None) -> str:
 
 @app.command()
 def show(
-    source: Annotated[Path | None, typer.Argument(help="A run.")] = None,
-    against: Annotated[Path | None, typer.Option(help="A second run, to compare the first with.")] = None,
+    source: Annotated[Path | None, typer.Argument(help="Run folder.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Second run to compare with.")] = None,
     live: Annotated[
-        str | None, typer.Option(metavar="SCENARIO", help="Step a new world from the page instead.")
+        str | None, typer.Option(metavar="SCENARIO", help="Step a new world of this scenario from the page instead.")
     ] = None,
-    model: Annotated[str, typer.Option(help="With --live: what agents speak through.")] = "smollm2",
+    model: Annotated[str, typer.Option(help="With --live: model of the agents.")] = "smollm2",
     size: Annotated[int, typer.Option(help="With --live: side of the grid.")] = 4,
-    port: Annotated[int, typer.Option(help="Of this machine; 0 for any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(help="Local port; 0 for any free port.")] = 8765,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
 ) -> None:
-    """Open a page on a society: its map, its graph, and all that was said."""
+    """Open a dashboard of a run: its map, its social graph, and every message."""
+    from sandbox.models.scripted import ScriptedModel
+    from sandbox.preview.dry_run import dry_run_world
     from sandbox.store.run import open_run
     from visualize.page.serving import serve
 
@@ -102,12 +105,15 @@ def show(
         raise SettingsError("sandbox show takes a RUN, or --live SCENARIO; give one of them")
     if live is not None:
         if against is not None:
-            raise SettingsError("--against compares two runs that are on disk; leave it out with --live")
-        told = {"scenario": live, "model": model, "size": size, "settings": given}
-        serve("visualize.page.live", told, port=port, on_ready=tell)
+            raise SettingsError("--against compares two recorded runs; it cannot be combined with --live")
+        dry_run_world(
+            live, {"model": model, "size": size, **given}, model=ScriptedModel()
+        ).close()  # checked before it is served
+        world = {"scenario": live, "model": model, "size": size, "settings": given}
+        serve("visualize.page.live", world, port=port, on_ready=tell)
         return
     if given:
-        raise SettingsError(f"--set {next(iter(given))} is a setting of a new world; it goes with --live")
+        raise SettingsError(f"--set {next(iter(given))} is a setting of a new world; use it with --live")
     shown = {"run": str(open_run(source or "").path.resolve())}
     if against is not None:
         shown["against"] = str(open_run(against).path.resolve())

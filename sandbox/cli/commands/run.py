@@ -10,7 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import figures, say, say_json
+from sandbox.cli.output import figures, say, say_json, say_losses
+from sandbox.errors import SettingsError
+
+_RECALLING = ("back_scatter", "debate", "gossip", "vote")  # protocols whose agents recall remembered answers
+
+
+# Arguments of a world that are options of the command.
+_OPTIONS = {
+    name: f"--{name.replace('_', '-')}"
+    for name in ("model", "observer", "rater", "size", "rounds", "population", "protocol", "seed", "out", "resume", "in_flight",
+                 "max_calls", "max_cost", "replicas", "engine", "upbringing")
+} | {"max_tokens_total": "--max-tokens", "branch": "--from"}  # fmt: skip
+_NO_SETTINGS = ("scenario", "command", "quiet", "as_json")  # the program's own arguments
 
 
 @app.command()
@@ -18,63 +30,79 @@ def run(
     scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
     model: Annotated[
         str,
-        typer.Option(help="What agents speak through: a URI; one a label, good=URI,bad=URI; or shares, URI=0.5,..."),
+        typer.Option(help="Model of the agents: a URI; one per label, good=URI,bad=URI; or shares, URI=0.5,URI=0.5."),
     ] = "smollm2",
-    observer: Annotated[str | None, typer.Option(help="What observers speak through; by default the same.")] = None,
-    rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; by default what suits.")] = None,
+    observer: Annotated[str | None, typer.Option(help="Model of the observers; default: the agents' model.")] = None,
+    rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; default: chosen by the model.")] = None,
     size: Annotated[int, typer.Option(help="Side of the grid.")] = 4,
-    rounds: Annotated[int, typer.Option(help="Rounds in all.", min=1)] = 2,
+    rounds: Annotated[int, typer.Option(help="Total number of rounds.", min=1)] = 2,
     population: Annotated[
-        str | None, typer.Option(help="all_good, all_bad, half_half, mixed_half_half, or shares as good=0.7,bad=0.3.")
+        str | None, typer.Option(help="all_good, all_bad, half_half, mixed_half_half, or shares: good=0.7,bad=0.3.")
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Name or ./path.py; by default the scenario's.")] = None,
+    upbringing: Annotated[
+        str | None,
+        typer.Option(
+            help="How labels reach answers: memory (remembered answers), or adapter (also an adapter for each label, "
+            "trained on its upbringing). Default: adapter for the bundled model, memory for others."
+        ),
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Name or ./path.py; default: the scenario's protocol.")] = None,
     neighborhood: Annotated[
         str | None,
         typer.Option(
-            help="euclidean, moore, von_neumann; small_world, scale_free, random; or a GraphML or edge-list file."
+            help="euclidean, moore, von_neumann; small_world, scale_free, random; or a file: GraphML, GEXF, GML, edge list."
         ),
     ] = None,
-    radius: Annotated[int | None, typer.Option(help="How far neighbours live, in cells or links.")] = None,
-    seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/SCENARIO-N.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    radius: Annotated[int | None, typer.Option(help="Radius of the neighbourhood, in cells or links.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/SCENARIO-N.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     branch: Annotated[
         str | None,
-        typer.Option("--from", metavar="RUN@ROUNDS", help="Begin where another run stood after these rounds."),
+        typer.Option(
+            "--from", metavar="RUN@ROUNDS", help="Start from the state of another run after this many rounds."
+        ),
     ] = None,
-    in_flight: Annotated[int | None, typer.Option(help="Conversations at once.", min=1)] = None,
-    max_calls: Annotated[int | None, typer.Option(help="Stop before more calls than this, in all.", min=1)] = None,
+    in_flight: Annotated[int | None, typer.Option(help="Maximum number of concurrent conversations.", min=1)] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Cap on calls: stop before the total exceeds N.", min=1)] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Stop before more tokens than about this, in all.", min=1)
+        int | None, typer.Option(help="Approximate cap on tokens: stop before the total exceeds N.", min=1)
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(help="Stop before more US dollars than about this, by --set model.price_prompt=...")
+        float | None, typer.Option(help="Approximate cap in US dollars; needs --set model.price_prompt=...")
     ] = None,
-    replicas: Annotated[int, typer.Option(help="Copies of each local model, which share the work.", min=1)] = 1,
+    replicas: Annotated[int, typer.Option(help="Load-balanced copies of each local model.", min=1)] = 1,
     engine: Annotated[
-        str | None, typer.Option(help="Where copies live: processes of this machine, or ray (a cluster).")
+        str | None, typer.Option(help="Where the copies run: processes (this machine) or ray (a cluster).")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate calls and tokens; run nothing.")] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Simulate a society and keep the record of it."""
+    """Simulate a society and record it in a run folder."""
     from sandbox.folders import next_free_name
+    from sandbox.scenario.settings import SOCIETY_SETTINGS
+    from sandbox.typed_settings import check_settings
 
     given: dict[str, Any] = dict(parse_settings(settings))
+    if taken := [f"--set {name} cannot be: use the option {_OPTIONS[name]}" for name in given if name in _OPTIONS]:
+        raise SettingsError("; ".join(taken))
+    check_settings("sandbox run", [name for name in given if name in _NO_SETTINGS], SOCIETY_SETTINGS)
     given |= {k: v for k, v in {"neighborhood": neighborhood, "radius": radius}.items() if v is not None}
     request: dict[str, Any] = {
         "model": model, "observer": observer, "rater": rater, "size": size, "population": population,
         "protocol": protocol, "seed": seed, "branch": branch, "replicas": replicas, "engine": engine, **given,
     }  # fmt: skip
     if dry_run:
-        _foresee(scenario, rounds=rounds, as_json=as_json, out=out, resume=resume, **request)
+        _show_forecast(scenario, rounds=rounds, as_json=as_json, out=out, resume=resume, **request)
         return
+    out = out or next_free_name(Path("runs"), Path(scenario.rpartition(":")[2]).stem)
+    request |= bring_up(scenario, upbringing, request, out=out, resume=resume, quiet=as_json)
     done = simulate(
         scenario,
         rounds=rounds,
         quiet=as_json,
-        out=out or next_free_name(Path("runs"), Path(scenario.rpartition(":")[2]).stem),
+        out=out,
         resume=resume,
         in_flight=in_flight,
         max_calls=max_calls,
@@ -82,49 +110,131 @@ def run(
         max_cost=max_cost,
         **request,
     )
+    all_failed = bool(done["interactions"]) and done["failed"] == done["interactions"]
     if as_json:
         say_json(done)
-        return
+        raise typer.Exit(1 if all_failed else 0)
     if done["stopped"]:
         caps = {"--max-calls": max_calls, "--max-tokens": max_tokens, "--max-cost": max_cost}
         words = " and ".join(f"{name} {cap}" for name, cap in caps.items() if cap is not None)
         say(
-            f"stopped by {words} in round {done['rounds'] + 1} of {rounds}; every interaction kept is whole. Go on with "
-            f"--resume --out {done['run']} and a higher cap"
+            f"stopped by {words} in round {done['rounds'] + 1} of {rounds}; all recorded interactions are complete. Resume "
+            f"with --resume --out {done['run']} and a higher cap"
         )
     if done["ended"]:
-        say(f"{scenario} came to its own end after round {done['rounds']}: its stop condition holds")
+        say(f"{scenario} ended after round {done['rounds']}: its stop condition holds")
     say(
         f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
-        f"{done['calls']} calls{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. See it with: "
+        f"{done['calls']} calls{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. Plot it with: "
         f"sandbox plot {done['run']}"
     )
+    say_losses(done)
+    _say_recall(done)
+    if all_failed:
+        raise typer.Exit(1)
 
 
-def _foresee(scenario: str, *, rounds: int, as_json: bool, **settings: Any) -> None:
-    """Print what a run would take."""
+def bring_up(
+    scenario: str, upbringing: str | None, settings: Mapping[str, Any], *, out: Path, resume: bool, quiet: bool
+) -> dict[str, Any]:
+    """Train an adapter for each label of a society, if that is asked for or is the default.
+
+    Args:
+        scenario: As for ``World``.
+        upbringing: ``memory``, ``adapter``, or None for the default.
+        settings: Settings of the world that is going to run.
+        out: Its folder; adapters are written to ``upbringing/LABEL`` in it.
+        resume: Whether a run in the folder is resumed; it goes on as it began.
+        quiet: Print nothing.
+
+    Returns:
+        The settings ``model`` and ``observer`` that the world takes instead; empty for ``memory``.
+
+    Raises:
+        SettingsError: ``upbringing`` is unknown, or adapters cannot be trained on the model.
+    """
+    from sandbox.errors import nearest
+    from sandbox.models.catalog import full_uri
+    from sandbox.models.local.bundled import BUNDLED
+    from sandbox.scenario.population import column_of, labels, read_population
+    from sandbox.seeding import keyed_rng
+    from sandbox.society.setup import resolve_settings
+    from sandbox.store.run import is_run
+
+    known = ("memory", "adapter")
+    if upbringing not in (None, *known):
+        raise SettingsError(
+            f"--upbringing {upbringing!r} is unknown.{nearest(str(upbringing), known)} Known: memory, adapter"
+        )
+    model, folder = str(settings.get("model") or "smollm2"), out / "upbringing"
+    if resume and is_run(out) and upbringing is None:
+        upbringing = "adapter" if folder.is_dir() else "memory"
+    if upbringing == "memory" or (upbringing is None and model not in (BUNDLED, f"hf:{BUNDLED}")):
+        return {}
+    if resume is False and is_run(out):
+        return {}  # refused by the world, with the way out
+    names = {"model", "observer", "rater", "size", "population", "protocol", "seed", "branch", "replicas", "engine"}
+    own = {k: v for k, v in settings.items() if k not in names and "." not in k}
+    size = int(settings.get("size") or 4)
+    society, made = resolve_settings(scenario, size, own)
+    population = read_population(settings.get("population") or made.population)
+    if isinstance(population, str) and population.startswith("column:"):
+        column = column_of(population, made.personas)
+        there = {str(row.get(column) or "unknown") for row in made.personas.rows} if made.personas else set()
+    else:
+        there = set(labels(population, max(society.count(size), 100), size, keyed_rng(0, "labels")))
+    if not any(made.upbringing.get(label) for label in there) or (
+        upbringing is None and settings.get("branch") is not None
+    ):
+        return {}
+    if "=" in model or not full_uri(model).startswith("hf:"):
+        raise SettingsError(f"--upbringing adapter needs one local model, such as smollm2 or hf:PATH; found {model}")
+    from trainers.upbringing import train_upbringing
+
+    models = train_upbringing(
+        made, model, folder, labels=sorted(there), progress=not quiet,
+        on_label=None if quiet else lambda label: say(f"training an adapter on the upbringing of {label} ({folder / label})"),
+    )  # fmt: skip
+    return {"model": {**models}, "observer": settings.get("observer") or model}
+
+
+def _say_recall(done: Mapping[str, Any]) -> None:
+    """Say so where agents with memories recalled none of them in several rounds."""
+    from sandbox.store.run import open_run
+
+    manifest = open_run(done["run"]).manifest
+    within = manifest["settings"]["recall_distance"]
+    if done["rounds"] > 1 and not done["recalled"] and within > 0 and manifest["protocol"] in _RECALLING:
+        say(
+            f"note: no agent recalled a remembered answer: none lies within recall_distance={within:g} of its question. "
+            "Set the distance by a share of the questions: --set recall_share=0.5"
+        )
+
+
+def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any) -> None:
+    """Print the estimated calls and tokens of a run."""
     from sandbox.preview.dry_run import forecast
 
     found = forecast(scenario, rounds=rounds, **settings)
-    usd = _foreseen_cost(found.prompt_tokens, found.completion_tokens, settings)
+    usd = _forecast_cost(found.prompt_tokens, found.completion_tokens, settings)
     if as_json:
         say_json(found.as_dict() | ({} if usd is None else {"usd": usd}))
         return
     say(
         f"{scenario}: {found.interactions:,} interactions in {rounds} rounds, about {found.calls:,} calls that read "
-        f"{found.prompt_tokens:,} tokens and write {found.completion_tokens:,} at most. Nothing was run"
+        f"{found.prompt_tokens:,} tokens and write at most {found.completion_tokens:,}. Nothing was run"
     )
     if usd is not None:
-        say(f"at the prices of the agents' model that is ${usd:.2f} at most")
+        say(f"at the prices of the agents' model: at most ${usd:.2f}")
     if found.failed:
         say(
-            f"note: {found.failed:.0%} of the interactions failed on the made-up replies of this rehearsal; on real ones "
-            "their protocol may make more calls"
+            f"note: {found.failed:.0%} of the interactions failed on the placeholder replies of the dry run; with real "
+            "replies the protocol may make more calls"
         )
 
 
-def _foreseen_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
-    """What so many tokens cost in US dollars, where the agents' model has prices."""
+def _forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
+    """Return the cost of tokens in US dollars; None if the agents' model has no prices."""
     from sandbox.store.budget import cost
     from sandbox.typed_settings import typed
 
@@ -137,9 +247,9 @@ def _foreseen_cost(read: int, written: int, settings: Mapping[str, Any]) -> floa
 
 
 def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dict[str, Any]:
-    """Run a world to its end with a progress bar, and sum it up as ``sandbox run --json`` prints it.
+    """Run a world to its end with a progress bar, and return the summary that ``sandbox run --json`` prints.
 
-    The measures of the whole run are kept beside its record, in ``measures.json``.
+    The measures of the whole run are written to ``measures.json`` in the run folder.
     """
     from sandbox.progress import progress
     from sandbox.store.manifest import command_line
@@ -153,25 +263,27 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                 say(f"note: {note}")
         shown = None if quiet or not sys.stderr.isatty() else _live_map(world)
         below = None if shown is None else shown.picture
-        with progress("society", world.expected_calls(rounds - world.round), quiet=quiet, below=below) as show:
+        with progress("simulating", world.expected_calls(rounds - world.round), quiet=quiet, below=below) as show:
             world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
-            if (mended := world.repair()) and not quiet:
-                say(f"{mended} interactions that had failed, or lacked a rating, were completed")
+            if (repaired := world.repair()) and not quiet:
+                say(f"repaired {repaired} interactions that had failed or lacked a rating")
             while world.round < rounds and world.running:
                 world.step()
                 if shown is not None:
                     shown.end(world.metrics, _places(world))
-                    show(0.0, f"round {world.round} of {rounds} is over")
+                    show(0.0, f"round {world.round} of {rounds} finished")
                 if not quiet and world.running:
                     say(f"round {world.round} of {rounds}: {figures(world.metrics, world.scenario.measures)}")
         write_measures(open_run(world.path))
     finally:
         world.close()
-    return open_run(world.path).summary() | {"stopped": world.capped}
+    speakers = (*(agent.lm for agent in world.members), world.observer_lm, world.rater)
+    notes = dict.fromkeys(note for speaker in speakers for note in getattr(speaker, "notes", ()))
+    return open_run(world.path).summary() | {"stopped": world.capped, "notes": [*world.notes, *notes]}
 
 
 def _live_map(world: Any) -> Any:
-    """The map that a terminal shows while the world runs."""
+    """Create the map that the terminal shows during a run."""
     from visualize.terminal import LiveMap
 
     rubric = world.scenario.rubric
@@ -181,5 +293,5 @@ def _live_map(world: Any) -> Any:
 
 
 def _places(world: Any) -> dict[int, tuple[int, int]]:
-    """Row and column of each agent."""
+    """Return the row and column of each agent."""
     return {agent.index: world.space.position(agent) for agent in world.members}

@@ -1,4 +1,4 @@
-"""``sandbox show-prompts``: what a language model will be told, filled in."""
+"""``sandbox show-prompts``: prints every prompt of a scenario, filled in."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from sandbox.cli.output import say, say_json
 @app.command("show-prompts")
 def show_prompts(
     scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
-    protocol: Annotated[str | None, typer.Option(help="Name or ./path.py; by default the scenario's.")] = None,
-    label: Annotated[str | None, typer.Option(help="Of the agent in the centre; by default the first's.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Name or ./path.py; default: the scenario's protocol.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Label of the agent in the centre; default: the first agent's.")
+    ] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Print each prompt of a scenario as a language model will see it, filled in from one made-up conversation.
+    """Print each prompt of a scenario as a language model will see it, filled in from one placeholder conversation.
 
-    Nothing is loaded but the scenario; replies are made-up sentences. Override a prompt by its name:
+    Loads no model; replies are placeholder sentences. Override a prompt by its name:
     Scenario(prompts=Prompts(answer="...")).
     """
     from sandbox.preview.prompt_preview import render_prompts

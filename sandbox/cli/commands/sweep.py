@@ -1,4 +1,4 @@
-"""``sandbox sweep``: a society for each point of a grid and each seed."""
+"""``sandbox sweep``: runs a simulation for each point of a grid and each seed."""
 
 from __future__ import annotations
 
@@ -12,28 +12,38 @@ from sandbox.cli.app import Json, Settings, app, parse_settings
 from sandbox.cli.output import say, say_json, table
 from sandbox.errors import SettingsError
 
-Grid = Annotated[list[str], typer.Option("--grid", metavar="KEY=A,B,...", help="What varies; may be repeated.")]
+Grid = Annotated[
+    list[str],
+    typer.Option("--grid", metavar="KEY=A,B,...", help="Values of a setting; repeatable, all combinations are run."),
+]
 
 
 @app.command()
 def sweep(
     scenario: Annotated[str, typer.Argument(help="Name, ./path.py or module:object.")],
     grid: Annotated[
-        list[str], typer.Option("--grid", metavar="KEY=A,B,...", help="What varies; may be repeated.")
+        list[str],
+        typer.Option(
+            "--grid", metavar="KEY=A,B,...", help="Values of a setting; repeatable, all combinations are run."
+        ),
     ] = [],  # noqa: B006 (typer reads the default)
-    seeds: Annotated[str, typer.Option(help="How many (5 is 0 to 4), or which (3,7).")] = "5",
+    seeds: Annotated[str, typer.Option(help="Number of seeds (5 means 0 to 4), or a list (3,7).")] = "5",
     rounds: Annotated[int, typer.Option(help="Rounds of each run.", min=1)] = 2,
-    model: Annotated[str | None, typer.Option(help="What agents speak through; by default smollm2.")] = None,
-    observer: Annotated[str | None, typer.Option(help="What observers speak through; by default the same.")] = None,
-    rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; by default what suits.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the grid; by default 4.")] = None,
-    population: Annotated[str | None, typer.Option(help="Who lives there; by default the scenario's.")] = None,
-    workers: Annotated[str | None, typer.Option(help="Processes, or ray; by default what suits the model.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Its folder; by default one in sweeps/ of the same command.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the agents; default: smollm2.")] = None,
+    observer: Annotated[str | None, typer.Option(help="Model of the observers; default: the agents' model.")] = None,
+    rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; default: chosen by the model.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the grid; default: 4.")] = None,
+    population: Annotated[str | None, typer.Option(help="Population; default: the scenario's.")] = None,
+    workers: Annotated[
+        str | None, typer.Option(help="Number of processes, or ray; default: 1 for local models, else one per core.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder; default: a folder in sweeps/ derived from the command.")
+    ] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Run a society for each point of a grid and each seed; what is finished in --out is not run again."""
+    """Run a simulation for each point of a grid and each seed; finished runs in --out are not repeated."""
     from sandbox.parallel import parse_workers
     from sandbox.store.manifest import command_line
     from sandbox.sweep.grid import RESERVED_KEYS, parse_grid, parse_seeds
@@ -74,7 +84,7 @@ def sweep(
 
 
 def _default_folder(scenario: str, request: dict[str, Any]) -> Path:
-    """The same request goes to the same folder, so that a stopped sweep goes on when its command is repeated."""
+    """Return a folder derived from the request, so that repeating a command resumes its sweep."""
     import json
 
     from sandbox.store.manifest import short_hash
@@ -89,14 +99,14 @@ def _swept(scenario: str, folder: Path, *, quiet: bool, **request: Any) -> dict[
     from contextlib import ExitStack
 
     from sandbox.progress import progress
-    from sandbox.sweep.sweep import sweep as run_sweep
+    from sandbox.sweep.sweep import run_sweep
 
     with ExitStack() as stack:
         shown: list[Any] = []
 
         def start(runs: int, finished: int) -> None:
             if finished and not quiet:
-                say(f"{finished} of {runs} runs are finished already")
+                say(f"{finished} of {runs} runs are already finished")
             shown.append(stack.enter_context(progress("sweep", runs - finished, quiet=quiet)))
 
         def show(run: Mapping[str, Any]) -> None:
@@ -107,15 +117,14 @@ def _swept(scenario: str, folder: Path, *, quiet: bool, **request: Any) -> dict[
 
 def _figure(folder: Path) -> Path:
     from sandbox import registry
+    from sandbox.folders import subfolder
+    from visualize.drawing.saving import save
 
-    path = folder / "figures" / "sweep.png"
-    path.parent.mkdir(exist_ok=True)
-    registry.load("plots", "sweep")(folder).savefig(path)
-    return path
+    return save(registry.load("plots", "sweep")(folder), subfolder(folder, "figures") / "sweep.png")
 
 
 def _show(result: dict[str, Any]) -> None:
-    """Print the table of a sweep: a line for each point."""
+    """Print the table of a sweep, one row per point."""
     gain = f"{result['dimensions'][0]}_gain"
     shown = [*result["dimensions"], gain]
 

@@ -1,4 +1,4 @@
-"""``sandbox dataset`` and ``sandbox train``: from a record to a trained model."""
+"""``sandbox dataset`` and ``sandbox train``: converts records to rows, and trains a model on them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ from sandbox.cli.app import Json, Settings, app, parse_settings
 from sandbox.cli.output import say, say_json
 from sandbox.errors import SettingsError
 
-Sources = Annotated[list[str], typer.Argument(help="Run folders, or files of rows.", metavar="RUN|FILE...")]
+Sources = Annotated[
+    list[str],
+    typer.Argument(help="Run folders, files of rows, or hub datasets (OWNER/NAME).", metavar="RUN|FILE|DATASET..."),
+]
 
 
 @app.command()
 def dataset(
     sources: Sources,
     kind: Annotated[str, typer.Option(help="demonstrations, preferences, unpaired, ranked or prompts.")],
-    out: Annotated[Path, typer.Option(help=".jsonl, .parquet, or .json for the paper's released layout.")],
+    out: Annotated[
+        Path, typer.Option(help="Output file: .jsonl, .parquet, or .json for the layout of the paper's released data.")
+    ],
     split: Annotated[
-        float | None, typer.Option(help="Hold out about this share of the questions, into NAME.heldout beside --out.")
+        float | None, typer.Option(help="Share of the questions to hold out, written to NAME.heldout beside --out.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the questions that are held out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Turn records into rows to learn from."""
+    """Convert records to training rows."""
     from trainers.rows.build import rows_from
     from trainers.rows.files import write_rows
     from trainers.rows.format import row_statistics
@@ -49,7 +54,7 @@ def dataset(
 
 
 def statistics_lines(statistics: dict[str, Any]) -> list[str]:
-    """Statistics of rows for a reader: counts in a line each, ratings as a histogram."""
+    """Format statistics of rows: one line per count, ratings as a histogram."""
     lines = [f"{name}: {value}" for name, value in statistics.items() if isinstance(value, int)]
     if "parts" in statistics:
         lines.append("parts: " + ", ".join(f"{part} {n}" for part, n in statistics["parts"].items()))
@@ -62,49 +67,83 @@ def statistics_lines(statistics: dict[str, Any]) -> list[str]:
 
 @app.command()
 def train(
-    sources: Sources,
-    trainer: Annotated[str, typer.Option(help="See: sandbox ls trainers.")] = "stable_alignment",
-    base: Annotated[str, typer.Option(help="The model to begin with.")] = "smollm2",
-    out: Annotated[Path | None, typer.Option(help="The model's folder; by default models/TRAINER-N.")] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Run folders or files of rows; default: rows of --config.", metavar="[RUN|FILE...]"),
+    ] = None,
+    trainer: Annotated[
+        str | None,
+        typer.Option(help="Name of the trainer. See: sandbox ls trainers.  [default: stable_alignment]"),
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Base model.  [default: smollm2]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Model folder; default: models/TRAINER-N.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file with trainer, base, rows, out and settings; options and --set override it. "
+            "Every training writes one beside its model: train.yaml."
+        ),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoints (--set save_steps=N) of a stopped --out.")
+        bool,
+        typer.Option(
+            "--resume", help="Resume an interrupted training in --out from its checkpoints (--set save_steps=N)."
+        ),
     ] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
-    """Train a model on records. For several processes: torchrun --nproc_per_node N -m sandbox train ... --out DIR."""
+    """Train a model on records. Data-parallel: torchrun --nproc_per_node N -m sandbox train ... --out DIR."""
     import os
 
     from sandbox.folders import next_free_name
+    from trainers.config_file import TrainingConfig, read_config
 
-    given: dict[str, Any] = dict(parse_settings(settings))
+    file = TrainingConfig() if config is None else read_config(config)
+    rows = sources or list(file.rows)
+    if not rows:
+        where = "" if config is None else f", or rows in {config}"
+        raise SettingsError(f"sandbox train needs run folders or files of rows{where}")
+    name, start = trainer or file.trainer or "stable_alignment", base or file.base or "smollm2"
+    given: dict[str, Any] = {**file.settings, **parse_settings(settings)}
+    folder = out or (Path(file.out) if file.out else None)
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if out is None and (resume or several):
+    if folder is None and (resume or several):
         raise SettingsError(
-            f"{'--resume' if resume else 'a training in several processes'} needs --out DIR: the folder that "
-            f"{'was being trained into' if resume else 'they all write'}"
+            f"{'--resume' if resume else 'data-parallel training'} needs --out DIR: the folder "
+            f"{'of the interrupted training' if resume else 'that all processes write to'}"
         )
-    target = out or next_free_name(Path("models"), trainer)
-    trained = train_on(sources, trainer, base, target, given, resume=resume)
+    target = folder or next_free_name(Path("models"), name)
+    trained = train_on(rows, name, start, target, given, resume=resume)
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
-        say_json({"uri": trained.uri, "trainer": trainer, "metrics": trained.metrics})
+        say_json({"uri": trained.uri, "trainer": name, "metrics": trained.metrics, "notes": list(trained.notes)})
         return
     say(f"{trained.uri}: " + ", ".join(f"{k} {v:.3f}" for k, v in trained.metrics.items() if isinstance(v, float)))
+    for note in trained.notes:
+        say(f"  {note}")
 
 
 def train_on(
     sources: list[str], trainer: str, base: str, out: Path, settings: dict[str, Any], *, resume: bool = False
 ) -> Any:
-    """Train on run folders or files of rows; returns a :class:`trainers.base.TrainedModel`."""
+    """Train on run folders or files of rows; return a :class:`trainers.base.TrainedModel`."""
+    import dataclasses
     import inspect
+    import os
 
-    from trainers import load_trainer
+    from trainers.base import check_trained, load_trainer
+    from trainers.config_file import write_config
     from trainers.rows.build import rows_from
 
     made = load_trainer(trainer, **settings)
     more: dict[str, Any] = {"resume": True} if resume else {}
     if resume and "resume" not in inspect.signature(made.train).parameters:
-        raise SettingsError(f"trainer {trainer!r} keeps no checkpoints to go on from; leave --resume out")
-    return made.train(rows_from(sources, made.accepts), base=base, out=out, **more)
+        raise SettingsError(f"trainer {trainer!r} does not support --resume")
+    trained = check_trained(trainer, made.train(rows_from(sources, made.accepts), base=base, out=out, **more))
+    if os.environ.get("RANK", "0") == "0":
+        # Trainers know rows and not where they came from.
+        values = {field.name: getattr(made.settings, field.name) for field in dataclasses.fields(made.settings)}
+        write_config(out, trainer, base, values, sources)
+    return trained

@@ -1,0 +1,95 @@
+"""The run that a society takes its agents from: the one that is resumed, or the one that it branches from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import SettingsError
+from sandbox.scenario.personas import Persona
+from sandbox.scenario.population import Population, read_population
+from sandbox.store.run import is_run, open_run
+
+
+@dataclass(frozen=True)
+class PriorRun:
+    """The agents of a run that is resumed or branched from.
+
+    Attributes:
+        path: The run folder.
+        rounds: Number of its rounds that a branch takes over; None when the run is resumed.
+        population: Labels of its agents, as recorded in its manifest.
+        birth_seed: Seed of what its agents began with.
+        labels: Label of each agent.
+        homes: Row and column of each agent's cell when the run began.
+        personas: Persona of each agent.
+    """
+
+    path: Path
+    rounds: int | None
+    population: Population
+    birth_seed: int
+    labels: Sequence[str]
+    homes: Sequence[tuple[int, int]]
+    personas: Sequence[Persona]
+
+
+def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
+    """Read the agents of the run in ``out``, or else of the run that ``branch`` names.
+
+    Raises:
+        SettingsError: ``branch`` is not ``RUN@ROUNDS``, or its run has fewer complete rounds.
+        RunNotFound: the run that ``branch`` names does not exist.
+    """
+    rounds = None
+    if out is not None and is_run(out):
+        run = open_run(out)
+    elif branch is not None:
+        path_text, _, rounds_text = branch.rpartition("@")
+        if not path_text or not rounds_text.isdigit():
+            raise SettingsError(f"--from takes RUN@ROUNDS, for example runs/first@2; found {branch!r}")
+        run, rounds = open_run(path_text), int(rounds_text)
+        if rounds > run.rounds:
+            raise SettingsError(f"{path_text} has {run.rounds} complete rounds; --from {branch} asks for {rounds}")
+    else:
+        return None
+    rows = run.agents()
+    seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
+    homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
+    return PriorRun(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas())
+
+
+def check_prior_run(prior: PriorRun | None, population: Population | None, size: int, n_agents: int) -> PriorRun | None:
+    """Check that the agents of a prior run fit the society.
+
+    Args:
+        prior: The result of :func:`find_prior_run`.
+        population: Population asked for; None keeps that of the prior run.
+        size: Side of the grid.
+        n_agents: Number of agents of the society.
+
+    Returns:
+        ``prior``; or None where there is none, or where it has another number of agents and is to be resumed (opening it
+        is then refused).
+
+    Raises:
+        SettingsError: a branch asks for other agents than its run has.
+    """
+    if prior is None:
+        return None
+    n_prior = len(prior.labels)
+    if prior.rounds is None:
+        return prior if n_prior == n_agents else None
+    prior_size = open_run(prior.path).manifest["size"]
+    if prior_size != size or n_prior != n_agents:
+        raise SettingsError(
+            f"{prior.path} has {n_prior} agents on a grid of size {prior_size}; branch from it with the "
+            f"same, not {n_agents} on size {size}"
+        )
+    if population is not None and read_population(population) != prior.population:
+        raise SettingsError(
+            f"{prior.path} has the population {prior.population!r}, and a branch keeps its agents; leave out "
+            f"population={population!r}"
+        )
+    return prior

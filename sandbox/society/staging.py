@@ -1,0 +1,217 @@
+"""The stages of a round: protocols that run one after the other, with a barrier between them at which states are settled.
+
+What was said before a barrier, and the states after it, are stored until the round is complete, so that a round that is
+resumed, or stepped again after an error, continues behind the last barrier that it passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from sandbox.errors import RunExists, ScenarioError, nearest
+from sandbox.records import Interaction
+from sandbox.scenario.scenario import function_name
+from sandbox.society.agent import SocialAgent
+from sandbox.society.context import SocietyContext
+from sandbox.society.round_runner import RoundRunner
+from sandbox.store.manifest import doc_summary
+from sandbox.store.writer import RunWriter
+
+_ABOUT = ("round", "agent", "label", "protocol", "error")
+
+
+class Staged(SocietyContext, Protocol):
+    """What the stages need of a world besides."""
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        ...
+
+    @property
+    def store(self) -> RunWriter:
+        """Writer of the run folder."""
+        ...
+
+    @property
+    def round_runner(self) -> RoundRunner:
+        """Runs the conversations of a stage."""
+        ...
+
+    @property
+    def stages(self) -> Mapping[str, Any]:
+        """The protocols of a round, in order, by name."""
+        ...
+
+    def embed_questions(self) -> None:
+        """Store the embeddings of the questions that conversations made."""
+        ...
+
+
+class Staging:
+    """Runs the stages of a world's rounds, and the scenario's functions that change states.
+
+    Args:
+        world: The world.
+
+    Attributes:
+        stage: Name of the running stage.
+    """
+
+    def __init__(self, world: Staged) -> None:
+        self._world = world
+        self._names = list(world.stages)
+        self._said: dict[str, dict[int, Interaction]] = {}
+        self._newest: tuple[int, dict[int, Interaction]] | None = None
+        self.stage = self._names[0]
+
+    def load_states(self) -> None:
+        """Restore the states as of the end of the previous round; a new run's are those that its scenario begins with."""
+        world = self._world
+        self._said, self._newest = {}, None
+        if not world.states.is_used:
+            return
+        rows = world.store.states(world.round - 1)
+        if rows:
+            world.states.load(rows)
+        elif world.round:
+            raise RunExists(
+                f"{world.path} was recorded before its scenario had states, so they cannot be restored; choose another --out"
+            )
+        else:
+            world.store.set_states(-1, world.states.rows())
+        world.states.mark()
+
+    def begin_round(self, *, again: bool = False) -> None:
+        """Call the scenario's functions that come before a round, unless the round has been begun before.
+
+        Args:
+            again: Whether the round is complete and is repaired.
+        """
+        world, scenario = self._world, self._world.scenario
+        world.states.reset()
+        self._said, self.stage = {}, self._names[0]
+        if not again and (passed := world.store.barriers(world.round)):
+            for ended, agent, said, _ in passed:
+                if said is not None:
+                    self._said.setdefault(self._names[ended - 1], {})[agent] = said
+            world.states.load((agent, state) for ended, agent, _, state in passed if ended == passed[-1][0] and state)
+            return
+        event = scenario.events.get(world.round)
+        if scenario.before_round is not None:
+            world.states.change("before_round", scenario.before_round, world)
+        if event is not None:
+            world.states.change(f"events[{world.round}]", event, world)
+        if not again and (scenario.before_round is not None or event is not None):
+            took_place = [] if event is None else [(function_name(event), doc_summary(event))]
+            world.store.add_barrier(world.round, 0, {}, world.states.rows(), took_place)
+
+    def run(
+        self, asked: Sequence[tuple[SocialAgent, str]], kept: Mapping[int, Interaction]
+    ) -> Iterator[list[Interaction]]:
+        """Run all stages, and yield the interactions of the last one, with what the earlier ones recorded.
+
+        Args:
+            asked: (agent, question) of each agent that is asked in the round.
+            kept: Interactions of the round that are stored already, by agent.
+        """
+        runner, failed = self._world.round_runner, dict[int, Interaction]()
+        for number, stage in enumerate(self._names[:-1], 1):
+            if stage not in self._said:
+                self.stage = stage
+                left = [pair for pair in asked if pair[0].index not in failed]
+                said = {done.agent: done for ended in runner.run(left) for done in ended}
+                if runner.capped:
+                    return
+                said = dict(sorted(said.items()))
+                self._settle(list(said.values()))
+                self._world.embed_questions()
+                rows = self._world.states.rows() if self._world.states.is_used else ()
+                self._world.store.add_barrier(self._world.round, number, said, rows)
+                self._said[stage] = said
+            failed |= {index: done for index, done in self._said[stage].items() if done.error is not None}
+        self.stage = self._names[-1]
+        left = [pair for pair in asked if pair[0].index not in kept and pair[0].index not in failed]
+        lost = [self._whole(done) for index, done in failed.items() if index not in kept]
+        if lost:
+            yield lost
+        for ended in runner.run(left):
+            yield [self._whole(done) for done in ended]
+
+    def _settle(self, interactions: Sequence[Interaction]) -> None:
+        """Let the scenario change states by the interactions of the stage that has just ended."""
+        world = self._world
+        if world.scenario.settle is not None:
+            world.states.change("settle", world.scenario.settle, world, list(interactions))
+
+    def settle_round(self, interactions: Sequence[Interaction]) -> None:
+        """Let the scenario change states at the end of a round: ``settle`` after its last stage, then ``after_round``."""
+        world = self._world
+        self.stage = self._names[-1]
+        self._settle(interactions)
+        if world.scenario.after_round is not None:
+            self._said[self.stage] = {it.agent: it for it in interactions}
+            world.states.change("after_round", world.scenario.after_round, world)
+
+    def settle_again(self, interactions: Sequence[Interaction]) -> None:
+        """Compute the states after a complete round without stages again, from its interactions, and store them."""
+        world = self._world
+        if world.states.is_used and len(self._names) == 1:
+            self.load_states()
+            self.begin_round(again=True)
+            self.settle_round(interactions)
+            world.store.set_states(world.round, world.states.rows())
+
+    def end_round(self, interactions: Sequence[Interaction]) -> None:
+        """The round was stored: the next one begins with these states and interactions."""
+        self._world.states.mark()
+        if self._newest is not None and self._newest[0] == self._world.round:
+            newest = self._newest[1] | {it.agent: it for it in interactions if it.error is None}
+            self._newest = (self._world.round + 1, newest)
+
+    def said(self, stage: str) -> Mapping[int, Interaction]:
+        """Interactions of an earlier stage of this round, by agent, failed ones included.
+
+        Raises:
+            ScenarioError: the stage does not exist, or has not ended.
+        """
+        if stage not in self._said:
+            raise ScenarioError(
+                f"said({stage!r}): no stage of that name has ended in this round.{nearest(stage, self._names)} Stages: "
+                f"{', '.join(self._names)}; ended: {', '.join(self._said) or 'none'}"
+            )
+        return self._said[stage]
+
+    def last(self, agent: SocialAgent) -> Interaction | None:
+        """An agent's newest interaction that did not fail, of an earlier stage or round; None if there is none."""
+        for of in reversed(self._said.values()):
+            if (done := of.get(agent.index)) is not None and done.error is None:
+                return done
+        if self._newest is None or self._newest[0] != self._world.round:
+            newest = self._world.store.newest(before=self._world.round)
+            self._newest = (self._world.round, {it.agent: it for it in newest})
+        return self._newest[1].get(agent.index)
+
+    def _whole(self, last: Interaction) -> Interaction:
+        """An agent's interaction of the round: that of its last stage, with ``extra`` of all.
+
+        ``extra["stages"]`` holds what each earlier stage recorded.
+        """
+        if len(self._names) == 1:
+            return last
+        earlier = {name: of[last.agent] for name, of in self._said.items() if last.agent in of}
+        earlier = {name: one for name, one in earlier.items() if one is not last}
+        extra: dict[str, Any] = {}
+        for one in (*earlier.values(), last):
+            extra |= one.extra
+        if earlier:
+            extra["stages"] = {name: _content(one) for name, one in earlier.items()}
+        return replace(last, protocol=self._world.protocol_name, extra=extra)
+
+
+def _content(one: Interaction) -> dict[str, Any]:
+    empty: tuple[Any, ...] = (None, {}, [], ())
+    return {name: value for name, value in one.as_dict().items() if name not in _ABOUT and value not in empty}

@@ -1,0 +1,175 @@
+"""The states of a society: how they begin, change and are recorded.
+
+Within a stage all conversations read the same states, so that no result depends on the order in which they end. Knows no run
+folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import SandboxError, ScenarioError, author_line, failing_line, nearest
+from sandbox.society.state import Gate, State
+
+if TYPE_CHECKING:
+    from sandbox.scenario.scenario import Scenario
+
+WORLD = -1  # in place of an agent's index, in records of states
+_USED_IF = ("state", "world_state", "settle", "before_round", "after_round", "events")
+
+
+class States:
+    """The states of a society.
+
+    Args:
+        scenario: Says how states begin.
+        names: Name of each agent, by index.
+
+    Attributes:
+        is_used: Whether the scenario says anything of states; else none are kept or recorded.
+    """
+
+    def __init__(self, scenario: Scenario, names: Sequence[str]) -> None:
+        self._scenario, self._owners = scenario, ["the world", *names]
+        self._shut = Gate()
+        self.is_used = any(getattr(scenario, name) for name in _USED_IF)
+        self._now = [self._state(WORLD, {}), *(self._state(index, {}) for index in range(len(names)) if self.is_used)]
+        self._at_start = self._now
+
+    def __getitem__(self, agent: int) -> State:
+        return self._now[agent + 1] if self.is_used else self._state(agent, {})
+
+    @property
+    def world(self) -> State:
+        """State of the world."""
+        return self._now[0]
+
+    def _state(self, agent: int, content: Any) -> State:
+        owner = self._owners[agent + 1]
+        if not isinstance(content, Mapping):
+            raise ScenarioError(f"the state of {owner} is a {type(content).__name__}; a mapping is expected")
+        return State(owner, content, self._shut)
+
+    def begin(self, agents: Sequence[Any], world: Any) -> None:
+        """Give every agent, and the world, the state that the scenario begins with.
+
+        Raises:
+            ScenarioError: a function of the scenario failed, or gave what JSON cannot hold; or a prompt uses a key that no
+                state has.
+        """
+        if not self.is_used:
+            self._check_prompts()
+            return
+        about = self._scenario
+        first = about.world_state
+        made = call_scenario("world_state", first, world) if callable(first) else first
+        self._now = [self._state(WORLD, made), *self._now[1:]]
+        for index, agent in enumerate(agents):
+            own = call_scenario("state", about.state, agent, world) if callable(about.state) else about.state
+            self._now[index + 1] = self._state(index, own)
+        self._check_prompts()
+        self.mark()
+
+    def _check_prompts(self) -> None:
+        """Refuse templates that use keys with which the first agent, or the world, does not begin."""
+        begun = {"world_state": self.world, "state": self[0]}
+        faults = [
+            f"  prompts.{template}: uses {{{kind}[{key}]}}; {kind} begins with {', '.join(begun[kind]) or 'nothing'}."
+            f"{nearest(key, begun[kind])}"
+            for template, kind, key in self._scenario.prompts.state_keys()
+            if key not in begun[kind]
+        ]
+        if faults:
+            raise ScenarioError(f"scenario {self._scenario.name!r} cannot be used:\n" + "\n".join(faults))
+
+    def load(self, rows: Iterable[tuple[int, str]]) -> None:
+        """Take over recorded states: (agent, JSON)."""
+        if self.is_used:
+            self._now = list(self._now)
+            for agent, text in rows:
+                self._now[agent + 1] = self._state(agent, json.loads(text))
+
+    def mark(self) -> None:
+        """Make these the states that :meth:`reset` goes back to: those at the start of a round."""
+        self._at_start = self._now
+
+    def reset(self) -> None:
+        """Go back to the start of the round, whatever was changed in a round that was broken off."""
+        self._now = self._at_start
+
+    def change(self, what: str, function: Callable[..., Any], *given: Any) -> None:
+        """Call a function of the scenario that may change states; if it fails, nothing has changed.
+
+        It changes copies, so that what was read of the states before stays as it was read.
+
+        Raises:
+            ScenarioError: the function failed, or set what JSON cannot hold.
+        """
+        before, gate = self._now, Gate(is_open=True)
+        self._now = [state.copied(gate) for state in before]
+        try:
+            call_scenario(what, function, *given)
+        except BaseException:
+            self._now = before
+            raise
+        finally:
+            gate.is_open = False
+
+    def rows(self) -> list[tuple[int, str]]:
+        """All states as JSON, for the record: (agent, JSON); keys are in the order in which they were set."""
+        return [
+            (index, json.dumps(state, ensure_ascii=False, separators=(",", ":")))
+            for index, state in enumerate(self._now, WORLD)
+        ]
+
+
+def refuse_attribute(of: str, state: str, name: str) -> None:
+    """Refuse an attribute that would be lost when a run is resumed; what Mesa sets for itself is let through.
+
+    Args:
+        of: ``agent`` or ``world``.
+        state: The field of the scenario that begins its state.
+        name: The attribute: a new one, or one that was decided before the run began.
+
+    Raises:
+        ScenarioError: with the file and line, and what to write instead.
+    """
+    setter = str(sys._getframe(2).f_globals.get("__name__", "")).partition(".")[0]
+    if setter == "mesa" and (of == "world" or name.startswith("_")):
+        return
+    lost = f"{author_line()}{of}.{name} = ... would be lost when the run is resumed: "
+    if name == "cell":
+        raise ScenarioError(
+            f"{lost}only moves between rounds are recorded. Let Scenario(move=...), a function of (agent, world), return the "
+            "cell"
+        )
+    raise ScenarioError(
+        f"{lost}only states are recorded. Begin it with Scenario({state}={{{name!r}: ...}}), and change "
+        f"{of}.state[{name!r}] in settle(world, interactions)"
+    )
+
+
+def call_scenario(what: str, function: Callable[..., Any], *given: Any) -> Any:
+    """Call a function of the scenario.
+
+    Args:
+        what: Its field in the scenario, for the message.
+        function: The function.
+        *given: Its arguments.
+
+    Raises:
+        ScenarioError: it failed; the message has the file and line.
+    """
+    try:
+        return function(*given)
+    except SandboxError:
+        raise
+    except Exception as error:  # raised by the author's code; --debug shows its traceback
+        words = error.args[0] if isinstance(error, KeyError) and error.args else error
+        raise ScenarioError(
+            f"{failing_line(error)}{what} of the scenario failed: {type(error).__name__}: {words}; no reply is lost: mend it "
+            "and continue with --resume"
+        ) from error
