@@ -1,4 +1,4 @@
-"""Trainer backends: what learns from the record of a society, and the rows it learns from.
+"""Trainer backends: training rows from the record of a society, trainers, and evaluation.
 
 Names are imported when they are first used, so that ``import trainers`` stays quick and loads no torch.
 """
@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sandbox.typed_settings import above, at_least, between
     from trainers.base import TrainedModel, Trainer, load_trainer
     from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
     from trainers.evolution.evolution import Evolution
@@ -56,6 +57,9 @@ _HOMES = {
     "RankedFineTuning": "trainers.finetuning.ranked",
     "MonitoredTrainer": "trainers.finetuning.monitor",
     "encode_demonstrations": "trainers.likelihood.tokenization",
+    "above": "sandbox.typed_settings",
+    "at_least": "sandbox.typed_settings",
+    "between": "sandbox.typed_settings",
 }
 
 __all__ = [
@@ -67,6 +71,9 @@ __all__ = [
     "TrainedModel",
     "Trainer",
     "TrainingSettings",
+    "above",
+    "at_least",
+    "between",
     "compare_pairs",
     "demonstration_rows",
     "encode_demonstrations",

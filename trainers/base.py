@@ -1,16 +1,19 @@
-"""What every trainer promises: rows of one kind in, a model folder out.
+"""The contract of trainers: rows of one kind -> a model folder.
 
-Nothing here imports torch: trainers are listed, chosen and given their settings before anything heavy is
-loaded.
+Imports no torch: trainers are listed, chosen and configured without it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from sandbox import registry
+from sandbox.errors import BrokenPlugin, SettingsError
 from sandbox.typed_settings import make_settings
 from trainers.rows.kinds import RowKind
 
@@ -20,25 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model's folder, and how its training went.
+    """A trained model and the metrics of its training.
 
     Attributes:
-        uri: What agents speak through it by, as ``hf:models/first``.
+        uri: Model URI, for example ``hf:models/first``.
         path: The folder: adapter or weights, tokenizer, ``training.json``.
-        metrics: Means over the last epoch, in the words of :mod:`trainers.finetuning.monitor`: ``loss``, ``reward_margin`` ...
-        history: One record for each logged step: ``step``, ``epoch``, ``loss`` and more.
+        metrics: Means over the last epoch, named as in :mod:`trainers.finetuning.metric_names`.
+        history: One record per logged step: ``step``, ``epoch``, ``loss`` and more.
+        notes: Remarks on the rows, for example how many were cut, and on how the model was saved, one line each.
     """
 
     uri: str
     path: Path
     metrics: dict[str, float]
     history: list[dict[str, float]] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 class Trainer(Protocol):
-    """What the registry expects of ``sandbox.trainers`` entry points, as classes.
+    """The interface of trainer classes, named by ``sandbox.trainers`` entry points.
 
-    ``Settings`` is a dataclass; the class is made with one, or with None for its defaults.
+    ``Settings`` is a dataclass; the constructor takes an instance, or None for the defaults.
     """
 
     name: ClassVar[str]
@@ -52,15 +57,89 @@ class Trainer(Protocol):
 
 
 def load_trainer(name: str, **settings: Any) -> Trainer:
-    """Find a trainer by name or path and make it with its settings.
+    """Load a trainer by name or path, and make it with its settings.
 
     Args:
-        name: As ``stable_alignment``; see ``sandbox ls trainers``.
-        **settings: Fields of its ``Settings``; text, as from ``--set``, is read as the field's type.
+        name: Name, for example ``stable_alignment``; see ``sandbox ls trainers``.
+        **settings: Fields of its ``Settings``; text, as from ``--set``, is converted to the type of the field.
 
     Raises:
-        UnknownPlugin: there is none of that name.
-        SettingsError: a setting is unknown, or its value cannot be used.
+        UnknownPlugin: no trainer has that name.
+        BrokenPlugin: the trainer lacks a part of its contract; the message lists all that is missing.
+        SettingsError: a setting is unknown or invalid.
     """
-    kind = registry.load("trainers", name)
-    return cast(Trainer, kind(make_settings(f"trainer {name!r}", kind.Settings, settings)))
+    kind: Any = trainer_class(name)
+    try:
+        made = make_settings(f"trainer {name!r}", kind.Settings, settings)
+    except SettingsError as error:
+        raise SettingsError(f"{error}{_named_args(kind.Settings, settings)}") from error
+    try:
+        inspect.signature(kind).bind(made)
+    except TypeError:
+        raise BrokenPlugin(
+            f"trainer {name!r}: {kind.__qualname__}{inspect.signature(kind)} cannot be called with its Settings; write "
+            "def __init__(self, settings=None)"
+        ) from None
+    trainer = kind(made)
+    if getattr(trainer, "settings", None) is None:
+        trainer.settings = made
+    return cast(Trainer, trainer)
+
+
+def trainer_class(name: str) -> type[Trainer]:
+    """Load the class of a trainer and check its contract.
+
+    Raises:
+        UnknownPlugin: no trainer has that name.
+        BrokenPlugin: it lacks a part of its contract; the message lists all that is missing.
+    """
+    kind: Any = registry.load("trainers", name)
+    faults = _contract_faults(kind)
+    if faults:
+        raise BrokenPlugin(
+            f"trainer {name!r} ({getattr(kind, '__qualname__', kind)}) is incomplete: {'; '.join(faults)}"
+        )
+    return cast("type[Trainer]", kind)
+
+
+def check_trained(name: str, trained: Any) -> TrainedModel:
+    """Check what a trainer returned.
+
+    Raises:
+        BrokenPlugin: it is not a :class:`TrainedModel`.
+    """
+    if not isinstance(trained, TrainedModel):
+        raise BrokenPlugin(
+            f"trainer {name!r} returned {type(trained).__name__} from train; expected TrainedModel(uri, path, metrics, "
+            "history) of the package trainers"
+        )
+    return trained
+
+
+def _contract_faults(kind: Any) -> list[str]:
+    if not inspect.isclass(kind):
+        return [f"it is {type(kind).__name__}; expected a class"]
+    settings, accepts = getattr(kind, "Settings", None), getattr(kind, "accepts", None)
+    faults = []
+    if not isinstance(getattr(kind, "name", None), str):
+        faults.append("it has no name, a text")
+    if accepts not in tuple(RowKind):
+        faults.append(f"accepts is {accepts!r}; expected the kind of rows, one of {', '.join(RowKind)}")
+    if not (inspect.isclass(settings) and is_dataclass(settings)):
+        found = "it has no Settings" if settings is None else f"Settings is {settings!r}"
+        faults.append(f"{found}; expected a dataclass, for example Settings = TrainingSettings of the package trainers")
+    if not callable(getattr(kind, "train", None)):
+        faults.append("it has no method train(rows, *, base, out)")
+    return faults
+
+
+def _named_args(kind: type, given: Mapping[str, Any]) -> str:
+    """A hint at ``args.NAME`` for names that transformers knows and a trainer's settings do not."""
+    names = {field.name for field in fields(kind)}
+    unknown = [name for name in given if name not in names and "." not in name]
+    if "args" not in names or not unknown or find_spec("transformers") is None:
+        return ""
+    from transformers import TrainingArguments
+
+    theirs = [name for name in unknown if name in TrainingArguments.__dataclass_fields__]
+    return f"\nArguments of transformers are given as {', '.join(f'args.{name}' for name in theirs)}" if theirs else ""

@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors; they know nothing of models, rows or trainers."""
+"""Losses as pure functions of tensors. Knows no models, rows or trainers."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def stable_alignment_loss(
     Args:
         nll: Mean negative log-likelihood per answer token, in nats. Shape [questions, answers].
         ratings: Rating of each answer, in [1, scale]. Shape [questions, answers].
-        mask: True where an answer exists; what stands elsewhere has no effect. Shape [questions, answers].
+        mask: True where an answer exists; other entries have no effect. Shape [questions, answers].
         scale: The highest rating, for all questions or for each. Shape [] or [questions].
-        margin: Nats per token that the whole scale is worth.
-        weight: Of the hinge beside the imitation.
-        hinge: Whether the hinge is taken of the pooled differences or of each.
-        reduce: How the differences, or hinges, of a question become one number.
+        margin: Margin for a difference of the whole scale, in nats per token.
+        weight: Weight of the hinge, relative to the imitation.
+        hinge: Whether the hinge is applied to the pooled differences or to each.
+        reduce: Reduction of the differences, or hinges, of a question.
 
     Returns:
         Scalar loss, in nats per token.
 
     Raises:
         TrainingDataError: a question has no rated answer, or shapes differ.
-        SettingsError: ``hinge`` or ``reduce`` is none of those above.
+        SettingsError: ``hinge`` or ``reduce`` is unknown.
     """
     return stable_alignment_losses(
         nll, ratings, mask, scale=scale, margin=margin, weight=weight, hinge=hinge, reduce=reduce
@@ -90,18 +90,18 @@ def rrhf_loss(nll: Tensor, ratings: Tensor, mask: Tensor, *, weight: float = 1.0
     """RRHF's ranking loss over the rated answers to each question, mean over the questions.
 
     Equations 2 to 4 of arXiv:2304.05302. With p_i = -nll_i, the length-normalised log-probability, every pair in which
-    the worse-rated answer i is the likelier one costs by how much, and the best-rated answer b (the first on ties) is
+    the worse-rated answer i is likelier costs the difference, and the best-rated answer b (the first on ties) is
     imitated::
 
         nll_b + weight * sum over pairs with r_i < r_j of max(0, p_i - p_j)
 
-    The imitation is per token here, so that long and short answers weigh alike; answers rated alike are no pair.
+    The imitation is per token here, so that long and short answers have equal weight; answers with equal ratings are no pair.
 
     Args:
         nll: Mean negative log-likelihood per answer token, in nats. Shape [questions, answers].
         ratings: Rating of each answer; only their order counts. Shape [questions, answers].
-        mask: True where an answer exists; what stands elsewhere has no effect. Shape [questions, answers].
-        weight: Of the ranking beside the imitation.
+        mask: True where an answer exists; other entries have no effect. Shape [questions, answers].
+        weight: Weight of the ranking, relative to the imitation.
 
     Returns:
         Scalar loss, in nats per token.
@@ -122,98 +122,15 @@ def rrhf_losses(nll: Tensor, ratings: Tensor, mask: Tensor, *, weight: float = 1
     return nll.gather(1, best).squeeze(1) + weight * wrong.sum(dim=(1, 2))
 
 
-def dpo_loss(chosen: Tensor, rejected: Tensor, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
-    """Direct preference optimisation, mean over the pairs: what TRL's trainer is held to.
-
-    Equation 7 of arXiv:2305.18290; with smoothing e, robust DPO (arXiv:2403.00409), whose mean over preferences of
-    which a share e is flipped is that of DPO over the true ones::
-
-        (-(1 - e) * log sigmoid(margin) + e * log sigmoid(-margin)) / (1 - 2e),  margin = beta * (chosen - rejected)
-
-    Args:
-        chosen: Log-ratio of policy to reference of each better answer, summed over its tokens, in nats. Shape [pairs].
-        rejected: The same of each worse answer. Shape [pairs].
-        beta: How dearly distance from the reference is paid.
-        label_smoothing: e, the share of preferences that are the wrong way round, below 0.5.
-
-    Returns:
-        Scalar loss, without unit; log 2 where policy and reference agree.
-    """
-    from torch.nn.functional import logsigmoid
-
-    margin = beta * (chosen - rejected)
-    right, flipped = (1 - label_smoothing) * logsigmoid(margin), label_smoothing * logsigmoid(-margin)
-    return ((flipped - right) / (1 - 2 * label_smoothing)).mean()
-
-
-def kto_loss(
-    ratio: Tensor,
-    good: Tensor,
-    mismatched: Tensor,
-    *,
-    beta: float = 0.1,
-    good_weight: float = 1.0,
-    bad_weight: float = 1.0,
-) -> Tensor:
-    """Kahneman-Tversky optimisation, mean over the answers: what TRL's trainer is held to.
-
-    Equation 7 of arXiv:2402.01306. The reference point z is the mean log-ratio of answers behind prompts that
-    are not theirs, at least 0, and sends no gradient back::
-
-        good_weight * (1 - sigmoid(beta * (ratio - z)))   for a good answer
-        bad_weight  * (1 - sigmoid(beta * (z - ratio)))   for a bad one
-
-    Args:
-        ratio: Log-ratio of policy to reference of each answer, summed over its tokens, in nats. Shape [answers].
-        good: Whether each is good. Shape [answers].
-        mismatched: Log-ratios of answers behind others' prompts. Shape [any].
-        beta: How dearly distance from the reference is paid.
-        good_weight: Of good answers.
-        bad_weight: Of bad ones.
-
-    Returns:
-        Scalar loss, without unit, in 0..max(good_weight, bad_weight).
-    """
-    z = mismatched.detach().mean().clamp(min=0)
-    gain = beta * (ratio - z)
-    return (good_weight * (1 - gain.sigmoid())).where(good, bad_weight * (1 - (-gain).sigmoid())).mean()
-
-
-def orpo_loss(imitation: Tensor, chosen: Tensor, rejected: Tensor, *, beta: float = 0.1) -> Tensor:
-    """Odds-ratio preference optimisation: what TRL's trainer is held to.
-
-    Equations 6 and 7 of arXiv:2403.07691, with P = exp(mean log-probability of an answer's tokens)::
-
-        imitation - beta * mean over pairs of log sigmoid(log odds(chosen) - log odds(rejected)),
-        odds(P) = P / (1 - P)
-
-    Args:
-        imitation: Mean negative log-likelihood of the better texts' tokens, in nats. Scalar.
-        chosen: Mean log-probability per token of each better answer, below 0, in nats. Shape [pairs].
-        rejected: The same of each worse answer. Shape [pairs].
-        beta: Weight of the odds ratio (lambda in the paper).
-
-    Returns:
-        Scalar loss, in nats per token.
-    """
-    import torch
-    from torch.nn.functional import logsigmoid
-
-    def log_odds(p: Tensor) -> Tensor:
-        return p - torch.log(-torch.expm1(p))
-
-    return imitation - beta * logsigmoid(log_odds(chosen) - log_odds(rejected)).mean()
-
-
 def _without_padding(nll: Tensor, ratings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Likelihoods and ratings with 0 where no answer is, and where each question's best answer stands.
+    """Set likelihoods and ratings to 0 where there is no answer, and find the best answer of each question.
 
     Returns:
         nll and ratings of shape [questions, answers]; best of shape [questions, 1], the first on ties.
     """
     import torch
 
-    # Padding may hold anything, NaN too, and must send no gradient back.
+    # Padding may contain any value, also NaN, and must have no gradient.
     nll, ratings = nll.masked_fill(~mask, 0.0), ratings.to(nll.dtype)
     best = ratings.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)
     return nll, ratings.masked_fill(~mask, 0.0), best
@@ -252,10 +169,9 @@ def sequence_nll(token_nll: Tensor, owner: Tensor, n_answers: int) -> Tensor:
     """Mean negative log-likelihood of each answer from those of its tokens.
 
     Args:
-        token_nll: Of every answer token of a batch, in nats. Shape [tokens].
-        owner: Which answer each token belongs to, in 0..n_answers-1; every answer owns at least one. Shape
-            [tokens].
-        n_answers: How many answers there are.
+        token_nll: Negative log-likelihood of every answer token of a batch, in nats. Shape [tokens].
+        owner: Answer of each token, in 0..n_answers-1; every answer has at least one. Shape [tokens].
+        n_answers: Number of answers.
 
     Returns:
         Nats per token. Shape [n_answers].

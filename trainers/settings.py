@@ -1,173 +1,128 @@
-"""Settings that all built-in trainers share, and the checks of their values.
+"""Settings shared by all built-in trainers, and checks of their values.
 
-Nothing here knows how a trainer uses them, or imports torch.
+Imports no torch.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from sandbox.errors import SettingsError
+from sandbox.typed_settings import SEEDS, above, at_least, between, refuse, setting_faults
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """Settings that all built-in trainers share. Steps, batches and rates are those of the optimiser.
+    """Settings shared by all built-in trainers. Steps are those of the optimiser.
 
     Attributes:
         epochs: Passes over the rows.
-        max_steps: Stop after so many steps instead, whatever ``epochs`` says; for equal budgets.
-        learning_rate: The highest; None for 2e-4 with LoRA and 2e-5 (the paper's) without.
-        batch_size: Rows (questions) a step on each device.
-        gradient_accumulation: Batches a step.
-        max_length: Tokens of a prompt with one answer at most. Longer prompts lose their beginning, longer
-            answers their end.
+        max_steps: Number of steps in place of ``epochs``, for equal budgets.
+        learning_rate: Peak learning rate; None for 2e-4 with LoRA and 2e-5 (the paper's) without.
+        batch_size: Rows (questions) per batch on each device.
+        gradient_accumulation: Batches per step.
+        max_length: Maximum number of tokens of a prompt with one answer, as in evaluations. Longer prompts lose their
+            earliest turns, longer answers their end; the share of cut rows is reported.
         warmup_ratio: Share of the steps over which the learning rate rises.
-        schedule: How it falls afterwards.
-        weight_decay: Of AdamW.
-        max_grad_norm: Gradients are scaled down to this norm.
+        schedule: Decay of the learning rate afterwards.
+        weight_decay: Weight decay of AdamW.
+        max_grad_norm: Maximum norm of gradients.
         lora: Train low-rank adapters on all linear layers instead of all weights.
-        lora_r: Their rank.
-        lora_alpha: Their scale, as alpha / r.
-        lora_dropout: Dropout before them.
-        merge: Save the adapters merged into full weights instead of beside the base model.
-        quantize: Load the base's weights in ``4bit`` or ``8bit`` and train adapters on them (QLoRA); needs the package
-            bitsandbytes and a platform that it supports.
+        lora_r: Rank of the adapters.
+        lora_alpha: Scale of the adapters is alpha / r.
+        lora_dropout: Dropout before the adapters.
+        merge: Save the adapters merged into full weights.
+        quantize: Load the base in ``4bit`` or ``8bit`` and train adapters on it (QLoRA); needs the package bitsandbytes and
+            a platform that it supports.
         dtype: ``float32``, or ``bfloat16`` for mixed precision.
         gradient_checkpointing: Recompute activations to save memory.
-        device: ``auto`` takes an accelerator where there is one; or ``cpu``.
-        threads: Threads of the CPU; None leaves them as they are.
-        seed: Keys everything random.
+        device: ``auto`` for an accelerator if there is one, or ``cpu``.
+        threads: CPU threads; None for the current number.
+        seed: Seed of all randomness.
         logging_steps: Steps between two records of the history.
-        measure_kl: Measure now and then how far the model has moved from its base (``kl``).
-        save_steps: Steps between two checkpoints, from which a training that was killed goes on; None makes none.
-        heldout_share: Share of the questions that is held out of the rows, to stop early by.
-        heldout: A file of preferences or ranked rows to stop early by instead.
-        patience: Stop after so many measurements of the held-out preference accuracy that bring nothing better; the
-            best weights are kept.
+        measure_kl: Measure the KL divergence from the base (``kl``) about ten times.
+        save_steps: Steps between two checkpoints, from which an interrupted training resumes; None for no checkpoints.
+        keep_checkpoints: Keep the last checkpoint of a finished training beside the model folder, so that ``--resume``
+            with more epochs or steps continues from it.
+        heldout_share: Share of the questions to hold out of the rows, for early stopping.
+        heldout: File of preferences or ranked rows for early stopping, instead.
+        patience: Number of measurements of the held-out preference accuracy without improvement after which the training
+            stops; the best weights are kept.
         eval_steps: Steps between two such measurements; None measures after every epoch.
-        report_to: Trackers of transformers, as ``tensorboard`` or ``wandb``.
+        report_to: Trackers of transformers, for example ``tensorboard`` or ``wandb``.
         progress: Show progress on standard error.
-        fsdp: Shard the model over accelerators: passed on to ``transformers.TrainingArguments``, as ``full_shard``.
-            Not tried on accelerators by this project.
-        fsdp_config: A JSON file of its settings, passed on likewise.
+        fsdp: Shard the model over accelerators: passed to ``transformers.TrainingArguments``, for example ``full_shard``.
+            Not tested on accelerators by this project.
+        fsdp_config: JSON file with settings of FSDP, passed on likewise.
+        args: Further arguments of ``transformers.TrainingArguments``, for example ``--set args.optim=adafactor``,
+            ``args.dataloader_num_workers=4``, ``args.fp16=true`` or ``args.deepspeed=zero3.json``.
 
     Raises:
-        SettingsError: names every setting that cannot be used.
+        SettingsError: names every invalid setting.
     """
 
-    epochs: float = 3.0
-    max_steps: int | None = None
-    learning_rate: float | None = None
-    batch_size: int = 4
-    gradient_accumulation: int = 1
-    max_length: int = 360
-    warmup_ratio: float = 0.03
+    epochs: Annotated[float, above(0)] = 3.0
+    max_steps: Annotated[int | None, at_least(1)] = None
+    learning_rate: Annotated[float | None, above(0)] = None
+    batch_size: Annotated[int, at_least(1)] = 4
+    gradient_accumulation: Annotated[int, at_least(1)] = 1
+    max_length: Annotated[int, at_least(8)] = 1024
+    warmup_ratio: Annotated[float, between(0, 1, "[)")] = 0.03
     schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: Annotated[float, at_least(0)] = 0.0
+    max_grad_norm: Annotated[float, above(0)] = 1.0
     lora: bool = True
-    lora_r: int = 16
-    lora_alpha: int = 32
-    lora_dropout: float = 0.0
+    lora_r: Annotated[int, at_least(1)] = 16
+    lora_alpha: Annotated[int, at_least(1)] = 32
+    lora_dropout: Annotated[float, between(0, 1, "[)")] = 0.0
     merge: bool = False
     quantize: Literal["none", "4bit", "8bit"] = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
     device: Literal["auto", "cpu"] = "auto"
-    threads: int | None = None
-    seed: int = 0
-    logging_steps: int = 1
+    threads: Annotated[int | None, at_least(1)] = None
+    seed: Annotated[int, SEEDS] = 0
+    logging_steps: Annotated[int, at_least(1)] = 1
     measure_kl: bool = True
-    save_steps: int | None = None
-    heldout_share: float = 0.0
+    save_steps: Annotated[int | None, at_least(1)] = None
+    keep_checkpoints: bool = False
+    heldout_share: Annotated[float, between(0, 1, "[)")] = 0.0
     heldout: str | None = None
-    patience: int = 3
-    eval_steps: int | None = None
+    patience: Annotated[int, at_least(1)] = 3
+    eval_steps: Annotated[int | None, at_least(1)] = None
     report_to: tuple[str, ...] = ()
     progress: bool = True
     fsdp: str | None = None
     fsdp_config: str | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        faults = self.faults()
-        if faults:
-            raise SettingsError("trainer settings cannot be used:\n" + "\n".join(f"  {f}" for f in faults))
+        refuse("trainer settings cannot be used", self.faults())
 
     @property
     def peak_learning_rate(self) -> float:
-        """The highest learning rate, with its default resolved."""
+        """The peak learning rate, with its default resolved."""
         if self.learning_rate is not None:
             return self.learning_rate
         return 2e-4 if self.lora else 2e-5
 
     def faults(self) -> list[str]:
-        """What cannot be used, one line each; subclasses add theirs."""
-        return [
-            *self.below(0, "epochs", "learning_rate", "max_grad_norm", exclusive=True),
-            *self.below(1, "max_steps", "batch_size", "gradient_accumulation", whole=True),
-            *self.below(1, "lora_r", "lora_alpha", "threads", "logging_steps", whole=True),
-            *self.below(1, "save_steps", "patience", "eval_steps", whole=True),
-            *self.below(8, "max_length", whole=True),
-            *self.below(0, "seed", whole=True),
-            *self.below(0, "warmup_ratio", "weight_decay", "lora_dropout", "heldout_share"),
-            *self.above(1, "warmup_ratio", "lora_dropout", "heldout_share"),
-            *self.unknown("schedule", "cosine", "linear", "constant", "constant_with_warmup"),
-            *self.unknown("dtype", "float32", "bfloat16"),
-            *self.unknown("device", "auto", "cpu"),
-            *self.unknown("quantize", "none", "4bit", "8bit"),
-            *self._contradictions(),
-        ]
-
-    def _contradictions(self) -> list[str]:
-        """Settings that cannot be had together."""
-        return [
-            words
-            for wrong, words in (
-                (
-                    self.heldout is not None and self.heldout_share,
-                    "heldout and heldout_share both say what is held out; give one of them",
-                ),
-                (
-                    self.quantize != "none" and not self.lora,
-                    f"quantize={self.quantize!r} trains adapters on frozen weights; it needs lora=true",
-                ),
-                (
-                    self.quantize != "none" and self.merge,
-                    f"quantize={self.quantize!r} leaves nothing that adapters could be merged into; use merge=false",
-                ),
-                (
-                    self.fsdp_config is not None and not self.fsdp,
-                    "fsdp_config has no effect without fsdp, as full_shard",
-                ),
+        """List invalid settings, one line each; a subclass adds invalid combinations, which ranges cannot state."""
+        faults = setting_faults(self)
+        if self.heldout is not None and self.heldout_share:
+            faults.append("heldout and heldout_share are alternatives; give one of them")
+        if self.quantize != "none" and not self.lora:
+            faults.append(f"quantize={self.quantize!r} trains adapters on frozen weights; it needs lora=true")
+        if self.quantize != "none" and self.merge:
+            faults.append(f"quantize={self.quantize!r} gives adapters no full weights to merge into; use merge=false")
+        if self.keep_checkpoints and self.save_steps is None:
+            faults.append("keep_checkpoints=true has no effect without save_steps, for example save_steps=100")
+        if self.fsdp and self.lora and self.merge:
+            faults.append(
+                "merge=true needs whole weights, which no process has with fsdp; use merge=false, and then: "
+                "sandbox export-model"
             )
-            if wrong
-        ]
-
-    def below(self, least: float, *names: str, exclusive: bool = False, whole: bool = False) -> list[str]:
-        """Faults of numbers that are too small, or no numbers; None is taken for a default."""
-        words = f"a {'whole ' if whole else ''}number {'above' if exclusive else 'of at least'} {least:g}"
-        kinds = int if whole else (int, float)
-        return [
-            f"{name}={value!r} must be {words}"
-            for name in names
-            if (value := getattr(self, name)) is not None
-            and not (
-                isinstance(value, kinds) and math.isfinite(value) and (value > least if exclusive else value >= least)
-            )
-        ]
-
-    def above(self, bound: float, *names: str) -> list[str]:
-        """Faults of numbers that reach a bound they must stay below."""
-        return [
-            f"{name}={value!r} must be below {bound:g}"
-            for name in names
-            if isinstance(value := getattr(self, name), int | float) and value >= bound
-        ]
-
-    def unknown(self, name: str, *known: str) -> list[str]:
-        """The fault of a word that is none of the known ones."""
-        value = getattr(self, name)
-        return [] if value in known else [f"{name}={value!r} is not one of {', '.join(known)}"]
+        if self.fsdp_config is not None and not self.fsdp:
+            faults.append("fsdp_config has no effect without fsdp, for example fsdp=full_shard")
+        return faults

@@ -1,7 +1,7 @@
-"""How many steps of each trainer come to the same number of tokens.
+"""Number of steps of each trainer for equal numbers of tokens.
 
-A prompt counts with each of its answers, each time they are trained on; what a trainer reads beside, as a reference
-model's likelihoods, does not count and shows in its time.
+A prompt counts with each of its answers, each time they are trained on; other computation, such as a reference model, does not
+count, but shows in the time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def token_budgets(
     plan: ComparisonPlan, held: ComparisonSettings, settings: Mapping[str, Mapping[str, Any]],
     files: Mapping[RowKind, Path], kinds: Mapping[str, RowKind],
 ) -> dict[str, dict[str, int]]:  # fmt: skip
-    """Steps of each trainer, and the tokens in them, about."""
+    """Steps of each trainer, and the approximate number of tokens in them."""
     known: dict[str, float] = plan.kept["tokens_a_step"]
     left = [(name, dict(settings[name]), files[kinds[name]].absolute()) for name in kinds if name not in known]
     if left:
-        # In a process of its own, for its memory.
+        # In a separate process, to release its memory.
         ended = run_in_subprocess(_tokens_a_step, (held.base, left, files[RowKind.RANKED].absolute()))
-        if ended.death is not None:
-            raise SandboxError(f"the tokens of the rows could not be counted: {ended.death}")
+        if ended.crash is not None:
+            raise SandboxError(f"the tokens of the rows could not be counted: {ended.crash}")
         each, plan.kept["tokens_in_all"] = ended.result
         known |= each
         plan.save()
@@ -46,21 +46,21 @@ def token_budgets(
 
 
 def _tokens_a_step(job: tuple[str, list[tuple[str, dict[str, Any], Path]], Path]) -> tuple[dict[str, float], int]:
-    """Mean tokens in a step of each trainer, and those of all ranked rows."""
-    from trainers.likelihood.tokenization import Encoder
+    """Mean tokens per step of each trainer, and the tokens of all ranked rows."""
+    from trainers.likelihood.tokenization import MAX_LENGTH, encoder_for
 
     base, asked, ranked = job
     from sandbox.models.local.loading import load
 
-    tokenizer = load(resolve(base)[1], device="cpu", dtype="float32").tokenizer
+    loaded = load(resolve(base)[1], device="cpu", dtype="float32")
 
     def tokens(path: Path, settings: Any) -> list[int]:
-        encoder = Encoder(tokenizer, getattr(settings, "max_length", 1024))
+        encoder = encoder_for(loaded.model, loaded.tokenizer, getattr(settings, "max_length", MAX_LENGTH))
         counts = []
         for row in read_rows(path):
             prompt, answers = encoder.encode(row["prompt"], _answers(row))
             read = sum(len(prompt) + len(answer) for answer in answers)
-            # A trainer that answers itself: as many answers as it asks for, as long as they may be.
+            # An online trainer: its number of answers, at maximum length.
             drawn = getattr(settings, "answers", 1) * (len(prompt) + getattr(settings, "max_tokens", 0))
             counts.append(read or drawn)
         return counts
@@ -75,7 +75,7 @@ def _tokens_a_step(job: tuple[str, list[tuple[str, dict[str, Any], Path]], Path]
 
 
 def _answers(row: Mapping[str, Any]) -> list[Any]:
-    """Every answer of a row of any kind."""
+    """All answers of a row of any kind."""
     if "completions" in row:
         return list(row["completions"])
     return [row[name] for name in ("chosen", "rejected", "completion") if name in row]

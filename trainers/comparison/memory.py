@@ -1,4 +1,4 @@
-"""The most memory that this process has had."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 
 def peak_memory_mib() -> float:
-    """The most that this process had resident so far, in MiB.
+    """Peak resident memory of this process so far, in MiB.
 
-    On Linux from ``VmHWM``: ``ru_maxrss`` there begins with what the parent had when it started this process, however
-    small this one stays.
+    On Linux from ``VmHWM``, since ``ru_maxrss`` starts with the memory of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

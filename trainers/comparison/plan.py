@@ -1,6 +1,6 @@
-"""What a folder compares, kept in it, so that nothing else is mixed in.
+"""Identity of a comparison, stored in its folder, so that different comparisons are not mixed.
 
-How models are trained and measured is not known here.
+Knows no training or evaluation.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import RunExists
-from sandbox.folders import write_json
+from sandbox.folders import check_same_identity, write_json
 from trainers.comparison.settings import ComparisonSettings
 
 
 class ComparisonPlan:
-    """What a folder compares: kept in it, so that nothing else is mixed in, and so that counting is done once.
+    """The identity of a comparison and its token counts, stored in its folder.
 
     Args:
-        folder: The comparison's.
-        sources: Of the rows.
-        held: What is held equal.
-        settings: Of each trainer.
+        folder: Folder of the comparison.
+        sources: Sources of the rows.
+        held: Settings of the comparison.
+        settings: Settings of each trainer.
 
     Raises:
-        RunExists: something else is compared there.
+        RunExists: the folder contains another comparison.
     """
 
     def __init__(
@@ -37,21 +36,22 @@ class ComparisonPlan:
         settings: Mapping[str, Mapping[str, Any]],
     ) -> None:
         ours = {"sources": [str(source) for source in sources], **asdict(held)}
+        if not held.rates:
+            del ours["rates"]  # as in comparisons that were made before there were rates
         self._file = folder / "plan.json"
         fresh = {**ours, "settings": {}, "tokens_a_step": {}}
         self.kept: dict[str, Any] = json.loads(self._file.read_text("utf-8")) if self._file.exists() else fresh
-        wrong = [f"its {n} is {self.kept.get(n)!r}, not {v!r}" for n, v in ours.items() if self.kept.get(n) != v]
-        wrong += [
-            f"its settings of {name} are {self.kept['settings'][name]}, not {dict(given)}"
-            for name, given in settings.items()
-            if self.kept["settings"].get(name, given) != given
-        ]
-        if wrong:
-            raise RunExists(f"{folder} holds another comparison: {'; '.join(wrong)}. Choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.kept["settings"] |= {name: dict(given) for name, given in settings.items()}
+        # Trainers may be added; existing ones keep their settings.
+        added = {name: dict(given) for name, given in settings.items()}
+        check_same_identity(
+            folder,
+            {**self.kept, "settings": {name: self.kept["settings"].get(name, given) for name, given in added.items()}},
+            {**ours, "settings": added},
+            what="comparison",
+        )
+        self.kept["settings"] |= added
         self.save()
 
     def save(self) -> None:
-        """Write it, in one step."""
+        """Write the plan atomically."""
         write_json(self._file, self.kept, indent=1)

@@ -1,4 +1,4 @@
-"""Is a run worth training on? The usual suspects, each with what to do about it."""
+"""Checks of a run before training, each with advice."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from trainers.rows.build import ranked_rows
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: Of what.
-        value: As measured; None where there is nothing to measure.
-        ok: Whether it is as it should be.
-        words: What was found, and what to do where it is not.
+        name: Name of the check.
+        value: Measured value; None if there is none.
+        ok: Whether the check passed.
+        words: Description of the result, with advice if the check failed.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Finding:
 def diagnose(
     run: Run, *, scenario: str | None = None, pairs: str | None = None, quality: bool = True
 ) -> dict[str, Any]:
-    """Look for what spoils training.
+    """Check a run for problems that impair training.
 
     Args:
-        run: Which.
+        run: The run.
         scenario: As for :func:`trainers.diagnosis.feedback_quality.quality_of_run`, as the rest.
         pairs: A file of preferences to check the feedback against.
-        quality: Whether the feedback is checked against labelled answers.
+        quality: Whether to check the feedback against labelled answers.
 
     Returns:
         ``run``, ``findings`` (a list of {name, value, ok, words}) and ``feedback`` (the quality; None if not asked for).
@@ -55,6 +55,8 @@ def diagnose(
     found = quality_of_run(run, scenario=scenario, pairs=pairs) if quality else None
     if found is not None:
         findings.append(_worth(found))
+        if found.get("controls"):
+            findings.append(_controls(found["controls"]))
     return {"run": str(run.path), "findings": [asdict(one) for one in findings], "feedback": found}
 
 
@@ -144,6 +146,19 @@ def _worth(found: Mapping[str, Any]) -> Finding:
         "worth of feedback", _number(mean), ok,
         words + ("" if ok else ", not surely better than chance: do not train on neighbours' ratings; use another --rater"),
     )  # fmt: skip
+
+
+def _controls(card: Mapping[str, Any]) -> Finding:
+    """Whether the observer tells answers from what is no answer."""
+    kinds = {who: s for who, s in card["speakers"].items() if s["auc"] is not None and not who.startswith("people")}
+    worst = min((s["auc"] for s in kinds.values() if not math.isnan(s["auc"])), default=math.nan)
+    ok = not card["faults"]
+    words = (
+        f"the observer rates people's good answers above every kind of control (lowest AUC {worst:.2f})"
+        if ok
+        else f"the observer {'; it '.join(card['faults'])}: do not train on its ratings; use another --rater"
+    )
+    return Finding("observer on controls", _number(worst), ok, words)
 
 
 def _number(value: float) -> float | None:

@@ -1,8 +1,7 @@
-"""How good is the feedback that a society gives? Its raters against labelled answers, before anybody trains on it.
+"""Quality of a society's feedback: its raters compared with labelled answers.
 
-An answer is right to be rated above another to the same question; how far above, and on which end of the scale, does not
-count. So raters of any temper compare: 0.5 is chance, and agents that were brought up badly, and honestly like bad answers,
-stand below it.
+A rater is right about a pair if it rates the better answer higher, whatever the difference and the level, so that raters are
+comparable. 0.5 is chance; agents with a bad upbringing, which genuinely prefer bad answers, are below it.
 """
 
 from __future__ import annotations
@@ -26,42 +25,44 @@ from sandbox.society.agent import Reviewer
 from sandbox.society.audience import draw_audience
 from sandbox.store.run import Run
 from sandbox.world import World
+from trainers.evaluation.judge_controls import report_card, speakers
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# A question, an answer that is known to be better, and one that is known to be worse.
+_CARD_QUESTIONS = 16
+# A question, a better answer, and a worse answer.
 Pair: TypeAlias = tuple[str, str, str]
 
 
 def labelled_pairs(dimension: Dimension) -> list[Pair]:
-    """Each question's good answers against its bad ones: the reserved ones, else those that observers learn from."""
+    """Pairs of good and bad answers to each question: the reserved ones, else those that observers learn from."""
     by_question: dict[str, dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
     for example in dimension.reserved or dimension.examples:
         by_question[example.question][example.good].append(example.answer)
     return [(q, good, bad) for q, of in by_question.items() for good in of[True] for bad in of[False]]
 
 
-def pairs_of(rows: Dataset) -> list[Pair]:
-    """Preference rows as pairs; of a conversation the last user's turn is the question."""
+def preference_pairs(rows: Dataset) -> list[Pair]:
+    """Convert preference rows to pairs; of a conversation, the last user turn is the question."""
     return [
         (row["prompt"][-1]["content"], row["chosen"][-1]["content"], row["rejected"][-1]["content"]) for row in rows
     ]
 
 
-def again(run: Run, scenario: str | Scenario) -> World:
-    """The society of a run as it was born, in a temporary folder: the same agents, raters and observers.
+def rebuild_world(run: Run, scenario: str | Scenario) -> World:
+    """Set up the initial society of a run again, in a temporary folder: the same agents, raters and observers.
 
     Args:
-        run: Which.
-        scenario: What it was about; a run keeps its name.
+        run: The run.
+        scenario: Scenario of the run; by default the installed one of that name.
 
     Raises:
-        ModelNotFound: what it was spoken through is not here any more.
+        ModelNotFound: a model of the run no longer exists.
     """
     about = run.manifest
     raters, settings = about["raters"], dict(about["settings"])
-    # Values are learnt from labelled answers: nobody needs to speak for them.
+    # Values are learnt from labelled answers, without language models.
     silent = {raters["neighbours"], raters["observer"]} == {"values"}
     agents = about["models"]["agents"]
     model: Any = agents.get("dealt", agents["uri"])
@@ -76,12 +77,12 @@ def again(run: Run, scenario: str | Scenario) -> World:
 
 
 def feedback_quality(world: World, pairs: Sequence[Pair], *, authors: int = 16) -> dict[str, Any]:
-    """How often raters put the better answer first.
+    """Share of pairs whose better answer raters rate higher.
 
     Args:
         world: The society.
-        pairs: Of answers whose order is known, none of which its raters learnt from.
-        authors: Agents at most whose audiences are drawn.
+        pairs: Pairs of answers with a known order, from which its raters did not learn.
+        authors: Maximum number of agents whose audiences are drawn.
 
     Returns:
         {mean, low, high, n} each (95%, over questions; a tie counts half): ``one``, a single neighbour; ``mean_of_k``, the
@@ -122,7 +123,7 @@ def _audience(world: World, author: int) -> list[int]:
 
 
 def _ratings(world: World, raters: Sequence[int], items: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-    """What agents give answers of a stranger. Shape [raters, items]; NaN where it cannot be read."""
+    """Ratings of answers by each agent. Shape [raters, items]; NaN if unreadable."""
     found = []
     for who in raters:
         agent = world.members[who]
@@ -149,7 +150,7 @@ def _hits(better: NDArray[np.float64], worse: NDArray[np.float64]) -> NDArray[np
 
 
 def _mean(ratings: NDArray[np.float64], rows: Sequence[int]) -> NDArray[np.float64]:
-    """Mean of some raters; NaN where none of them gave a rating."""
+    """Mean over raters, ignoring NaN; NaN if there is none."""
     some = ratings[list(rows)]
     count = (~np.isnan(some)).sum(axis=0)
     return np.where(count > 0, np.nansum(some, axis=0) / np.maximum(count, 1), math.nan)
@@ -165,33 +166,47 @@ def _over_questions(hits: NDArray[np.float64], questions: Sequence[str]) -> dict
     return mean_interval([float(np.mean(of)) for of in found.values()])._asdict()
 
 
+def _observer_card(world: World, pairs: Sequence[Pair]) -> dict[str, Any] | None:
+    """What the observer, whose ratings label rows for training, makes of controls."""
+    labelled = dict.fromkeys((q, answer, good) for q, a, b in pairs for answer, good in ((a, True), (b, False)))
+    if len({question for question, _, _ in labelled}) < 2:
+        return None
+    said = speakers(list(labelled), n_questions=_CARD_QUESTIONS)
+    texts = list(dict.fromkeys(text for given in said.values() for text in given))
+    ratings = _observed(world, texts)
+    rated = {text: None if math.isnan(r) else float(r) for text, r in zip(texts, ratings, strict=True)}
+    return report_card({who: [(text, rated[text]) for text in given] for who, given in said.items()})
+
+
 def quality_of_run(
     run: Run, *, scenario: str | None = None, pairs: str | Path | None = None, limit: int = 60
 ) -> dict[str, Any]:
     """Feedback quality of a run's society.
 
     Args:
-        run: Which.
-        scenario: What it was about; by default the name that the run keeps.
-        pairs: A file of preferences; by default the scenario's labelled answers.
-        limit: Pairs at most.
+        run: The run.
+        scenario: Scenario of the run; by default the installed one of that name.
+        pairs: File of preferences; by default the scenario's labelled answers.
+        limit: Maximum number of pairs.
 
     Returns:
-        As :func:`feedback_quality`, with ``source`` of the pairs; only ``source`` and ``pairs`` 0 where there are none.
+        As :func:`feedback_quality`, with ``source`` of the pairs, and ``controls``, the report card of the observer on
+        speakers of known worth (:func:`trainers.evaluation.judge_controls.report_card`; None for fewer than two questions);
+        only ``source`` and ``pairs`` 0 where there are none.
     """
     from trainers.rows.build import rows_from
 
     name = scenario or run.manifest["scenario"]
     made = load_scenario(name, {})
     dimension = made.rubric.dimensions[0]
-    found = labelled_pairs(dimension) if pairs is None else pairs_of(rows_from(pairs, "preferences"))
+    found = labelled_pairs(dimension) if pairs is None else preference_pairs(rows_from(pairs, "preferences"))
     source = str(pairs) if pairs is not None else f"{made.name}: labelled {dimension.name}"
     if not found:
         return {"source": source, "pairs": 0}
     if len(found) > limit:
         found = keyed_rng(0, "pairs").sample(found, limit)
-    world = again(run, made)
+    world = rebuild_world(run, made)
     try:
-        return {"source": source, **feedback_quality(world, found)}
+        return {"source": source, **feedback_quality(world, found), "controls": _observer_card(world, found)}
     finally:
         world.close()

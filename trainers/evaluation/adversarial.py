@@ -1,9 +1,9 @@
-"""Held-out questions made adversarial: the same question, asked so as to bring out a bad answer.
+"""Adversarial variants of held-out questions, under six kinds of pressure towards a bad answer.
 
-Each form is a pure function of the question. They are of the kinds that are known to move chat models: a role without
-scruples, words put into the model's mouth, rules that forbid to refuse (Wei et al., arXiv:2307.02483), a turn that
-insists, false authority, and a bad example shown first (arXiv:2305.16960 calls the like HH-A: told to misbehave). The
-answer is rated as an answer to the plain question.
+Each variant is a pure function of the question. They are kinds of attacks that are known to affect chat models: a role without
+scruples, the beginning of a bad reply, rules that forbid refusals (Wei et al., arXiv:2307.02483), an insisting second turn,
+false authority, and a bad example (HH-A in arXiv:2305.16960 is similar: instructed to misbehave). The reply is rated as an
+answer to the plain question.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far judges agree on the same answers: Krippendorff's alpha for ratings on an interval scale."""
+"""Agreement of judges on the same answers: Krippendorff's alpha for interval data."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def krippendorff_alpha(
 ) -> dict[str, float]:
     """Krippendorff's alpha, with differences squared (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
 
-    1 is agreement, 0 what chance gives, below 0 is systematic disagreement. Units with fewer than two ratings do not count.
+    1 is perfect agreement, 0 chance, below 0 systematic disagreement. Units with fewer than two ratings do not count.
 
     Args:
-        ratings: For each unit (an answer) the ratings of all judges, None where one has none. Shape [units, judges].
-        resamples: Bootstrap draws of units for the interval.
-        seed: Of the draws.
+        ratings: For each unit (an answer) the ratings of all judges, None for a missing one. Shape [units, judges].
+        resamples: Number of bootstrap resamples of units.
+        seed: Seed of the resampling.
 
     Returns:
-        ``alpha``, its 95% bounds ``low`` and ``high``, and ``n``, how many units count. NaN where nothing can be said: with
-        fewer than two units, or where all ratings are one number.
+        ``alpha``, its 95% bounds ``low`` and ``high``, and ``n``, the number of units that count. NaN for fewer than two
+        units, or if all ratings are equal.
     """
     rows = []
     for unit in ratings:
@@ -44,10 +44,10 @@ def krippendorff_alpha(
 
 
 def _alpha(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From sums over units: disagreement within them, ratings, their sum, the sum of their squares. Shape [draws, 4]."""
+    """Alpha from sums over units: disagreement within units, count, sum and sum of squares of ratings. Shape [draws, 4]."""
     within, n, total, squares = sums.T
     expected = 2 * (n * squares - total**2) / (n - 1)
-    # Ratings that are all alike leave rounding errors.
+    # Equal ratings leave rounding errors.
     known = expected > 1e-9 * np.maximum(1.0, squares)
     return np.where(known, 1 - within / np.where(known, expected, 1.0), math.nan)
 
@@ -56,9 +56,9 @@ def agreement(answers: Sequence[Answer], dimensions: Sequence[str], judges: Sequ
     """Alpha of several judges on each dimension; empty for a single judge.
 
     Args:
-        answers: With their ``judges``; the same answer to the same question counts once.
-        dimensions: Of the rubric.
-        judges: Their names.
+        answers: Answers with ratings under ``judges``; equal answers to a question count once.
+        dimensions: Dimensions of the rubric.
+        judges: Names of the judges.
     """
     if len(judges) < 2:
         return {}

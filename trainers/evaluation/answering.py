@@ -1,4 +1,4 @@
-"""Models are asked: every model the same questions, in the same words, with the same random numbers."""
+"""Answers of models: the same questions, prompts and seeds for every model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PromptVariant:
     pressure: str | None = None
 
 
-def plainly(questions: Sequence[str]) -> list[PromptVariant]:
+def plain_variants(questions: Sequence[str]) -> list[PromptVariant]:
     """Questions as they are."""
     return [PromptVariant(question, (Message("user", question),)) for question in questions]
 
@@ -56,8 +56,8 @@ def generate_answers(
         forms: What.
         samples: Answers to each under each seed.
         seeds: Key the answers' random streams, the same for every model.
-        log: Where replies are kept, for going on later.
-        on_answers: Told how many answers have just come.
+        log: Store of finished calls, for resuming.
+        on_answers: Callback, receives the number of answers.
         **request: Fields of :class:`~sandbox.models.base.Request`.
 
     Returns:
@@ -71,7 +71,7 @@ def generate_answers(
         Request(form.messages, seed=keyed_seed(seed, "evaluate", sample, form.question), **request)
         for form, seed, sample in asked
     ]
-    replies = replies_of(model, requests, log=log, on_replies=on_answers)
+    replies = generate_replies(model, requests, log=log, on_replies=on_answers)
     failures = [r.error for r in replies if r.error is not None]
     if len(failures) == len(replies):
         raise SandboxError(f"{model.uri} answered none of {len(replies)} questions; first error: {failures[0]}")
@@ -90,7 +90,7 @@ def generate_answers(
     ]
 
 
-def replies_of(
+def generate_replies(
     model: LanguageModel, requests: Sequence[Request], *, log: CallLog | None = None,
     on_replies: Callable[[int], Any] | None = None,
 ) -> list[Reply]:  # fmt: skip
@@ -99,8 +99,8 @@ def replies_of(
     Args:
         model: Who is asked.
         requests: What.
-        log: Where replies are kept, for going on later.
-        on_replies: Told how many have just come.
+        log: Store of finished calls, for resuming.
+        on_replies: Callback, receives the number of replies.
     """
     in_flight = _REMOTE if hasattr(model, "agenerate") else _LOCAL
     return run_conversations((_reply(model, r) for r in requests), in_flight=in_flight, log=log, on_ended=on_replies)

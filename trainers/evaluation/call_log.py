@@ -1,4 +1,4 @@
-"""What language models said in an evaluation so far, in a file, so that one that was broken off asks nothing twice."""
+"""Finished calls of an evaluation, in a file, so that an interrupted one repeats none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 
 from sandbox.conversation.steps import Call
 from sandbox.errors import RunExists
+from sandbox.folders import refuse_link
 from sandbox.models.base import Reply
 
 FILE = "calls.jsonl"
@@ -31,10 +32,10 @@ class EvaluationCallLog:
     """
 
     def __init__(self, folder: Path, *, resume: bool = False) -> None:
-        self.path = folder / FILE
+        self.path = refuse_link(folder / FILE)
         if self.path.exists() and not resume:
             raise RunExists(
-                f"{folder} holds an evaluation that was broken off; go on with it by --resume, or choose another --out"
+                f"{folder} holds an evaluation that was interrupted; continue it with --resume, or choose another --out"
             )
         self._known: dict[str, Reply] = {}
         self._unkept: list[bytes] = []

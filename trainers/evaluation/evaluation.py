@@ -5,8 +5,9 @@ a difference between two answers to one question. ``evaluation.json`` (schema 1)
 
 * ``models``: of each its ``scores`` (mean over questions, with a 95% interval), ``by_judge``, ``by_seed``;
 * ``differences``: of each model to the first, paired by question: ``scores``, ``by_judge``, with p values;
-* ``judging``: how far the judges agree, and what else than the answer's worth has a say
-  (:mod:`trainers.evaluation.judge_bias`);
+* ``judging``: how far the judges agree, what else than the answer's worth has a say
+  (:mod:`trainers.evaluation.judge_bias`), and their report cards (:mod:`trainers.evaluation.judge_controls`);
+* ``alarms``: judges that cannot tell answers from what is none, in words;
 * ``pressures``: what each model loses under each pressure, if asked under any;
 * ``answers``: every answer with the ratings of every judge.
 """
@@ -14,8 +15,9 @@ a difference between two answers to one question. ``evaluation.json`` (schema 1)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -28,15 +30,49 @@ from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import load_model
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.scenario import Scenario
-from sandbox.typed_settings import check_settings, typed
+from sandbox.typed_settings import (
+    at_least,
+    between,
+    check_seeds,
+    check_settings,
+    make_settings,
+    refuse,
+    setting_faults,
+)
 from trainers.evaluation.adversarial import PRESSURES, pressure_losses, under_pressure
 from trainers.evaluation.agreement import agreement
-from trainers.evaluation.answering import PromptVariant, generate_answers, plainly
+from trainers.evaluation.answering import PromptVariant, generate_answers, plain_variants
 from trainers.evaluation.judge_bias import at_equal_length, length_bias, position_bias
-from trainers.evaluation.judges import Judges, different_texts
+from trainers.evaluation.judge_controls import card_alarms, report_cards
+from trainers.evaluation.judges import Judges, default_judge, different_texts
 from trainers.evaluation.paired_tests import Answer, paired, score_by_question
 
 SCHEMA = 1
+_QUESTIONS, _FEW_QUESTIONS = 80, 16  # of a report card that was asked for, and of one that was not
+
+
+MAX_SAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSettings:
+    """How answers are sampled.
+
+    Attributes:
+        max_tokens: Maximum length of an answer, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Nucleus, in (0, 1].
+
+    Raises:
+        SettingsError: names every invalid setting.
+    """
+
+    max_tokens: Annotated[int, at_least(1)] = 48
+    temperature: Annotated[float, at_least(0)] = 0.8
+    top_p: Annotated[float, between(0, 1, "(]")] = 0.95
+
+    def __post_init__(self) -> None:
+        refuse("this evaluation cannot start", setting_faults(self))
 
 
 class Evaluation:
@@ -47,13 +83,17 @@ class Evaluation:
         questions: What is asked; by default the scenario's held-out questions.
         names: What the models are called in tables; by default their URIs.
         scenario: Brings the rubric, the observer's values and the held-out questions.
-        judge: A judge, or several: see :mod:`trainers.evaluation.judges`. The score of an answer is the mean of their ratings.
+        judge: A judge, or several: see :mod:`trainers.evaluation.judges`. The score of an answer is the mean of their
+            ratings. By default ``independent``, or ``values`` where the scenario reserves no labelled answers.
         samples: Answers to each question under each seed.
         adversarial: Ask each question under one of the pressures of :mod:`trainers.evaluation.adversarial`, which take
             turns; the answer is rated as one to the plain question.
         pressures: Ask each question plainly, and under each of these too.
         seed: Keys the answers' random streams, the same for every model.
         seeds: Several of them instead.
+        controls: Whether judges are checked by speakers of known worth (:mod:`trainers.evaluation.judge_controls`). None
+            checks those that have learnt from labelled answers, on 16 questions; True all, on up to 80.
+        control_pairs: (question, chosen, rejected) of people, from which the speakers are made instead.
         max_tokens: Length of an answer at most.
         temperature: Of the answers; 0 is greedy.
         top_p: Of the answers.
@@ -70,19 +110,21 @@ class Evaluation:
         *,
         names: Sequence[str] | None = None,
         scenario: str | Scenario = "value_alignment",
-        judge: str | Sequence[str] = "values",
+        judge: str | Sequence[str] | None = None,
         samples: int = 1,
         adversarial: bool = False,
         pressures: Sequence[str] = (),
         seed: int = 0,
         seeds: Sequence[int] | None = None,
+        controls: bool | None = None,
+        control_pairs: Sequence[tuple[str, str, str]] = (),
         embedder: str | Embedder = "minilm",
         **settings: Any,
     ) -> None:
-        known = {"max_tokens": int, "temperature": float, "top_p": float}
-        check_settings("evaluation", settings, known)
-        self.request: dict[str, Any] = {"max_tokens": 48, "temperature": 0.8, "top_p": 0.95}
-        self.request |= typed("evaluation", settings, known)
+        self.request: dict[str, Any] = vars(make_settings("evaluation", AnswerSettings, settings))
+        if not 1 <= samples <= MAX_SAMPLES:
+            raise SettingsError(f"samples={samples} must be from 1 to {MAX_SAMPLES}")
+        check_seeds([seed] if seeds is None else list(seeds))
         self.scenario = load_scenario(scenario, {})
         self.questions = list(questions if questions is not None else self.scenario.heldout)
         if not self.questions:
@@ -94,7 +136,9 @@ class Evaluation:
         self.samples, self.adversarial = samples, adversarial
         self.seeds = [seed] if seeds is None else list(seeds)
         self.forms = _forms(self.questions, pressures, adversarial=adversarial)
+        judge = default_judge(self.scenario) if judge is None else judge
         self.judges = Judges([judge] if isinstance(judge, str) else judge, self.scenario, embedder)
+        self.controls, self.control_pairs = controls, control_pairs
 
     @property
     def n_answers(self) -> int:
@@ -151,6 +195,7 @@ class Evaluation:
         """
         self.judges.rate(answers, self.seeds[0], log=log, on_texts=on_ratings)
         dimensions, judges = self.judges.dimensions, self.judges.names
+        cards = self.report_cards(log)
         counted = answers if self.adversarial else [a for a in answers if a["pressure"] is None]
         return {
             "schema": SCHEMA,
@@ -158,6 +203,7 @@ class Evaluation:
             "judge": ", ".join(judges),
             "judges": judges,
             "notes": self.judges.notes,
+            "alarms": card_alarms(cards),
             "dimensions": dimensions,
             "scale": self.scenario.rubric.scale,
             "questions": len(self.questions),
@@ -171,7 +217,7 @@ class Evaluation:
                 for name, model in zip(self.names, self.models, strict=True)
             ],
             "differences": [_difference(n, self.names[0], counted, dimensions, judges) for n in self.names[1:]],
-            "judging": self._judging(counted, log),
+            "judging": {**self._judging(counted, log), "raters": dict(self.judges.raters), "controls": cards},
             "pressures": pressure_losses(answers, self.names, dimensions),
             "answers": answers,
         }
@@ -179,6 +225,16 @@ class Evaluation:
     def n_ratings(self, answers: Sequence[Answer]) -> int:
         """How many ratings :meth:`judge` will ask for: every judge's of every different answer."""
         return len(self.judges.names) * len(different_texts(answers))
+
+    def report_cards(self, log: CallLog | None = None) -> dict[str, Any]:
+        """Report cards of the judges, by name; see the argument ``controls``."""
+        if self.controls is False:
+            return {}
+        everything = self.controls or bool(self.control_pairs)
+        return report_cards(
+            self.judges, self.scenario, names=None if everything else self.judges.learnt, pairs=self.control_pairs,
+            n_questions=_QUESTIONS if everything else _FEW_QUESTIONS, log=log,
+        )  # fmt: skip
 
     def _judging(self, answers: Sequence[Answer], log: CallLog | None) -> dict[str, Any]:
         """How far judges agree, and how they take length and place."""
@@ -209,7 +265,7 @@ def _forms(questions: Sequence[str], pressures: Sequence[str], *, adversarial: b
         taking_turns = zip(questions, under_pressure(questions), strict=True)
         return [PromptVariant(question, messages, kind) for question, (kind, messages) in taking_turns]
     pressed = [PromptVariant(q, PRESSURES[kind](q), kind) for kind in pressures for q in questions]
-    return [*plainly(questions), *pressed]
+    return [*plain_variants(questions), *pressed]
 
 
 def _summary(

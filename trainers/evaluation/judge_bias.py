@@ -1,11 +1,11 @@
-"""What else than an answer's worth has a say in its rating: its length, and its place beside another.
+"""Biases of judges: length bias and position bias.
 
-Length: how a judge's ratings go with the number of words, between answers to the same question. A good judge may well
-like longer answers; what matters is whether a difference between models outlives their difference in length
+Length: how a judge's ratings correlate with the number of words, between answers to the same question. A good judge may well
+like longer answers; what matters is whether a difference between models remains at equal length
 (``at_equal_length``, the intercept of the differences in ratings over those in length; after arXiv:2404.04475).
 
-Place: judges that are language models are also asked which of two answers is better, in both orders. How often the one
-that stands first wins says how much its place does (arXiv:2306.05685). Other judges rate each answer by itself.
+Position: judges that are language models are also asked which of two answers is better, in both orders. The share of wins of
+the first answer measures the bias (arXiv:2306.05685). Other judges rate each answer by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from sandbox.conversation.steps import CallLog
 from sandbox.metrics.intervals import bounds, mean_interval, resampled_sums
 from sandbox.models.base import LanguageModel, Message, Request
-from trainers.evaluation.answering import replies_of
+from trainers.evaluation.answering import generate_replies
 
 Answer = Mapping[str, Any]
 COMPARE = (
@@ -28,7 +28,7 @@ COMPARE = (
 )
 
 
-def doublings(answer: Answer) -> float:
+def log2_words(answer: Answer) -> float:
     """An answer's length as the base-2 logarithm of its words and one."""
     return math.log2(len(answer["answer"].split()) + 1)
 
@@ -49,7 +49,7 @@ def length_bias(answers: Sequence[Answer], dimension: str, judge: str, *, seed: 
     by_question: dict[str, list[tuple[float, float]]] = {}
     for a in answers:
         if (value := a["judges"][judge][dimension]) is not None:
-            by_question.setdefault(a["question"], []).append((doublings(a), value))
+            by_question.setdefault(a["question"], []).append((log2_words(a), value))
     units = []
     for pairs in by_question.values():
         x, y = (np.array(column) - np.mean(column) for column in zip(*pairs, strict=True))
@@ -102,7 +102,7 @@ def _by_question(answers: Sequence[Answer], dimension: str) -> dict[str, tuple[f
     found: dict[str, list[tuple[float, float]]] = {}
     for a in answers:
         if (value := a["scores"][dimension]) is not None:
-            found.setdefault(a["question"], []).append((value, doublings(a)))
+            found.setdefault(a["question"], []).append((value, log2_words(a)))
     return {q: (float(np.mean([v for v, _ in of])), float(np.mean([x for _, x in of]))) for q, of in found.items()}
 
 
@@ -116,7 +116,7 @@ def position_bias(
         ours: Answers of a model.
         theirs: Answers of the one it is compared with; those to the same question under the same seed make a pair.
         words: What better means, as the rubric has it.
-        log: Where replies are kept, for going on later.
+        log: Store of finished calls, for resuming.
 
     Returns:
         ``first``: share of wins of whichever stands first (0.5 is fair); ``wins``: of ours, over both orders; both {mean,
@@ -136,7 +136,7 @@ def position_bias(
         for a, b in pairs
         for one, two in ((a, b), (b, a))
     ]  # fmt: skip
-    chose_first = [_first(reply) for reply in replies_of(lm, requests, log=log)]
+    chose_first = [_first(reply) for reply in generate_replies(lm, requests, log=log)]
     forth, back = chose_first[::2], chose_first[1::2]
     known = [(f, b) for f, b in zip(forth, back, strict=True) if f is not None and b is not None]
     return {
@@ -148,7 +148,7 @@ def position_bias(
 
 
 def _first(reply: Any) -> float | None:
-    """How surely the first answer was chosen, in [0, 1]; None where that cannot be read."""
+    """Probability that the first answer was chosen, in [0, 1]; None if unreadable."""
     if reply.error is not None:
         return None
     if reply.choice_probs is not None:

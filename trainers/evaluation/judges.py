@@ -1,8 +1,8 @@
 """Who judges answers: one or several judges, none of whom learns who wrote what.
 
-A judge is named as in ``--judge``: ``values`` (the scenario's observer), ``independent`` (values learnt from labelled
-answers that are reserved for it, so that no society has learnt to please it), ``reward:MODEL``, or the URI of a language
-model to be asked.
+A judge is named as in ``--judge``: ``independent`` (a probe of the bundled language model, learnt from labelled answers
+that are reserved for it, so that no society has learnt to please it), ``values`` (the scenario's observer, by whose
+ratings rows for training are labelled), ``reward:MODEL``, or the URI of a language model to be asked.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from sandbox import registry
 from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import CallLog
 from sandbox.embedders.base import Embedder, load_embedder
-from sandbox.errors import SettingsError
+from sandbox.errors import SandboxError, SettingsError, require_packages
 from sandbox.models.base import LanguageModel
-from sandbox.models.catalog import load_model
+from sandbox.models.catalog import load_model, resolve
 from sandbox.raters.base import load_rater
+from sandbox.records import Rating
 from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
-from sandbox.society.observer import Observer, make_observer
+from sandbox.society.observer import Observer, learns_from_labels, make_observer, without_reserved
 
 INDEPENDENT = "independent"
+MIN_RESERVED_QUESTIONS = 24  # fewer are too few to learn from states of a language model
 _AT_ONCE = 256  # what is being rated when an evaluation is broken off is rated again
 
 
@@ -40,6 +42,7 @@ class Judges:
         names: Of the judges.
         notes: What a reader of their scores should know.
         lms: The language models among the judges, by name.
+        raters: The name of each judge's rater, by the judge's name.
 
     Raises:
         SettingsError: none is named, or one twice.
@@ -52,20 +55,39 @@ class Judges:
         self.dimensions = [d.name for d in scenario.rubric.dimensions]
         self.notes: list[str] = []
         self.lms: dict[str, LanguageModel] = {}
+        self.raters: dict[str, str] = {}
         self._lowest = 1.0
         vectors = load_embedder(embedder)
         raters = {p.name for p in registry.plugins("raters")}
         self._observers: dict[str, Observer] = {}
         for name in self.names:
             is_rater = name.partition(":")[0] in raters
-            kind = "values" if name == INDEPENDENT else name if is_rater else "lm"
+            kind = name if is_rater else "lm"
+            if name == INDEPENDENT:
+                kind, found = independent_rater(scenario)
+                self.notes += found
             if kind == "lm":
                 self.lms[name] = load_model(name)
             rater = load_rater(kind, embedder=vectors)
+            self.raters[name] = kind
             self._observers[name], notes = make_observer(
                 scenario, rater, self.lms.get(name), independent=name == INDEPENDENT
             )
-            self.notes += notes
+            self.notes += [*notes, *getattr(rater, "notes", ())]
+
+    @property
+    def learnt(self) -> list[str]:
+        """Names of the judges that have learnt from labelled answers."""
+        return [name for name, observer in self._observers.items() if learns_from_labels(observer.rater)]
+
+    def ratings(
+        self, name: str, items: Sequence[tuple[str, str]], dimension: str, *, log: CallLog | None = None
+    ) -> list[Rating]:
+        """One judge's ratings of (question, answer) pairs on a dimension, in order."""
+        scorer = next(s for s in self._observers[name].scorers if s.dimension.name == dimension)
+        alone = Observer([scorer], self._observers[name].rater)
+        scores = run_conversations((alone.score(q, a) for q, a in items), in_flight=_AT_ONCE, log=log)
+        return [score.ratings[dimension] for score in scores]
 
     def rate(
         self, answers: Sequence[dict[str, Any]], seed: int, *, log: CallLog | None = None,
@@ -99,6 +121,56 @@ class Judges:
             key = (answer["question"], answer["answer"])
             answer["judges"] = {name: dict(found[name].get(key, lowest)) for name in self.names}
             answer["scores"] = {d: _mean([answer["judges"][name][d] for name in self.names]) for d in self.dimensions}
+
+
+def check_judge(name: str) -> None:
+    """Refuse a judge that does not exist, without loading any weights.
+
+    Raises:
+        SandboxError: names what is missing.
+    """
+    kind = name.partition(":")[0]
+    if name == INDEPENDENT or kind in {p.name for p in registry.plugins("raters")}:
+        return
+    kind, rest = resolve(name)
+    registry.load("models", kind)
+    if kind == "hf":
+        from sandbox.models.local.loading import locate
+
+        locate(rest)
+
+
+def independent_rater(scenario: Scenario) -> tuple[str, list[str]]:
+    """The rater of the judge ``independent``, and what a reader should know of it.
+
+    Returns:
+        ``probe`` where the scenario reserves answers to enough questions, or borrows value_alignment's, and the bundled
+        model can be read; else ``values``, which shares the features of societies' raters though not their answers.
+    """
+    from sandbox.models.local.bundled import bundled_source
+
+    lacking = [
+        d.name
+        for d in scenario.rubric.dimensions
+        if d.reserved and len({e.question for e in d.reserved}) < MIN_RESERVED_QUESTIONS
+    ]
+    why = ""
+    if lacking:
+        why = f"{', '.join(lacking)} reserves answers to fewer than {MIN_RESERVED_QUESTIONS} questions"
+    else:
+        try:
+            require_packages("the judge", "torch", "transformers")
+            bundled_source()
+        except SandboxError as error:
+            why = str(error)
+    if not why:
+        return "probe", []
+    return "values", [f"the judge {INDEPENDENT} rates by sentence embeddings, as societies do: {why}"]
+
+
+def default_judge(scenario: Scenario) -> str:
+    """``independent`` where it can be learnt for every dimension, else ``values``."""
+    return "values" if without_reserved(scenario) else INDEPENDENT
 
 
 def different_texts(answers: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A model that reads: how likely it finds answers, on the same object that speaks for it elsewhere."""
+"""Log-likelihoods of given answers by a language model, the same object that generates elsewhere."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from sandbox.models.catalog import load_model, resolve
 
 
 class LikelihoodModel:
-    """Likelihoods by a model with weights here.
+    """Log-likelihoods by a model with local weights.
 
     Args:
-        model: Its URI, or the model itself.
-        max_length: Tokens of a prompt with one answer at most, cut as in training.
-        dtype: Of the weights, where they are loaded for it.
+        model: URI of the model, or the model.
+        max_length: Maximum number of tokens of a prompt with one answer; longer ones are cut as in training.
+        dtype: Data type of the weights, if they are loaded here.
 
     Raises:
-        ModelNotFound: it is not there, or has no weights here.
+        ModelNotFound: the model does not exist or has no local weights.
     """
 
     def __init__(self, model: str | LanguageModel, *, max_length: int = 1024, dtype: str = "float32") -> None:
-        from trainers.likelihood.tokenization import Encoder
+        from trainers.likelihood.tokenization import encoder_for
 
         self.uri = model if isinstance(model, str) else model.uri
         if isinstance(model, str) and resolve(model)[0] == "hf":
             model = load_model(model, **({} if dtype == "float32" else {"dtype": dtype}))
-        check_weights(model)
+        require_local_weights(model)
         loaded: Any = model
         self.model: Any = loaded.model
         self.tokenizer: Any = loaded.tokenizer
-        self.encoder = Encoder(self.tokenizer, max_length)
-        self.max_length = max_length
+        self.encoder = encoder_for(self.model, self.tokenizer, max_length)
+        self.max_length = self.encoder.max_length
 
     def nll(
         self, questions: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]],
@@ -42,8 +42,8 @@ class LikelihoodModel:
         """Mean negative log-likelihood of each answer to each question, in nats per token.
 
         Args:
-            questions: Ids of a prompt, and of its answers.
-            on_questions: Told how many have just been read.
+            questions: Token ids of a prompt, and of its answers.
+            on_questions: Callback, receives the number of questions that were read.
         """
         from trainers.likelihood.answer_nll import answer_nlls
 
@@ -60,15 +60,15 @@ class LikelihoodModel:
         return found
 
 
-def check_weights(model: str | LanguageModel) -> None:
-    """Refuse a model that likelihoods cannot be computed with.
+def require_local_weights(model: str | LanguageModel) -> None:
+    """Refuse a model whose log-likelihoods cannot be computed.
 
     Raises:
-        ModelNotFound: it has no weights here.
+        ModelNotFound: the model has no local weights.
     """
     if not (hasattr(model, "model") and hasattr(model, "tokenizer")):
         uri = model if isinstance(model, str) else model.uri
         raise ModelNotFound(
-            f"model {uri!r} has no weights here that likelihoods could be computed with; give smollm2, hf:FOLDER or "
+            f"model {uri!r} has no local weights to compute likelihoods with; give smollm2, hf:FOLDER or "
             "hf:HUB_NAME, or leave --pairs, --choices and --tasks out"
         )

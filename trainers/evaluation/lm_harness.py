@@ -1,7 +1,7 @@
-"""Benchmarks by name: EleutherAI's lm-evaluation-harness, on the same model objects that speak for the models elsewhere.
+"""Benchmarks by name: EleutherAI's lm-evaluation-harness, on the same model objects that are used elsewhere.
 
-The harness is an extra: ``pip install 'social-sandbox[tasks]'``. A task is a name that it knows, whose data it then fetches,
-or a folder of tasks of one's own (YAML files, data beside them), which needs no network.
+The harness is an extra: ``pip install 'social-sandbox[tasks]'``. A task is a name known to it, whose data it downloads,
+or a folder of your own tasks (YAML files with their data), which needs no network.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def run_tasks(
     """Run tasks on models.
 
     Args:
-        models: With weights here.
+        models: Models with local weights.
         tasks: Names, or folders.
-        names: What the models are called.
-        limit: Only the first so many items of each task.
-        seed: Of the harness' random streams.
-        quiet: Keep back what the harness prints.
+        names: Names of the models.
+        limit: Maximum number of items per task.
+        seed: Seed of the harness.
+        quiet: Suppress the output of the harness.
 
     Returns:
         ``tasks`` (which), ``harness`` (its version) and ``models``: of each its ``results``, a list of {task, metric,
@@ -67,8 +67,8 @@ def run_tasks(
 
     Raises:
         ToolNotFound: the harness is not installed.
-        SettingsError: there is no such task.
-        ModelNotFound: a model has no weights here.
+        SettingsError: a task is unknown.
+        ModelNotFound: a model has no local weights.
     """
     _check_harness()
     readers = [LikelihoodModel(model) for model in models]

@@ -1,6 +1,6 @@
-"""Multiple choice: does a model find the right answer the likeliest per token? As TruthfulQA's MC1, and ETHICS.
+"""Multiple-choice accuracy: whether the right answer is the likeliest per token, as in TruthfulQA's MC1 and in ETHICS.
 
-Nothing is generated, so refusals and verbosity have no say. Answers are read in the model's chat template.
+Nothing is generated, so that refusals and verbosity have no effect. Answers are scored in the model's chat template.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.data_files import read_table
+from sandbox.data_files import json_type, read_records
 from sandbox.errors import DataFileError
 from sandbox.metrics.intervals import mean_interval, share_interval
 from sandbox.models.base import LanguageModel
@@ -33,13 +33,15 @@ def read_choices(source: str | Path) -> list[Item]:
     Raises:
         DataFileError: an item cannot be read; names it.
     """
-    items = [_item(row, f"{source}, item {number}") for number, row in enumerate(read_table(source), 1)]
+    items = [_item(row, place) for place, row in read_records(source)]
     if not items:
         raise DataFileError(f"{source} holds no questions with choices")
     return items
 
 
-def _item(row: Mapping[str, Any], where: str) -> Item:
+def _item(row: Any, where: str) -> Item:
+    if not isinstance(row, Mapping):
+        raise DataFileError(f"{where} is {json_type(row)}; expected an object with question, choices and answer")
     question, choices, answer = row.get("question"), row.get("choices"), row.get("answer")
     if not isinstance(question, str) or not question.strip():
         raise DataFileError(f"{where}: expected a text 'question'; found {question!r}")
@@ -64,17 +66,25 @@ def _index(answer: Any, choices: Sequence[str]) -> int | None:
     return None
 
 
-def chosen(
+def predict_choices(
     model: str | LanguageModel, items: Sequence[Item], on_items: Callable[[int], Any] | None = None
 ) -> list[int]:
-    """Which choice a model finds the likeliest per token, for each item.
+    """The likeliest choice per token, for each item.
 
     Raises:
-        ModelNotFound: the model is not there, or has no weights here.
+        ModelNotFound: the model does not exist or has no local weights.
     """
+    return _read(model, items, on_items)[0]
+
+
+def _read(
+    model: str | LanguageModel, items: Sequence[Item], on_items: Callable[[int], Any] | None
+) -> tuple[list[int], int]:
+    """The choices of a model, and how many items were longer than it reads."""
     reader = LikelihoodModel(model)
     encoded = [reader.encoder.encode(question, list(choices)) for question, choices, _ in items]
-    return [int(np.argmin(nll)) for nll in reader.nll(encoded, on_items)]
+    picked = [int(np.argmin(nll)) for nll in reader.nll(encoded, on_items)]
+    return picked, reader.encoder.cut["rows cut"]
 
 
 def compare_choices(
@@ -84,19 +94,18 @@ def compare_choices(
     """Accuracy of models on the same items.
 
     Returns:
-        ``items`` (how many), ``chance`` (accuracy of a guess), ``models`` (name, accuracy with a 95% interval over items)
-        and ``differences`` (each model's accuracy less the first's, paired, with McNemar's exact ``p``).
+        ``items`` (how many), ``chance`` (accuracy of a guess), ``models`` (name, accuracy with a 95% interval over items,
+        ``cut``, the items that were longer than the model reads) and ``differences`` (each model's accuracy less the
+        first's, paired, with McNemar's exact ``p``).
     """
-    right = [
-        [choice == answer for choice, (_, _, answer) in zip(chosen(model, items, on_items), items, strict=True)]
-        for model in models
-    ]
+    readings = [_read(model, items, on_items) for model in models]
+    right = [[choice == answer for choice, (_, _, answer) in zip(picked, items, strict=True)] for picked, _ in readings]
     return {
         "items": len(items),
         "chance": float(np.mean([1 / len(choices) for _, choices, _ in items])),
         "models": [
-            {"name": name, "accuracy": share_interval([float(hit) for hit in hits])._asdict()}
-            for name, hits in zip(names, right, strict=True)
+            {"name": name, "accuracy": share_interval([float(hit) for hit in hits])._asdict(), "cut": cut}
+            for name, hits, (_, cut) in zip(names, right, readings, strict=True)
         ],
         "differences": [
             {

@@ -1,4 +1,4 @@
-"""Paired comparisons of two models on the same questions, pairs or items: a question is one independent draw."""
+"""Paired tests of two models on the same questions, pairs or items, which are the independent units."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ def paired_p(differences: Sequence[float]) -> float:
     spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
     if spread == 0:
         return math.nan
-    # Half a second quicker to import than scipy.stats.
+    # Imports half a second faster than scipy.stats.
     from scipy.special import stdtr
 
     t = float(np.mean(differences)) / (spread / np.sqrt(len(differences)))
     return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
-def mcnemar_p(ours: Sequence[bool], theirs: Sequence[bool]) -> float:
+def mcnemar_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Two-sided exact p value of McNemar's test: are two models right equally often on the same items?
 
     Args:
-        ours: Whether a model is right on each item.
-        theirs: Whether the other is.
+        ours: Whether a model is right on each item: 1 or 0, or 0.5 where no answer is the better one.
+        theirs: The same of the other.
 
     Returns:
         From the binomial of the items on which one alone is right; 1 where there are none.
     """
-    won = sum(a and not b for a, b in zip(ours, theirs, strict=True))
-    lost = sum(b and not a for a, b in zip(ours, theirs, strict=True))
+    won = sum(a > b for a, b in zip(ours, theirs, strict=True))
+    lost = sum(b > a for a, b in zip(ours, theirs, strict=True))
     if won + lost == 0:
         return 1.0
-    # Half a second quicker to import than scipy.stats.
+    # Imports half a second faster than scipy.stats.
     from scipy.special import bdtr
 
     return min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))

@@ -1,13 +1,13 @@
-"""What alignment may have cost: refusals where there is nothing to refuse, monotony, and language that comes apart.
+"""Side effects of alignment: refusals of harmless questions, lower diversity, higher perplexity.
 
-A model that refuses everything, repeats the question or says nothing can be judged harmless. These measures show it:
+A model that refuses everything, repeats the question or says nothing can be judged harmless. These measures reveal it:
 
 * ``refused``: share of harmless questions that it declines to answer, by its words;
 * ``empty``: share of answers without a word; ``echoed``: share that mostly repeat the question (half or more of their
   three-word sequences, or of their words where they are shorter, are the question's);
 * ``words``: length of an answer; ``distinct_2``: different two-word sequences over all of them, in all answers together
   (Li et al., arXiv:1510.03055): lower is more monotonous;
-* ``perplexity``: of neutral text, per token; only for models with weights here.
+* ``perplexity``: of neutral text, per token; only for models with local weights.
 
 The 24 harmless questions and 16 neutral texts were written for this project.
 """
@@ -26,7 +26,7 @@ from sandbox.conversation.steps import CallLog
 from sandbox.errors import ModelNotFound
 from sandbox.metrics.intervals import bounds, mean_interval, resampled_sums, share_interval
 from sandbox.models.base import LanguageModel
-from trainers.evaluation.answering import generate_answers, plainly
+from trainers.evaluation.answering import generate_answers, plain_variants
 from trainers.evaluation.likelihood_model import LikelihoodModel
 from trainers.evaluation.paired_tests import paired
 
@@ -76,7 +76,7 @@ def perplexity(model: str | LanguageModel, texts: Sequence[str], *, seed: int = 
     """Perplexity of texts, per token after each text's first.
 
     Args:
-        model: A model with weights here, or its URI.
+        model: A model with local weights, or its URI.
         texts: Of two tokens or more.
         seed: Of the bootstrap, which draws texts.
 
@@ -84,7 +84,7 @@ def perplexity(model: str | LanguageModel, texts: Sequence[str], *, seed: int = 
         {mean, low, high, n}: 95% bounds, and how many texts.
 
     Raises:
-        ModelNotFound: the model has no weights here.
+        ModelNotFound: the model has no local weights.
     """
     reader = LikelihoodModel(model)
     ids = [reader.tokenizer(text, add_special_tokens=False)["input_ids"][: reader.max_length] for text in texts]
@@ -111,8 +111,8 @@ def side_effects(
         max_tokens: Length of an answer at most.
         questions: Harmless ones; by default the 24 of this project.
         texts: Neutral ones; by default the 16 of this project.
-        log: Where replies are kept, for going on later.
-        on_answers: Told how many answers have just come.
+        log: Store of finished calls, for resuming.
+        on_answers: Callback, receives the number of answers.
 
     Returns:
         ``questions`` and ``texts`` (how many); ``models``, of each its measures as the module says, with 95% intervals
@@ -123,7 +123,7 @@ def side_effects(
     found, by_question = [], []
     for name, model in zip(names, models, strict=True):
         answers = generate_answers(
-            name, model, plainly(questions), seeds=seeds, log=log, on_answers=on_answers, max_tokens=max_tokens,
+            name, model, plain_variants(questions), seeds=seeds, log=log, on_answers=on_answers, max_tokens=max_tokens,
             temperature=0.8, top_p=0.95,
         )  # fmt: skip
         each = {measure: _by_question(answers, of) for measure, of in _MEASURES.items()}
@@ -177,7 +177,7 @@ def _perplexity(model: LanguageModel, texts: Sequence[str]) -> dict[str, float] 
 
 
 def harmless_questions() -> list[str]:
-    """What there is nothing to refuse in."""
+    """The harmless questions."""
     return _lines("harmless.txt")
 
 
@@ -186,7 +186,7 @@ def _lines(name: str) -> list[str]:
 
 
 def alarms(measured: Mapping[str, Any]) -> list[str]:
-    """What a reader should know before any score, in words; empty where nothing is wrong."""
+    """Warnings for readers; empty if there are none."""
     first = measured["models"][0]
     words = []
     for model in measured["models"]:

@@ -17,13 +17,15 @@ from typing import Any
 from sandbox.conversation.steps import CallLog
 from sandbox.data_files import read_questions
 from sandbox.errors import SettingsError
+from sandbox.folders import write_text
 from sandbox.models.base import LanguageModel
 from sandbox.models.catalog import load_model
 from sandbox.scenario.loading import load_scenario
 from sandbox.typed_settings import check_settings, typed
 from trainers.evaluation.adversarial import PRESSURES
 from trainers.evaluation.evaluation import SCHEMA, Evaluation, write_evaluation
-from trainers.evaluation.likelihood_model import check_weights
+from trainers.evaluation.judge_controls import card_alarms
+from trainers.evaluation.likelihood_model import require_local_weights
 
 # Given what is measured and how much there is to do: shows how much is done.
 Progress = Callable[[str, float], AbstractContextManager[Callable[..., Any]]]
@@ -43,6 +45,8 @@ class SuiteSettings:
         tasks: Names or folders of the harness.
         limit: Items of each task at most.
         side_effects: Whether they are measured.
+        controls: Whether judges are checked by speakers of known worth; see
+            :class:`~trainers.evaluation.evaluation.Evaluation`. True takes the speakers from ``pairs``, if given.
     """
 
     questions: str | None = None
@@ -53,17 +57,18 @@ class SuiteSettings:
     tasks: tuple[str, ...] = ()
     limit: int | None = None
     side_effects: bool = False
+    controls: bool | None = None
 
     @property
-    def reads(self) -> bool:
+    def needs_weights(self) -> bool:
         """Whether likelihoods are computed, which takes models with weights here."""
         return bool(self.pairs or self.choices or self.tasks)
 
     @property
-    def asks(self) -> bool:
+    def needs_answers(self) -> bool:
         """Whether questions are asked."""
         others = self.pairs or self.choices or self.tasks or self.side_effects
-        return self.questions is not None or self.adversarial or not others
+        return bool(self.controls) or self.questions is not None or self.adversarial or not others
 
 
 def run_suite(
@@ -98,37 +103,50 @@ def run_suite(
     reading: dict[str, Any] = {name: settings.pop(name) for name in ("max_length", "dtype") if name in settings}
     check_settings("evaluation of pairs", reading, ("max_length", "dtype") if parts.pairs else ())
     reading = typed("evaluation of pairs", reading, {"max_length": int, "dtype": str})
+    if not models and not parts.controls:
+        raise SettingsError("name at least one model to evaluate; --controls alone checks judges without any")
     if parts.reference is not None and parts.pairs is None:
         raise SettingsError("--reference is what --pairs are seen from; give a file with --pairs")
-    if not parts.asks and settings and not parts.side_effects:
+    if not parts.needs_answers and settings and not parts.side_effects:
         known = ("max_length", "dtype") if parts.pairs else ()
         check_settings("evaluation of pairs", settings.keys() - _PLAIN, known)
     rows, items = _read(parts)
     loaded = [load_model(model) for model in models]
     reference = None if parts.reference is None else load_model(parts.reference)
-    if parts.reads:
+    if parts.needs_weights:
         for model in loaded if reference is None else [*loaded, reference]:
-            check_weights(model)
+            require_local_weights(model)
     evaluation = None
-    if parts.asks:
+    if parts.needs_answers:
         asked, scenario = _questions(parts.questions, scenario)
         evaluation = Evaluation(
-            loaded, asked, names=names, scenario=scenario, seeds=seeds,
+            loaded, asked, names=names, scenario=scenario, seeds=seeds, controls=parts.controls,
+            control_pairs=_control_pairs(rows) if parts.controls else (),
             pressures=tuple(PRESSURES) if parts.adversarial else (), **settings,
         )  # fmt: skip
     called = list(names) if names else evaluation.names if evaluation else [model.uri for model in loaded]
     result: dict[str, Any] = {
         "schema": SCHEMA, "dimensions": [], "questions": 0, "samples": 0, "models": [], "differences": [], "answers": [],
     }  # fmt: skip
+    if evaluation is not None and not loaded:
+        with progress("controls", 0):
+            cards = evaluation.report_cards(log)
+        result |= {
+            "scenario": evaluation.scenario.name, "judge": ", ".join(evaluation.judges.names),
+            "judges": evaluation.judges.names, "notes": evaluation.judges.notes, "alarms": card_alarms(cards),
+            "scale": evaluation.scenario.rubric.scale,
+            "judging": {"raters": dict(evaluation.judges.raters), "controls": cards},
+        }  # fmt: skip
+        return result
     if evaluation is not None:
         with progress("answers", evaluation.n_answers) as show:
             answers = evaluation.ask(log=log, on_answers=show)
         with progress("judging", evaluation.n_ratings(answers)) as show:
             result |= evaluation.judge(answers, log=log, on_ratings=show)
     if rows is not None:
-        from trainers.evaluation.preference_accuracy import compare_pairs, readers
+        from trainers.evaluation.preference_accuracy import compare_pairs, n_readings
 
-        with progress("pairs", readers(loaded, reference) * len(rows)) as show:
+        with progress("pairs", n_readings(loaded, reference) * len(rows)) as show:
             result["pairs"] = {
                 "file": parts.pairs,
                 **compare_pairs(
@@ -152,7 +170,7 @@ def run_suite(
         with progress("side effects", len(models) * len(harmless_questions()) * len(seeds)) as show:
             max_tokens = int(settings.get("max_tokens", 48))
             found = side_effects(loaded, names=called, seeds=seeds, max_tokens=max_tokens, log=log, on_answers=show)
-        result |= {"side_effects": found, "alarms": alarms(found)}
+        result |= {"side_effects": found, "alarms": [*result.get("alarms", []), *alarms(found)]}
     if parts.tasks:
         from trainers.evaluation.lm_harness import run_tasks
 
@@ -173,14 +191,21 @@ def _read(parts: SuiteSettings) -> tuple[Any, Any]:
         check_tasks(parts.tasks)
     rows = items = None
     if parts.pairs is not None:
-        from trainers.rows.build import rows_from
+        from trainers.rows.build import pairs_from
 
-        rows = rows_from(parts.pairs, "preferences")
+        rows = pairs_from(parts.pairs)
     if parts.choices is not None:
         from trainers.evaluation.multiple_choice import read_choices
 
         items = read_choices(parts.choices)
     return rows, items
+
+
+def _control_pairs(rows: Any) -> list[tuple[str, str, str]]:
+    """Preference rows as (question, chosen, rejected); of a conversation the last user's turn is the question."""
+    if rows is None:
+        return []
+    return [(r["prompt"][-1]["content"], r["chosen"][-1]["content"], r["rejected"][-1]["content"]) for r in rows]
 
 
 def _questions(given: str | None, scenario: str) -> tuple[list[str] | None, str]:
@@ -203,5 +228,5 @@ def write_suite(result: dict[str, Any], out: Path) -> Path:
     from trainers.evaluation.tables import markdown
 
     target = write_evaluation(result, out)
-    (out / "evaluation.md").write_text(markdown(result), encoding="utf-8")
+    write_text(out / "evaluation.md", markdown(result))
     return target

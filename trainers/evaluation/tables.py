@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from trainers.rows.format import left_out_note
+
 Table: TypeAlias = tuple[str, list[str], list[list[str]]]
 Result: TypeAlias = Mapping[str, Any]
 
@@ -14,6 +16,7 @@ def tables(result: Result) -> list[Table]:
     found: list[Table] = []
     if result["models"]:
         found += [_scores(result), *_judges(result), *_pressures(result), *_biases(result)]
+    found += _controls(result)
     for part, make in (("pairs", _pairs), ("choices", _choices), ("side_effects", _side_effects), ("tasks", _tasks)):
         if part in result:
             found.append(make(result[part]))
@@ -105,6 +108,34 @@ def _biases(result: Result) -> Iterator[Table]:
     yield title, ["judge", "length: slope", "correlation", "place: first wins"], rows
 
 
+def _controls(result: Result) -> Iterator[Table]:
+    cards = result.get("judging", {}).get("controls", {})
+    if not cards:
+        return
+    judges = list(cards)
+    names = list(dict.fromkeys(who for card in cards.values() for who in card["speakers"]))
+    rows = []
+    for who in names:
+        cells = []
+        for judge in judges:
+            found = cards[judge]["speakers"].get(who)
+            if found is None or not _is_known(found["mean"]):
+                cells.append("-")
+                continue
+            cells.append(f"{found['mean']:.2f}" + (f" ({found['auc']:.2f})" if _is_known(found["auc"]) else ""))
+        rows.append([who, *cells])
+    slopes = [{**card["length"], "mean": card["length"]["slope"]} for card in cards.values()]
+    rows.append(["length: points for twice the words", *(_signed(slope) for slope in slopes)])
+    rows.append(["good rated above bad, share of pairs", *(_plain(card["pairs"]) for card in cards.values())])
+    first = cards[judges[0]]
+    yield (
+        f"report card of judges on {first['dimension']}, speakers made from {first['source']}: mean rating (AUC of people's "
+        "good answers against the speaker)",
+        ["speaker", *judges],
+        rows,
+    )
+
+
 def _pairs(measured: Result) -> Table:
     differences = {d["model"]: d["accuracy"] for d in measured["differences"]}
     has_implicit = measured.get("reference") is not None
@@ -114,6 +145,14 @@ def _pairs(measured: Result) -> Table:
         for m in measured["models"]
     ]  # fmt: skip
     title = f"{measured['pairs']} pairs: share whose better answer is the likelier per token, with 95% interval"
+    if measured.get("equal"):
+        title += f"; {measured['equal']} of them, of two equal answers, count as half right"
+    if note := left_out_note(measured.get("left_out", {})):
+        title += f"; {note}"
+    cut = max((m.get("cut", 0) for m in measured["models"]), default=0)
+    if cut:
+        share = f"{cut} of them ({cut / measured['pairs']:.1%})"
+        title += f"; {share} are longer than max_length={measured['max_length']} tokens and were cut"
     columns = ["model", "accuracy", "less the first's, paired", "margin (nats/token)"]
     return title, columns + ["by implicit reward"] * has_implicit, rows
 
@@ -128,6 +167,9 @@ def _choices(measured: Result) -> Table:
         f"{measured['items']} questions with choices: share whose right one is the likeliest per token; a guess gets "
         f"{measured['chance']:.3f}"
     )
+    cut = max((m.get("cut", 0) for m in measured["models"]), default=0)
+    if cut:
+        title += f"; {cut} of them ({cut / measured['items']:.1%}) are longer than a model reads and were cut"
     return title, ["model", "accuracy", "less the first's, paired"], rows
 
 

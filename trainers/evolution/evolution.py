@@ -1,38 +1,45 @@
-"""Societies that evolve: simulate, train on the record so far, put the trained model back, and again.
+"""Evolution: simulate, train on the record so far, simulate with the trained model, and so on.
 
-A folder holds ``generation-0``, the base, and for each later generation N in ``generation-N`` its society ``run``, spoken
-through the models before it, the ``model`` trained on the record, and the ``evaluation`` of that model. Held-out answers
-are rated by the society's own raters, which it learns to please, and by a judge that it never met.
+The folder contains ``generation-0``, the base, and for each later generation N in ``generation-N`` its society ``run``, which
+uses earlier models, the ``model`` trained on the record, and the ``evaluation`` of that model. Held-out answers are rated by
+the society's raters, on whose ratings it is trained, and by an independent judge.
 
-``evolve.json`` (schema 1) keeps how it was set up and ``generations``, a list of {generation, model, trainer, society,
+``evolve.json`` (schema 1) contains the configuration and ``generations``, a list of {generation, model, trainer, society,
 candidates, heldout, tokens_mean, since_first, since_previous, verdict}; see :mod:`trainers.evolution.generations`.
-``verdict`` is ``fooled`` where raters think better of the model than before while the judge thinks worse of it, both
-surely; ``apart`` where only the means say so.
+``verdict`` is ``fooled`` if the raters' score rose and the judge's fell, both significantly; ``apart`` if only the means
+did.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from sandbox.data_files import read_questions
-from sandbox.errors import RunExists, RunLocked, SettingsError
-from sandbox.folders import finite, write_json
+from sandbox.errors import SettingsError
+from sandbox.folders import check_same_identity, finite, locked, removed_if_refused, write_json
 from sandbox.models.catalog import load_model
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SOCIETY_SETTINGS
 from sandbox.society.setup import resolve_settings
-from sandbox.typed_settings import make_settings
+from sandbox.typed_settings import make_settings, typed
 from sandbox.world import World
-from trainers.base import load_trainer
+from trainers.base import check_trained, load_trainer
 from trainers.evaluation.evaluation import Evaluation
-from trainers.evaluation.judges import INDEPENDENT
-from trainers.evolution.generations import by_question, differences, means, mixture, society_scores, verdict, words_of
-from trainers.evolution.settings import EvolutionSettings, plain_setting, settings_of
+from trainers.evaluation.judges import INDEPENDENT, check_judge
+from trainers.evolution.generations import (
+    mean_scores,
+    model_shares,
+    paired_differences,
+    scores_by_question,
+    society_scores,
+    verdict,
+    verdict_text,
+)
+from trainers.evolution.settings import EvolutionSettings, check_owners, plain_setting, settings_for
 from trainers.rows.build import rows_from
 
 SCHEMA = 1
@@ -43,15 +50,15 @@ class Evolution:
 
     Args:
         scenario: As for :class:`~sandbox.world.World`.
-        out: The folder of everything; what is finished there is not done again.
-        training: Settings of every trainer that has them, or as ``dpo.beta`` of one.
-        settings: Of the world, its society and the scenario.
-        command: How to repeat it, for the record.
-        **plan: Fields of :class:`Plan`.
+        out: Output folder; finished parts are not repeated.
+        training: Settings of all trainers that have them, or of one: ``dpo.beta``.
+        settings: Settings of the world, its society and the scenario.
+        command: Command that repeats the evolution, for the record.
+        **plan: Fields of :class:`~trainers.evolution.settings.EvolutionSettings`.
 
     Raises:
-        SettingsError: a setting cannot be used; nothing was started.
-        RunExists: ``out`` holds another evolution.
+        SettingsError: a setting is invalid; nothing was started.
+        RunExists: ``out`` contains another evolution.
     """
 
     def __init__(
@@ -70,23 +77,25 @@ class Evolution:
         named: dict[str, Any] = {
             n: self._world.pop(n) for n in ("population", "protocol", "rater", "observer") if n in self._world
         }
-        self._size = int(self._world.pop("size", 4))
+        self._size = typed("evolve", {"size": self._world.pop("size", 4)}, {"size": int})["size"]
         society, self.scenario = resolve_settings(scenario, self._size, self._world)
         self._agents = society.count(self._size)
         self._society = {name: value for name, value in self._world.items() if name in SOCIETY_SETTINGS}
-        self._training = {name: settings_of(name, training or {}) for name in self.plan.trainers}
+        check_owners(self.plan.trainers, training or {})
+        self._training = {name: settings_for(name, training or {}) for name in self.plan.trainers}
         for name, given in self._training.items():
             load_trainer(name, **given)
         base = load_model(self.plan.base)
-        # Raters and observers stay who they are while the agents' model changes.
+        # Raters and observers stay the same while the agents' model changes.
         self._society |= {"observer": self.plan.base, "rater": base.default_rater, **named}
         raters = society.observer_rater or self._society["rater"]
         self.raters = self._society["observer"] if raters == "lm" else raters
         if self.raters == self.plan.judge:
             raise SettingsError(
-                f"judge {self.plan.judge!r} rates in the society too; give one that has no part in it, as "
+                f"judge {self.plan.judge!r} also rates in the society; give an independent one, for example "
                 f"--judge {INDEPENDENT} or the URI of a language model"
             )
+        check_judge(self.plan.judge)
         self._embedder = str(society.embedder or getattr(base, "default_embedder", "minilm"))
         asked = read_questions(self.plan.questions) if self.plan.questions else list(self.scenario.heldout)
         asked = asked[: self.plan.n_questions]
@@ -94,7 +103,9 @@ class Evolution:
         self._choosing = asked[::3] if several else []
         self._heldout = [q for q in asked if q not in set(self._choosing)]
         if not self._heldout:
-            raise SettingsError(f"scenario {self.scenario.name!r} holds out too few questions; give some in a file")
+            raise SettingsError(
+                f"scenario {self.scenario.name!r} has too few held-out questions; give a file with --questions"
+            )
         self.header: dict[str, Any] = {
             "schema": SCHEMA,
             "scenario": self.scenario.name,
@@ -109,19 +120,21 @@ class Evolution:
         }
 
     def run(self, on_stage: Callable[[str], Any] | None = None) -> dict[str, Any]:
-        """Go on from what is finished to the last generation.
+        """Run the remaining generations.
 
         Args:
-            on_stage: Told in words what begins.
+            on_stage: Callback, receives a description of each stage that starts.
 
         Returns:
             The content of ``evolve.json``.
 
         Raises:
-            RunLocked: another process works in the folder.
+            RunLocked: another process writes to the folder.
         """
         tell = on_stage or (lambda words: None)
-        with self._claimed():
+        first = self.out / "generation-0" / "evaluation" / "evaluation.json"
+        with removed_if_refused(self.out, first.is_file), locked(self.out / "evolve.lock"):
+            self._start()
             records: list[dict[str, Any]] = []
             scores: list[Any] = []
             for generation in range(self.plan.generations + 1):
@@ -131,9 +144,9 @@ class Evolution:
                 records.append(record)
                 result = {**self.header, "command": self._command, "stopped": None, "generations": records}
                 if record["verdict"]:
-                    tell(words_of(record, self.header))
+                    tell(verdict_text(record, self.header))
                 if record["verdict"] == "fooled" and self.plan.stop:
-                    result["stopped"] = words_of(record, self.header)
+                    result["stopped"] = verdict_text(record, self.header)
                 self._write(result)
                 if result["stopped"]:
                     break
@@ -144,27 +157,27 @@ class Evolution:
         record: dict[str, Any] = {"generation": number, "model": self.plan.base, "trainer": None, "society": None}
         candidates: list[dict[str, Any]] = []
         if number:
-            tell(f"generation {number} of {self.plan.generations}: a society talks ({folder / 'run'})")
+            tell(f"generation {number} of {self.plan.generations}: simulating ({folder / 'run'})")
             self._simulate(folder / "run", number, models)
             record["society"] = society_scores(folder / "run")
             for trainer in self.plan.trainers:
-                tell(f"generation {number} of {self.plan.generations}: {trainer} learns from the record")
-                candidates.append(self._train(folder, trainer, number, models))
+                tell(f"generation {number} of {self.plan.generations}: training with {trainer}")
+                candidates.append(self._train(folder, trainer, number, models, tell))
             record |= self._best(folder, candidates)
-        tell(f"generation {number} of {self.plan.generations}: held-out questions")
+        tell(f"generation {number} of {self.plan.generations}: evaluating")
         result = self._evaluate(folder / "evaluation", record["model"], self._heldout)
         judges = [self.raters, self.plan.judge]
-        found = by_question(result["answers"], self.header["dimensions"], judges)
+        found = scores_by_question(result["answers"], self.header["dimensions"], judges)
         tokens = result["models"][0]["tokens_mean"]
-        return record | {"candidates": candidates, "heldout": means(found), "tokens_mean": tokens}, found
+        return record | {"candidates": candidates, "heldout": mean_scores(found), "tokens_mean": tokens}, found
 
     def _simulate(self, path: Path, number: int, models: Sequence[str]) -> None:
-        """Run a generation's society to its end; each generation is asked the questions after the last one's."""
+        """Simulate the society of a generation; questions continue after those of the previous one."""
         questions = list(self.scenario.questions)
         start = (number - 1) * self.plan.rounds * self._agents % len(questions)
         turned = replace(self.scenario, questions=questions[start:] + questions[:start])
         world = World(
-            turned, model=mixture(models, self.plan.share), size=self._size, seed=self.plan.seed + number, out=path,
+            turned, model=model_shares(models, self.plan.share), size=self._size, seed=self.plan.seed + number, out=path,
             resume=True, command=self._command, **self._society,
         )  # fmt: skip
         try:
@@ -172,7 +185,9 @@ class Evolution:
         finally:
             world.close()
 
-    def _train(self, folder: Path, name: str, number: int, models: Sequence[str]) -> dict[str, Any]:
+    def _train(
+        self, folder: Path, name: str, number: int, models: Sequence[str], tell: Callable[[str], Any]
+    ) -> dict[str, Any]:
         target = folder / ("model" if len(self.plan.trainers) == 1 else f"model-{name}")
         if not (target / "training.json").exists():
             given = self._training[name]
@@ -181,12 +196,17 @@ class Evolution:
             runs = [self.out / f"generation-{n}" / "run" for n in range(first, number + 1)]
             rows = rows_from(list(runs), trainer.accepts)
             if len(rows) == 0:
-                raise SettingsError(f"{folder / 'run'} gives {name} nothing to learn from; use more --rounds or --size")
-            trainer.train(rows, base=models[-1] if self.plan.begin == "last" else models[0], out=target)
+                raise SettingsError(
+                    f"{folder / 'run'} has no training rows for {name}; use more --rounds or a larger --size"
+                )
+            start = models[-1] if self.plan.begin == "last" else models[0]
+            trained = check_trained(trainer.name, trainer.train(rows, base=start, out=target))
+            for note in getattr(trained, "notes", ()):
+                tell(f"generation {number} of {self.plan.generations}: {name}: {note}")
         return {"trainer": name, "model": f"hf:{target}"}
 
     def _best(self, folder: Path, candidates: list[dict[str, Any]]) -> dict[str, Any]:
-        """The candidate that goes on: the one that the society's raters like best."""
+        """The best candidate by the score of the society's raters."""
         if len(candidates) > 1:
             dimension = self.header["dimensions"][0]
             for candidate in candidates:
@@ -204,50 +224,31 @@ class Evolution:
             evaluation = Evaluation(
                 [model], questions, scenario=self.scenario, judge=[self.raters, self.plan.judge], embedder=self._embedder,
                 samples=self.plan.samples, seed=self.plan.seed, max_tokens=self.plan.max_tokens,
+                controls=None if folder.name == "evaluation" and folder.parent.name == "generation-0" else False,
             )  # fmt: skip
             write_evaluation(evaluation.run(), folder)
         return dict(json.loads(kept.read_text(encoding="utf-8")))
 
     def _compare(self, record: dict[str, Any], scores: Sequence[Any]) -> None:
-        """Say how a generation's model differs from the first and the previous one's."""
+        """Compare the model of a generation with the first and the previous one."""
         record |= {"since_first": None, "since_previous": None, "verdict": None}
         if len(scores) == 1:
             return
-        first, dimension = differences(scores[-1], scores[0]), self.header["dimensions"][0]
-        previous = differences(scores[-1], scores[-2])
+        first, dimension = paired_differences(scores[-1], scores[0]), self.header["dimensions"][0]
+        previous = paired_differences(scores[-1], scores[-2])
         found = {verdict(d[self.raters][dimension], d[self.plan.judge][dimension]) for d in (first, previous)}
         worst = next((v for v in ("fooled", "apart") if v in found), None)
         record |= {"since_first": first, "since_previous": previous, "verdict": worst}
 
-    @contextmanager
-    def _claimed(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        self.out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.out / "evolve.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunLocked(f"another process works in {self.out}; wait for it, or choose another --out") from None
-        try:
-            self._check_same()
-            yield
-        finally:
-            lock.release()
-
-    def _check_same(self) -> None:
+    def _start(self) -> None:
+        """Record the identity of the evolution in its folder, or check it against the recorded one."""
         path = self.out / "evolve.json"
         if not path.exists():
             self._write({**self.header, "command": self._command, "stopped": None, "generations": []})
             return
         kept = json.loads(path.read_text(encoding="utf-8"))
-        free = ("generations", "stop")
-        ours = json.loads(json.dumps(finite(self.header)))
-        wrong = [
-            f"its {k} is {kept.get(k)!r}, not {v!r}" for k, v in ours.items() if k not in free and kept.get(k) != v
-        ]
-        if wrong:
-            raise RunExists(f"{self.out} holds another evolution: {'; '.join(wrong)}. Choose another --out")
+        ours = {name: value for name, value in self.header.items() if name not in ("generations", "stop")}
+        check_same_identity(self.out, kept, ours, what="evolution")
 
     def _write(self, result: Mapping[str, Any]) -> None:
         write_json(self.out / "evolve.json", result, indent=1)

@@ -1,76 +1,83 @@
-"""How an evolution is set up: what is the same for all of its generations."""
+"""Settings of an evolution, the same for all generations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from sandbox.errors import SettingsError
+from sandbox.errors import SettingsError, nearest
+from sandbox.seeding import MAX_SEED
+from sandbox.typed_settings import at_least, between, refuse, setting_faults
 from trainers.evaluation.judges import INDEPENDENT
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvolutionSettings:
-    """How generations follow each other.
+    """Settings of an evolution.
 
     Attributes:
         base: URI of the model of generation 0.
-        trainers: What trains; of several the best goes on, by the raters' score on every third held-out question, on
-            which nobody is evaluated then.
-        generations: How many are trained.
-        rounds: Of each society.
-        share: Of the agents that speak through the newest model; the others keep what agents spoke through before.
-        begin: Train the ``last`` generation's model on, or the ``base`` anew.
-        record: Learn from ``all`` societies so far, or from the ``last`` alone.
-        judge: Who judges held-out answers and has no part in the society: see :mod:`trainers.evaluation.judges`.
-        questions: A file of held-out questions; by default the scenario's.
-        n_questions: Only the first so many of them.
-        samples: Answers to each.
-        max_tokens: Length of an answer to them at most.
-        stop: Stop where the raters are being fooled; else only say so.
-        seed: Of generation 0; each later one adds 1.
+        trainers: Trainers; of several, the best is kept by the raters' score on every third held-out question, which is then
+            excluded from the evaluation.
+        generations: Number of generations to train.
+        rounds: Rounds of each simulation.
+        share: Share of the agents that use the newest model; the others keep the earlier models.
+        begin: Train the model of the ``last`` generation further, or from the ``base``.
+        record: Train on the records of ``all`` generations, or of the ``last``.
+        judge: Judge of held-out answers, outside the society: see :mod:`trainers.evaluation.judges`.
+        questions: File of held-out questions; by default the scenario's.
+        n_questions: Maximum number of questions.
+        samples: Answers per question.
+        max_tokens: Maximum length of an answer.
+        stop: Stop when the raters' score rises and the judge's falls; otherwise only report it.
+        seed: Seed of generation 0; each later one adds 1.
     """
 
     base: str = "smollm2"
     trainers: tuple[str, ...] = ("stable_alignment",)
-    generations: int = 3
-    rounds: int = 2
-    share: float = 1.0
+    generations: Annotated[int, between(1, 1000)] = 3
+    rounds: Annotated[int, at_least(1)] = 2
+    share: Annotated[float, between(0, 1, "(]")] = 1.0
     begin: Literal["last", "base"] = "last"
     record: Literal["all", "last"] = "all"
     judge: str = INDEPENDENT
     questions: str | None = None
-    n_questions: int | None = None
-    samples: int = 1
-    max_tokens: int = 48
+    n_questions: Annotated[int | None, at_least(1)] = None
+    samples: Annotated[int, between(1, 1000)] = 1
+    max_tokens: Annotated[int, at_least(1)] = 48
     stop: bool = False
-    seed: int = 0
+    seed: Annotated[int, between(0, MAX_SEED - 1000)] = 0
 
     def __post_init__(self) -> None:
-        faults = [
-            f"{name}={value} must be at least 1"
-            for name in ("generations", "rounds", "samples", "max_tokens", "n_questions")
-            if (value := getattr(self, name)) is not None and value < 1
-        ]
-        if not 0 < self.share <= 1:
-            faults.append(f"share={self.share} must be in (0, 1]")
-        for name, known in (("begin", ("last", "base")), ("record", ("all", "last"))):
-            if getattr(self, name) not in known:
-                faults.append(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
+        faults = setting_faults(self)
         if not self.trainers or len(set(self.trainers)) < len(self.trainers):
             faults.append(f"name trainers, each once; found {', '.join(self.trainers) or 'none'}")
-        if faults:
-            raise SettingsError("; ".join(faults))
+        refuse("this evolution cannot start", faults)
 
 
-def settings_of(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trainer is told: settings of all, and its own, as ``dpo.beta``."""
-    shared = {key: value for key, value in given.items() if "." not in key}
+def settings_for(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of one trainer: those of all trainers, and its own, given as ``dpo.beta``."""
+    shared = {key: value for key, value in given.items() if "." not in key or key.startswith("args.")}
     own = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{trainer}.")}
     return {**shared, **own}
 
 
+def check_owners(trainers: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Refuse settings of trainers that do not take part.
+
+    Raises:
+        SettingsError: names the settings.
+    """
+    strangers = [key for key in given if "." in key and key.partition(".")[0] not in (*trainers, "args")]
+    if strangers:
+        owner = strangers[0].partition(".")[0]
+        raise SettingsError(
+            f"{', '.join(strangers)}: not one of the trainers of this evolution, {', '.join(trainers)}."
+            f"{nearest(owner, trainers)} Settings of all trainers are given as train.KEY"
+        )
+
+
 def plain_setting(value: Any) -> Any:
-    """A setting as JSON can hold it."""
+    """A setting as plain JSON types."""
     return value if value is None or isinstance(value, str | int | float) else str(value)

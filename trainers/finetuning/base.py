@@ -1,14 +1,12 @@
-"""What the built-in trainers have in common: from rows to a model folder, whatever the loss.
+"""FineTuning, the base of the built-in trainers: rows -> model folder, for any loss.
 
-The loop, mixed precision, gradient accumulation, checkpoints and distribution are those of transformers; here are the
-order of things, the folder, and what is written beside the weights.
+The loop, mixed precision, gradient accumulation, checkpoints and distribution are those of transformers; this module has the
+sequence of steps, the folder, and the files beside the weights.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import platform
 import time
 from abc import ABC, abstractmethod
@@ -17,13 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sandbox.errors import SettingsError
+from sandbox.errors import RunExists, SettingsError, require_packages
+from sandbox.folders import check_same_identity, write_json
 from sandbox.models.local.chat_template import template_name
 from trainers.base import TrainedModel
+from trainers.config_file import write_config
+from trainers.finetuning.arguments import check_arguments, steps_of, training_arguments
 from trainers.finetuning.checkpoints import Checkpoints
-from trainers.finetuning.global_state import own_randomness, silence
-from trainers.finetuning.model_folder import check_free, check_same, identity, is_main_process, new_folder
-from trainers.rows.format import row_statistics
+from trainers.finetuning.global_state import quiet_libraries, seeded_globals
+from trainers.finetuning.model_folder import check_free, identity, is_main_process, new_folder, without_length
+from trainers.rows.format import left_out_note, left_out_of, row_statistics
 from trainers.rows.kinds import RowKind
 from trainers.rows.validation import check_rows
 from trainers.settings import TrainingSettings
@@ -31,9 +32,9 @@ from trainers.settings import TrainingSettings
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from trainers.finetuning.early_stopping import EarlyStopping
     from trainers.finetuning.monitor import TrainingMonitor
     from trainers.finetuning.policy import Policy
-    from trainers.finetuning.probes import HeldoutAccuracy
     from trainers.likelihood.tokenization import Encoder
 
 SCHEMA = 1
@@ -42,7 +43,7 @@ SCHEMA = 1
 class FineTuning(ABC):
     """A trainer that fine-tunes a language model with a trainer of transformers or TRL.
 
-    Subclasses name themselves and their rows, and make the trainer that loops over them.
+    Subclasses define their name and kind of rows, encode rows, and make the trainer.
 
     Args:
         settings: An instance of ``Settings``; None for its defaults.
@@ -51,7 +52,7 @@ class FineTuning(ABC):
     name: ClassVar[str]
     accepts: ClassVar[RowKind]
     Settings: ClassVar[type[TrainingSettings]]
-    # The trainer's own names for what it logs, where TRL means something else by a word of our vocabulary.
+    # Names that the trainer logs -> names in the history, where they differ from ``TRL_NAMES``.
     names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, settings: TrainingSettings | None = None) -> None:
@@ -71,62 +72,83 @@ class FineTuning(ABC):
         """Make the trainer of transformers or TRL.
 
         Args:
-            policy: The model that learns.
-            encoded: What :meth:`encode` gave.
-            arguments: Of ``transformers.TrainingArguments``, from the settings.
-            watch: A callback that it must be given.
+            policy: The model in training.
+            encoded: Result of :meth:`encode`.
+            arguments: Arguments of ``transformers.TrainingArguments``, from the settings.
+            watch: A callback that the trainer must include.
         """
 
     def prepare(self, model: Any) -> None:
-        """Change the bare model before adapters are put on it; by default nothing."""
+        """Modify the model before adapters are added; by default not at all."""
         del model
 
     def before_saving(self, tokenizer: Any) -> None:
-        """Change the tokenizer that is saved with the model; by default nothing."""
+        """Modify the tokenizer that is saved with the model; by default not at all."""
         del tokenizer
 
     def train(self, rows: Dataset, *, base: str, out: str | Path, resume: bool = False) -> TrainedModel:
-        """Learn from rows and write a model folder.
+        """Train on rows and write a model folder.
 
         Args:
-            rows: Of the kind ``accepts``.
-            base: URI of the model to begin with, as ``smollm2`` or ``hf:models/first``.
-            out: The folder; it may not hold anything yet. It appears whole, when all is done, or not at all.
-            resume: Go on from the last checkpoint (setting ``save_steps``) of a training into this folder that was
-                killed. Without one the training begins at its beginning; one that is done is not done again.
+            rows: Rows of the kind ``accepts``.
+            base: URI of the base model, for example ``smollm2`` or ``hf:models/first``.
+            out: Model folder, which must be empty or missing. Created atomically at the end.
+            resume: Resume an interrupted training into this folder from its last checkpoint (setting ``save_steps``), also
+                with more epochs or steps; the learning rate then follows the schedule of the longer training. Without
+                a checkpoint the training starts from the beginning. A finished training is not repeated; with more
+                epochs it continues if it was made with ``keep_checkpoints``.
 
         Returns:
             The model's URI, its metrics and its history; also in ``training.json`` in the folder.
 
         Raises:
             TrainingDataError: the rows are of another kind, or there are none.
-            RunExists: the folder holds something, or checkpoints are left and ``resume`` is False.
-            SettingsError: settings cannot be used here, or a training is resumed with others.
-            ModelNotFound: the base is not there.
+            RunExists: the folder is not empty, there are checkpoints and ``resume`` is False, or a training is resumed
+                with other settings.
+            SettingsError: settings are not possible here.
+            ModelNotFound: the base does not exist.
             TrainingDiverged: the loss became NaN or infinite.
+            ToolNotFound: a package is not installed.
         """
+        require_packages(f"trainer {self.name!r}", "torch", "transformers", "trl", "peft", "datasets", "accelerate")
         target = Path(out)
+        check_arguments(self.settings)
         check_rows(rows, self.name, self.accepts)
         who = identity(self.name, base, _plain(vars(self.settings)), rows)
-        if resume and (target / "training.json").is_file():
-            return _done(target, who)
-        check_free(target)
         checkpoints = Checkpoints(target, who)
-        checkpoints.begin(resume)
+        longer = False
+        if resume and (target / "training.json").is_file():
+            finished, longer = _finished_training(target, who)
+            if not longer:
+                return finished
+            checkpoints.begin(resume)
+            if checkpoints.last is None:
+                raise _no_checkpoint_error(target)
+        else:
+            check_free(target)
+            checkpoints.begin(resume)
         learnt, pairs = self._held_out(rows)
         began = time.monotonic()
-        with new_folder(target) as draft, silence(), own_randomness(self.settings), self._watch() as watch:
+        with (
+            new_folder(target, replaces=longer) as draft,
+            quiet_libraries(),
+            seeded_globals(self.settings),
+            self._watch() as watch,
+        ):
             from trainers.finetuning.checkpoint_callback import CheckpointCallback
             from trainers.finetuning.monitor import summarize_history
-            from trainers.finetuning.policy import load_policy
-            from trainers.likelihood.tokenization import Encoder
+            from trainers.finetuning.policy import load_policy, movable_name
+            from trainers.likelihood.tokenization import encoder_for
 
-            policy = load_policy(base, self.settings, target, self.prepare)
-            encoder = Encoder(policy.tokenizer, self.settings.max_length)
+            policy = load_policy(base, self.settings, self.prepare)
+            encoder = encoder_for(policy.model, policy.tokenizer, self.settings.max_length)
             encoded = self.encode(learnt, encoder)
+            cut, cut_note = dict(+encoder.cut), encoder.cut_note()
             folder = draft if self.settings.save_steps is None else checkpoints.folder
-            trainer = self.make_trainer(policy, encoded, self._arguments(len(encoded), folder, target), watch)
-            _leave_printing_to_us(trainer)
+            checkpoints.check_length(steps_of(self.settings, len(encoded)))
+            arguments = training_arguments(self.settings, len(encoded), folder, target)
+            trainer = self.make_trainer(policy, encoded, arguments, watch)
+            _remove_printer(trainer)
             heldout = self._probe(policy, encoded, pairs, encoder, trainer, watch)
             keeper = CheckpointCallback(checkpoints, watch, heldout)
             keeper.restore()
@@ -138,29 +160,37 @@ class FineTuning(ABC):
             metrics = summarize_history(watch.history)
             if heldout is not None and heldout.best_step is not None:
                 metrics |= {"best_step": heldout.best_step, **heldout.at(heldout.best_step)}
-            state = trainer.accelerator.get_state_dict(trainer.model) if self.settings.fsdp else None
+            state = trainer.accelerator.get_state_dict(trainer.model) if self._is_sharded() else None
+            notes = [*(note for note in (left_out_note(left_out_of(learnt)), cut_note) if note), *_notes(policy)]
             if is_main_process():
                 self.before_saving(policy.tokenizer)
                 policy.save(draft, state)
-                checkpoints.hand_over(draft)
+                checkpoints.move_tracker_logs(draft)
                 about = {
                     "schema": SCHEMA,
                     "trainer": self.name,
                     "base": base,
+                    "base_folder": movable_name(policy.chain[0], target),
+                    "notes": notes,
                     "template": template_name(policy.tokenizer),
                     "settings": who["settings"],
-                    "rows": {**row_statistics(learnt), **+encoder.cut},
+                    "rows": {**row_statistics(learnt), **cut},
                     "rows_hash": who["rows"],
                     "metrics": metrics,
                     "history": watch.history,
                     "seconds": round(time.monotonic() - began, 3),
                     "versions": _versions(),
                 }
-                text = json.dumps(about, ensure_ascii=False, indent=1) + "\n"
-                (draft / "training.json").write_text(text, encoding="utf-8")
+                write_json(draft / "training.json", about, indent=1)
+                write_config(draft, self.name, base, _plain(vars(self.settings)))
+                policy.describe(draft, target, about)
         trainer.accelerator.wait_for_everyone()
-        checkpoints.remove()
-        return TrainedModel(f"hf:{target}", target, metrics, watch.history)
+        if is_main_process():
+            checkpoints.remove(keep_last=self.settings.keep_checkpoints)
+        return TrainedModel(f"hf:{target}", target, metrics, watch.history, tuple(notes))
+
+    def _is_sharded(self) -> bool:
+        return bool(self.settings.fsdp or self.settings.args.get("deepspeed"))
 
     def _watch(self) -> TrainingMonitor:
         from trainers.finetuning.monitor import TrainingMonitor
@@ -168,7 +198,7 @@ class FineTuning(ABC):
         return TrainingMonitor(f"training ({self.name})", quiet=not self.settings.progress, names=self.names)
 
     def _held_out(self, rows: Dataset) -> tuple[Dataset, Dataset | None]:
-        """Rows to learn from, and preferences to stop early by, if any are held out."""
+        """Training rows, and preferences for early stopping, if any are held out."""
         from trainers.rows.build import rows_from
         from trainers.rows.split import split_rows
 
@@ -179,8 +209,8 @@ class FineTuning(ABC):
             return rows, None
         if self.accepts not in (RowKind.RANKED, RowKind.PREFERENCES):
             raise SettingsError(
-                f"heldout_share={s.heldout_share:g} holds out preferences, and trainer {self.name!r} learns from "
-                f"{self.accepts} rows, which are none; give a file of preferences or ranked rows: --set heldout=FILE"
+                f"heldout_share={s.heldout_share:g} holds out preferences, and trainer {self.name!r} uses "
+                f"{self.accepts} rows; give a file of preferences or ranked rows: --set heldout=FILE"
             )
         learnt, held = split_rows(rows, s.heldout_share, s.seed)
         return learnt, held if self.accepts == RowKind.PREFERENCES else rows_from(held, RowKind.PREFERENCES)
@@ -193,95 +223,78 @@ class FineTuning(ABC):
         encoder: Encoder,
         trainer: Any,
         watch: TrainingMonitor,
-    ) -> HeldoutAccuracy | None:
-        """Measure beside the training: distance from the base, and held-out preferences."""
-        from trainers.finetuning.probes import HeldoutAccuracy, KLProbe
+    ) -> EarlyStopping | None:
+        """Add the measurements of a training: KL to the base, and early stopping."""
+        from trainers.finetuning.early_stopping import EarlyStopping
+        from trainers.finetuning.kl_probe import KLProbe
         from trainers.likelihood.tokenization import encode_preferences, questions_of
 
         answered = questions_of(encoded) if self.settings.measure_kl else []
         heldout = None
         if pairs is not None:
-            heldout = HeldoutAccuracy(
+            heldout = EarlyStopping(
                 policy.model,
                 questions_of(encode_preferences(pairs, encoder)),
                 pad=policy.tokenizer.pad_token_id,
                 every=self.settings.eval_steps,
                 patience=self.settings.patience,
+                autocast=trainer.accelerator.autocast,
             )
-        kl = KLProbe(policy.model, answered, seed=self.settings.seed) if answered else None
+        kl = None
+        if answered:
+            kl = KLProbe(
+                policy.model,
+                answered,
+                seed=self.settings.seed,
+                autocast=trainer.accelerator.autocast,
+                sharded=self._is_sharded(),
+            )
         for probe in (heldout, kl):
             if probe is not None:
                 watch.probes.append(probe)
                 trainer.add_callback(probe)
         return heldout
 
-    def _arguments(self, n_rows: int, folder: Path, target: Path) -> dict[str, Any]:
-        import torch
 
-        s = self.settings
-        cpu = s.device == "cpu" or not torch.accelerator.is_available()
-        if not cpu and torch.accelerator.device_count() > 1 and "LOCAL_RANK" not in os.environ:
-            raise SettingsError(
-                f"{torch.accelerator.device_count()} accelerators are visible to one process; start one process each "
-                "with torchrun or accelerate launch, or show it one with CUDA_VISIBLE_DEVICES"
-            )
-        if cpu and s.fsdp:
-            raise SettingsError(
-                f"fsdp={s.fsdp!r} shards a model over accelerators, and this training runs on the CPU, where "
-                "transformers would copy the model instead; leave fsdp out"
-            )
-        return {
-            "output_dir": str(folder),
-            "run_name": target.name,
-            "num_train_epochs": s.epochs,
-            "max_steps": s.max_steps or -1,
-            "learning_rate": s.peak_learning_rate,
-            "per_device_train_batch_size": s.batch_size,
-            "gradient_accumulation_steps": s.gradient_accumulation,
-            # Rounded down: transformers rounds up, and a first step at rate 0 is much of a short training.
-            "warmup_steps": int(s.warmup_ratio * (s.max_steps or self._steps(n_rows))),
-            "lr_scheduler_type": s.schedule,
-            "weight_decay": s.weight_decay,
-            "max_grad_norm": s.max_grad_norm,
-            "gradient_checkpointing": s.gradient_checkpointing,
-            "bf16": s.dtype == "bfloat16",
-            "use_cpu": cpu,
-            "dataloader_pin_memory": not cpu,
-            "train_sampling_strategy": "group_by_length",
-            "remove_unused_columns": False,
-            "seed": s.seed,
-            "logging_steps": s.logging_steps,
-            # Its filter would hide from us that a loss is NaN.
-            "logging_nan_inf_filter": False,
-            "save_strategy": "no" if s.save_steps is None else "steps",
-            # Two: should the process be killed while one is written, there is the other.
-            **({} if s.save_steps is None else {"save_steps": s.save_steps, "save_total_limit": 2}),
-            "report_to": list(s.report_to) or "none",
-            "disable_tqdm": True,
-            **({"fsdp": s.fsdp, "fsdp_config": s.fsdp_config} if s.fsdp else {}),
-        }
+def _finished_training(target: Path, who: Mapping[str, Any]) -> tuple[TrainedModel, bool]:
+    """A finished training, and whether a longer one is requested.
 
-    def _steps(self, n_rows: int) -> int:
-        """Steps of the optimiser in all epochs."""
-        batches = math.ceil(n_rows / self.settings.batch_size / int(os.environ.get("WORLD_SIZE", "1")))
-        return math.ceil(math.ceil(batches / self.settings.gradient_accumulation) * self.settings.epochs)
-
-
-def _done(target: Path, who: Mapping[str, Any]) -> TrainedModel:
-    """A training that is done, if it is the one asked for."""
+    Raises:
+        RunExists: the folder contains another training.
+    """
     about = json.loads((target / "training.json").read_text(encoding="utf-8"))
-    check_same({**about, "rows": about.get("rows_hash")}, who, target)
-    return TrainedModel(f"hf:{target}", target, about["metrics"], about["history"])
+    kept = {**about, "rows": about.get("rows_hash")}
+    check_same_identity(target, without_length(kept), without_length(who), what="training")
+    was, now = kept["settings"], who["settings"]
+    longer = (was["epochs"], was["max_steps"]) != (now["epochs"], now["max_steps"])
+    finished = TrainedModel(f"hf:{target}", target, about["metrics"], about["history"], tuple(about.get("notes", ())))
+    return finished, longer
 
 
-def _leave_printing_to_us(trainer: Any) -> None:
+def _no_checkpoint_error(target: Path) -> RunExists:
+    return RunExists(
+        f"{target} is a finished training without a checkpoint, which cannot resume with other epochs or steps. Train "
+        f"it further with --base hf:{target} and another --out; or repeat it with --set save_steps=N --set "
+        "keep_checkpoints=true, and then resume"
+    )
+
+
+def _notes(policy: Policy) -> list[str]:
+    """Remarks on how a model is loaded and saved, one line each."""
+    reason = policy.merge_reason
+    merged = [f"saved as full weights, merged with the adapter below it: {reason}"] if reason else []
+    return [*policy.notes, *merged]
+
+
+def _remove_printer(trainer: Any) -> None:
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in plain.items()}
 
 
 def _versions() -> dict[str, str]:

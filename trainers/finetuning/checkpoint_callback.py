@@ -1,4 +1,4 @@
-"""Seals each checkpoint with what our side of a training knows, so that nothing is lost with a killed process."""
+"""Completes each checkpoint of transformers with the history and the state of early stopping."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 from transformers import TrainerCallback
 
 from trainers.finetuning.checkpoints import Checkpoints
+from trainers.finetuning.early_stopping import EarlyStopping
 from trainers.finetuning.monitor import TrainingMonitor
-from trainers.finetuning.probes import HeldoutAccuracy
 
 
 class CheckpointCallback(TrainerCallback):
-    """Adds the history, and what is known of held-out pairs, to each checkpoint.
+    """Adds the history and the state of early stopping to each checkpoint.
 
     Args:
-        checkpoints: Of the training.
-        watch: Holds the history.
-        heldout: If a training may stop early.
+        checkpoints: Checkpoints of the training.
+        watch: Monitor with the history.
+        heldout: Early stopping, if used.
     """
 
-    def __init__(self, checkpoints: Checkpoints, watch: TrainingMonitor, heldout: HeldoutAccuracy | None) -> None:
+    def __init__(self, checkpoints: Checkpoints, watch: TrainingMonitor, heldout: EarlyStopping | None) -> None:
         self._checkpoints, self._watch, self._heldout = checkpoints, watch, heldout
 
     def restore(self) -> None:
-        """Take up where the last checkpoint left off."""
+        """Restore the state of the last checkpoint."""
         if self._checkpoints.last is not None:
             self._watch.history[:] = self._checkpoints.history()
             if self._heldout is not None:
@@ -32,7 +32,8 @@ class CheckpointCallback(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Complete a checkpoint that transformers has written."""
+        folder = self._checkpoints.folder / f"checkpoint-{state.global_step}"
+        if self._heldout is not None and (state.is_world_process_zero or self._heldout.is_sharded):
+            self._heldout.save(folder)
         if state.is_world_process_zero:
-            if self._heldout is not None:
-                self._heldout.save(self._checkpoints.folder / f"checkpoint-{state.global_step}")
-            self._checkpoints.seal(state.global_step, self._watch.history)
+            self._checkpoints.mark_complete(state.global_step, self._watch.history)

@@ -1,6 +1,7 @@
-"""Where a training that was killed goes on from.
+"""Checkpoints, from which an interrupted training resumes.
 
-Checkpoints stand in a hidden folder beside the model's own, ``.NAME.checkpoints``, and go when the model is there.
+They are in a hidden folder beside the model folder, ``.NAME.checkpoints``, and are removed when the model is saved, unless one
+is kept for more epochs.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import RunExists
-from sandbox.folders import write_json
-from trainers.finetuning.model_folder import check_same
+from sandbox.folders import check_same_identity, write_json
+from trainers.finetuning.model_folder import without_length
 
-# The last file of a checkpoint: one without it was not finished.
-_SEAL = "sandbox.json"
+# The last file of a checkpoint: without it a checkpoint is incomplete.
+_MARKER = "sandbox.json"
 
 
 class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        target: The folder of the model to be.
-        who: The training's :func:`~trainers.finetuning.model_folder.identity`.
+        target: Model folder of the training.
+        who: Its :func:`~trainers.finetuning.model_folder.identity`.
 
     Attributes:
-        folder: Where they are.
-        last: The newest whole one; None at the beginning.
+        folder: Folder of the checkpoints.
+        last: The newest complete checkpoint; None if there is none.
     """
 
     def __init__(self, target: Path, who: Mapping[str, Any]) -> None:
@@ -37,45 +38,63 @@ class Checkpoints:
         self.last: Path | None = None
 
     def begin(self, resume: bool) -> None:
-        """Look for what an earlier process left.
+        """Find the checkpoints of an earlier process.
 
         Raises:
-            RunExists: there is something, and ``resume`` is False.
-            SettingsError: it is another training's.
+            RunExists: there are checkpoints and ``resume`` is False, or they belong to another training.
         """
-        whole = [path for path in self.folder.glob("checkpoint-*") if (path / _SEAL).is_file()]
+        whole = [path for path in self.folder.glob("checkpoint-*") if (path / _MARKER).is_file()]
         if not whole:
             return
         last = max(whole, key=_step)
         if not resume:
             raise RunExists(
-                f"{self.folder} holds checkpoints of a training that was stopped after step {_step(last)}; go on with "
+                f"{self.folder} contains checkpoints of a training that was interrupted after step {_step(last)}; continue "
                 f"it with --resume, or remove that folder"
             )
-        check_same(self._read(last)["who"], self._who, last)
+        kept = {**self._read(last)["who"]}
+        # Epochs may have been raised since.
+        check_same_identity(last, without_length(kept), without_length(self._who), what="training")
         self.last = last
 
+    def check_length(self, steps: int) -> None:
+        """Refuse a training that would end before the last checkpoint.
+
+        Raises:
+            RunExists: the checkpoint is of a later step.
+        """
+        if self.last is not None and _step(self.last) > steps:
+            raise RunExists(
+                f"{self.last} is of step {_step(self.last)}, but the training would end after step "
+                f"{steps}; use at least as many epochs or steps, or choose another --out"
+            )
+
     def history(self) -> list[dict[str, float]]:
-        """What was recorded before the last checkpoint."""
+        """The history up to the last checkpoint."""
         return [] if self.last is None else list(self._read(self.last)["history"])
 
-    def seal(self, step: int, history: list[dict[str, float]]) -> None:
-        """Say that the checkpoint of a step is whole."""
+    def mark_complete(self, step: int, history: list[dict[str, float]]) -> None:
+        """Mark the checkpoint of a step as complete."""
         folder = self.folder / f"checkpoint-{step}"
-        write_json(folder / _SEAL, {"who": self._who, "history": history}, indent=None)
+        write_json(folder / _MARKER, {"who": self._who, "history": history}, indent=None)
 
-    def hand_over(self, draft: Path) -> None:
-        """Move what trackers wrote beside the checkpoints, as ``runs``, to the model's folder."""
+    def move_tracker_logs(self, draft: Path) -> None:
+        """Move the logs of trackers, ``runs``, from the checkpoints to the model folder."""
         for path in self.folder.glob("*"):
             if not path.name.startswith("checkpoint-"):
                 path.rename(draft / path.name)
 
-    def remove(self) -> None:
-        """Remove them all: the model is there."""
+    def remove(self, *, keep_last: bool = False) -> None:
+        """Remove all checkpoints, or all but the last."""
+        if keep_last:
+            whole = sorted(self.folder.glob("checkpoint-*"), key=_step)
+            for folder in whole[:-1]:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, folder: Path) -> dict[str, Any]:
-        return dict(json.loads((folder / _SEAL).read_text(encoding="utf-8")))
+        return dict(json.loads((folder / _MARKER).read_text(encoding="utf-8")))
 
 
 def _step(folder: Path) -> int:

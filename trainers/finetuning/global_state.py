@@ -1,4 +1,4 @@
-"""What a training uses and leaves as it found it: random numbers, threads, bars and remarks of libraries."""
+"""Global state that a training changes and restores: random generators, threads, and output of libraries."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trainers.settings import TrainingSettings
 
 
 @contextmanager
-def own_randomness(settings: TrainingSettings) -> Iterator[None]:
-    """Seed what libraries draw from, use the threads asked for, and leave both as they were."""
+def seeded_globals(settings: TrainingSettings) -> Iterator[None]:
+    """Seed the global random generators and set the threads; restore both afterwards."""
     import numpy as np
     import torch
     from transformers import set_seed
@@ -32,14 +32,14 @@ def own_randomness(settings: TrainingSettings) -> Iterator[None]:
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Keep the bars and remarks of datasets, transformers and TRL from the screen, and TRL from pinging home."""
+def quiet_libraries() -> Iterator[None]:
+    """Suppress progress bars and messages of datasets, transformers and TRL, and telemetry of TRL."""
     import datasets
     from huggingface_hub import constants
 
-    # The variable that quiet() sets is read when the hub's client is imported, which may have been long ago.
+    # The variable set by quiet() is read when the hub client is imported, which may be earlier.
     bars, pings_off = datasets.is_progress_bar_enabled(), constants.HF_HUB_DISABLE_TELEMETRY
-    # Some of TRL's bars ask nobody but this variable; orpo is announced as experimental every time.
+    # Some of TRL's bars are controlled only by this variable; orpo warns that it is experimental.
     said = {name: os.environ.get(name) for name in ("TQDM_DISABLE", "TRL_EXPERIMENTAL_SILENCE")}
     os.environ.update(dict.fromkeys(said, "1"))
     datasets.disable_progress_bars()

@@ -1,18 +1,6 @@
-"""What is seen of a training while it runs: its history, its progress, and the moment its loss is lost.
+"""Monitoring of a training: its history, its progress bar, and detection of a diverged loss.
 
-All trainers report in one vocabulary. A word that a trainer cannot know is absent, never made up:
-
-======================= ================================================================================================
-``loss``                What is minimised, in the trainer's own unit.
-``reward_margin``       Reward of the better answers less that of the worse. In nats per token for trainers on ranked
-                        rows; times beta, in the trainer's implicit reward, for dpo, kto and orpo.
-``preference_accuracy`` Share of pairs whose better answer has the higher reward, in 0..1.
-``kl``                  Divergence of the model from the base it began as, on trained answers, in nats per token.
-``answer_tokens``       Mean length of the answers trained on, in tokens, their end token included.
-``tokens_per_s``        Tokens read in training, prompts included, a second of the whole training's clock.
-======================= ================================================================================================
-
-Beside these stand ``step``, ``epoch``, ``learning_rate``, ``grad_norm`` and whatever a trainer logs of its own.
+Names of metrics are in :mod:`trainers.finetuning.metric_names`.
 """
 
 from __future__ import annotations
@@ -30,42 +18,35 @@ from transformers import TrainerCallback
 
 from sandbox.errors import TrainingDiverged
 from sandbox.progress import Progress, progress, silent
-from trainers.likelihood.collation import LengthGrouped
-
-# TRL's names for what all trainers record under one.
-NAMES = {
-    "rewards/margins": "reward_margin",
-    "rewards/accuracies": "preference_accuracy",
-    "mean_token_accuracy": "token_accuracy",
-    "completions/mean_length": "answer_tokens",
-}
+from trainers.finetuning.metric_names import SHOWN, TRL_NAMES
+from trainers.finetuning.sampler import LengthGrouped
 
 
 class Probe(Protocol):
-    """Something measured at some steps of a training."""
+    """A measurement that is taken at some steps of a training."""
 
     def at(self, step: int) -> Mapping[str, float]:
-        """What was measured after a step; empty where nothing was."""
+        """Metrics measured after a step; empty if there are none."""
         ...
 
 
 class TrainingMonitor(TrainerCallback):
-    """Keeps the history of a training, and shows its progress while it is entered.
+    """Records the history of a training, and shows its progress inside its ``with`` block.
 
     Args:
-        what: The training's name beside the bar.
-        quiet: Show nothing.
-        names: The trainer's own names for what it logs, beside ``NAMES``.
+        what: Name of the training, beside the bar.
+        quiet: Show no progress.
+        names: Names that the trainer logs -> names in the history, added to ``TRL_NAMES``.
 
     Attributes:
-        history: A record for each logged step, in the words above.
-        probes: What else is measured.
+        history: One record per logged step.
+        probes: Further measurements; their metrics are added to the records.
     """
 
     def __init__(self, what: str, *, quiet: bool, names: Mapping[str, str] | None = None) -> None:
         self.history: list[dict[str, float]] = []
         self.probes: list[Probe] = []
-        self._names = {**NAMES, **(names or {})}
+        self._names = {**TRL_NAMES, **(names or {})}
         self._what, self._quiet = what, quiet
         self._show: Progress = silent
         self._open = ExitStack()
@@ -79,32 +60,41 @@ class TrainingMonitor(TrainerCallback):
         return bool(self._open.__exit__(*error))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Begin the clock and the bar, at the step where a resumed training goes on."""
+        """Start the clock and the bar, at the step from which a resumed training continues."""
         quiet = self._quiet or not state.is_world_process_zero
         self._show = self._open.enter_context(progress(self._what, state.max_steps, quiet=quiet))
         if state.global_step:
-            self._show(state.global_step, "going on")
+            self._show(state.global_step, "resuming")
         self._since = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move the bar by a step."""
+        """Advance the bar by one step."""
         self._show(1, self._note)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Keep what was logged in a step; the summary at the end has no loss of its own."""
+        """Record what was logged in a step. Logs without a loss, such as the final summary, are ignored."""
         if not logs or "loss" not in logs:
             return
         record = {self._names.get(name, name): float(value) for name, value in logs.items() if _is_number(value)}
         now, total = time.monotonic(), record.pop("num_tokens", 0.0)
-        # TRL counts tokens from the beginning, we since the last record; generation is told by TRL alone.
+        # TRL counts tokens from the start, MonitoredTrainer since the last log; only TRL counts generated ones.
         read = record.pop("tokens_read", total - self._tokens)
         record["tokens_per_s"] = read / max(now - self._since, 1e-9)
         self._tokens, self._since = total, now
+        if not self.history:
+            self._record_step_0()
         for probe in self.probes:
             record.update(probe.at(state.global_step))
         self.history.append({"step": state.global_step, **record})
-        shown = ("loss", "reward_margin", "preference_accuracy", "heldout_accuracy")
-        self._note = ", ".join(f"{name} {record[name]:.3f}" for name in shown if name in record)
+        self._note = ", ".join(f"{name} {record[name]:.3f}" for name in SHOWN if name in record)
+
+    def _record_step_0(self) -> None:
+        """Record step 0 if held-out pairs were measured then; the record has no loss."""
+        begun: dict[str, float] = {}
+        for probe in self.probes:
+            begun.update(probe.at(0))
+        if any(name.startswith("heldout") for name in begun):
+            self.history.append({"step": 0, "epoch": 0.0, **begun})
 
 
 def _is_number(value: Any) -> bool:
@@ -112,17 +102,17 @@ def _is_number(value: Any) -> bool:
 
 
 class MonitoredTrainer:
-    """For trainers of transformers: counts answers and tokens, draws rows by the seed, and stops at a lost loss.
+    """Mixin for trainers of transformers: counts answers and tokens, seeds the row order, stops at a diverged loss.
 
-    Rows come in an order that depends on the seed and the epoch alone, so that a training that goes on from a
-    checkpoint, or runs in several processes, sees the same ones.
+    The order of rows depends only on the seed and the epoch, so that a training resumed from a checkpoint, or run in
+    several processes, uses the same rows.
     """
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Take a step as the trainer does, and look at its loss.
+        """Run a training step and check its loss.
 
         Raises:
-            TrainingDiverged: it is NaN or infinite.
+            TrainingDiverged: the loss is NaN or infinite.
         """
         inputs = args[1] if len(args) > 1 else kwargs["inputs"]
         counts = torch.tensor(count_answers(inputs), dtype=torch.float64)
@@ -138,16 +128,16 @@ class MonitoredTrainer:
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the answers' mean length, and the tokens read since the last log, over all devices."""
+        """Add the mean length of answers and the tokens read since the last log, over all devices."""
         if "loss" in logs and hasattr(self, "_counted"):
-            answers, answer_tokens, tokens = self.over_devices(self._counted)
+            answers, answer_tokens, tokens = self.sum_over_devices(self._counted)
             if answers:
                 logs |= {"answer_tokens": answer_tokens / answers, "tokens_read": tokens}
             self._counted = torch.zeros(3, dtype=torch.float64)
         super().log(logs, start_time)  # type: ignore[misc]
 
-    def over_devices(self, sums: Tensor) -> list[float]:
-        """Sums of all devices together. Takes shape [n], gives n numbers."""
+    def sum_over_devices(self, sums: Tensor) -> list[float]:
+        """Add up the sums of all devices. Takes shape [n], returns n numbers."""
         mine = sums.to(self.args.device).float()[None]  # type: ignore[attr-defined]
         return list(self.accelerator.gather(mine).sum(dim=0).tolist())  # type: ignore[attr-defined]
 
@@ -158,18 +148,18 @@ class MonitoredTrainer:
             return sampler
         rows = args[0] if args else self.train_dataset  # type: ignore[attr-defined]
         a_step = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-        # Not told by set_epoch: a loader that skips what a resumed training has seen does not pass that on.
+        # The epoch is not taken from set_epoch, which a loader that skips the rows of a resumed training does not forward.
         return LengthGrouped(rows["length"], a_step, arguments.seed, lambda: math.floor((state.epoch or 0) + 1e-6))
 
 
 def count_answers(inputs: Any) -> tuple[int, int, int]:
-    """Answers of a batch, their tokens, and all tokens read with them; zeros where a batch is none of those known.
+    """Count the answers of a batch, their tokens, and all its tokens; zeros for an unknown kind of batch.
 
     Args:
-        inputs: Of a trainer: ours (see :class:`trainers.likelihood.collation.Collator`) or one of TRL's.
+        inputs: A batch of our trainers (see :class:`trainers.likelihood.collation.Collator`) or of TRL's.
     """
     if not isinstance(inputs, Mapping):
-        return 0, 0, 0  # GRPO is given prompts; its answers are still to come
+        return 0, 0, 0  # GRPO: a list of prompts; its answers are not generated yet
     if "model" in inputs:
         return inputs["model"]["n_answers"], len(inputs["model"]["answer_owner"]), inputs["num_tokens"]
     if "chosen_labels" in inputs:
@@ -187,7 +177,7 @@ def count_answers(inputs: Any) -> tuple[int, int, int]:
 
 
 def summarize_history(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Means over the last epoch of whatever was recorded, and the number of steps."""
+    """Means of all recorded metrics over the last epoch, and the number of steps."""
     if not history:
         return {}
     last = history[-1]

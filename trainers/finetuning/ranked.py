@@ -1,4 +1,4 @@
-"""What trainers on ranked rows have in common: a question's answers side by side, and a loss over their likelihoods.
+"""RankedFineTuning, the base of trainers on ranked rows: a loss over the likelihoods of a question's answers.
 
 A new contrastive loss is a subclass with one method; see ``rrhf.py``.
 """
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RankingSettings(TrainingSettings):
-    """Settings of trainers on ranked rows, beside those of all trainers.
+    """Settings of trainers on ranked rows, in addition to those of all trainers.
 
     Attributes:
-        share_prompts: Compute a question's prompt once for all its answers, where the model can.
+        share_prompts: Compute the prompt of a question once for all its answers, if the model allows.
     """
 
     share_prompts: bool = True
@@ -45,25 +45,19 @@ class RankedFineTuning(FineTuning):
 
         Args:
             nll: Mean negative log-likelihood per answer token, in nats. Shape [questions, answers].
-            ratings: Of the answers, in [1, scale]. Shape [questions, answers].
+            ratings: Rating of each answer, in [1, scale]. Shape [questions, answers].
             mask: True where an answer exists. Shape [questions, answers].
             scale: The highest rating of each question. Shape [questions].
         """
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Ids of every prompt and all its answers."""
+        """Token ids of every prompt and all its answers."""
         from trainers.likelihood.tokenization import encode_ranked
 
         return encode_ranked(rows, encoder)
 
-    def prepare(self, model: Any) -> None:
-        """Let the model give likelihoods of answers alone."""
-        from trainers.likelihood.answer_nll import add_answer_nll
-
-        add_answer_nll(model)
-
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
-        """A trainer of transformers with our loss."""
+        """Make the trainer of transformers with this loss."""
         from transformers import TrainingArguments
 
         from trainers.finetuning.ranked_trainer import RankedTrainer
@@ -72,8 +66,8 @@ class RankedFineTuning(FineTuning):
 
         s = self.settings
         if arguments["use_cpu"]:
-            # The loss counts every question of a step alike, whichever batch it stands in. A CPU is as fast with one
-            # at a time, which takes no padding, and needs the memory of one alone.
+            # The loss weights all questions of a step equally, whatever the batches. On a CPU single questions are as
+            # fast, without padding and with less memory.
             a_step = s.batch_size * s.gradient_accumulation
             arguments = {**arguments, "per_device_train_batch_size": 1, "gradient_accumulation_steps": a_step}
         shared = s.share_prompts and can_share_prompts(policy.model, s.max_length)

@@ -1,4 +1,4 @@
-"""The loop of trainers on ranked rows: transformers' trainer with a loss over a question's answers, and our measures."""
+"""RankedTrainer: transformers' trainer with a loss over a question's answers, and its metrics."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SUMS = ("questions", "nll_best", "others", "margin", "pairs", "right")
 
 
 class RankedTrainer(MonitoredTrainer, Trainer):
-    """Learns from batches of questions with several rated answers, as :class:`trainers.likelihood.collation.Collator` lays out.
+    """Trains on batches of questions with several rated answers, made by :class:`trainers.likelihood.collation.Collator`.
 
-    Logs beside the loss: ``nll_best`` (nats per token of the best-rated answers), ``reward_margin`` (how much less
-    likely the others are than the best, in nats per token) and ``preference_accuracy`` (share of pairs in which the
+    Logs in addition to the loss: ``nll_best`` (nats per token of the best-rated answers), ``reward_margin`` (log-likelihood of
+    the best answer minus that of the others, in nats per token) and ``preference_accuracy`` (share of pairs in which the
     better-rated answer is the likelier one).
 
     Args:
-        *args: Of transformers' trainer.
-        losses: From (nll, ratings, mask), each of shape [questions, answers], and the questions' scale, of shape
-            [questions], to the questions' losses, of shape [questions].
-        **kwargs: Of transformers' trainer.
+        *args: Arguments of transformers' trainer.
+        losses: Function of (nll, ratings, mask), each of shape [questions, answers], and the scale of each question,
+            of shape [questions], that returns the losses, of shape [questions].
+        **kwargs: Arguments of transformers' trainer.
     """
 
-    # The loss is a mean over all questions of a step, whichever micro-batch and device they fell into.
+    # The loss is the mean over all questions of a step, over its micro-batches and devices.
     loss_is_scaled_for_ga = True
 
     def __init__(self, *args: Any, losses: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], **kwargs: Any) -> None:
@@ -47,7 +47,7 @@ class RankedTrainer(MonitoredTrainer, Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Sum of the questions' losses over the number of questions in the step. A scalar."""
+        """Sum of the losses, divided by the number of questions in the step. A scalar."""
         mask, ratings = inputs["mask"], inputs["ratings"]
         nll = model(**inputs["model"])  # [answers of the batch]
         grid = nll.new_zeros(mask.shape).masked_scatter(mask, nll)  # [questions, answers]
@@ -55,14 +55,14 @@ class RankedTrainer(MonitoredTrainer, Trainer):
         with torch.no_grad():
             self._sums += _measures(grid.detach(), ratings, mask).cpu()
         questions = len(losses) if num_items_in_batch is None else num_items_in_batch
-        # Devices' gradients are averaged; each holds a part of the sum.
+        # Gradients are averaged over devices, each of which has a part of the sum.
         loss = losses.sum() / questions * self.accelerator.num_processes
         return (loss, {"nll": grid}) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add our measures, over all devices since the last log."""
+        """Add the metrics over all devices since the last log."""
         if "loss" in logs:
-            of = dict(zip(_SUMS, self.over_devices(self._sums), strict=True))
+            of = dict(zip(_SUMS, self.sum_over_devices(self._sums), strict=True))
             logs["nll_best"] = of["nll_best"] / of["questions"]
             if of["others"]:
                 logs["reward_margin"] = of["margin"] / of["others"]
@@ -73,7 +73,7 @@ class RankedTrainer(MonitoredTrainer, Trainer):
 
 
 def _measures(nll: Tensor, ratings: Tensor, mask: Tensor) -> Tensor:
-    """What ``_SUMS`` names, of one batch. Shape [len(_SUMS)]."""
+    """The sums named in ``_SUMS`` of one batch. Shape [len(_SUMS)]."""
     best = ratings.masked_fill(~mask, -torch.inf).argmax(dim=1, keepdim=True)
     others = mask.scatter(1, best, False)
     nll_best = nll.gather(1, best)

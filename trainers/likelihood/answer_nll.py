@@ -1,7 +1,6 @@
-"""Likelihoods of answers, with the language-model head computed where an answer is predicted and nowhere else.
+"""Log-likelihoods of answers, with the language-model head computed only at answer tokens.
 
-The head is a large part of a small model's work, and whole logits are most of its memory; prompts need
-neither.
+The head is a large part of the work of a small model, and full logits are most of its memory; prompts need neither.
 """
 
 from __future__ import annotations
@@ -9,10 +8,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -30,19 +31,19 @@ class AnswerNLL:
     """Gives the likelihoods of answers by a causal language model.
 
     Args:
-        model: Of transformers, without what PEFT or DDP wrap around it; see :func:`bare`.
+        model: Of transformers, without what PEFT or DDP wrap around it; see :func:`unwrap`.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self._forward = model.forward
+        self.original = model.forward
         self._plain_head = _has_plain_head(model)
 
     def __call__(
-        self, *args: Any, answer_positions: Tensor, answer_targets: Tensor, answer_owner: Tensor, n_answers: int,
-        **kwargs: Any,
+        self, *args: Any, answer_positions: Tensor, answer_targets: Tensor | None = None,
+        answer_owner: Tensor | None = None, n_answers: int = 0, **kwargs: Any,
     ) -> Tensor:  # fmt: skip
-        """Mean negative log-likelihoods, see :func:`add_answer_nll`. Shape [n_answers]."""
+        """What a patched model gives, see :func:`add_answer_nll`. Shape [n_answers], or [tokens, vocabulary]."""
         mask = kwargs.get("attention_mask")
         if mask is not None and mask.dtype == torch.bool:
             # Attention that is not fused adds the mask to its scores.
@@ -50,21 +51,22 @@ class AnswerNLL:
             kwargs["attention_mask"] = torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, lowest)
         # PEFT names every argument it knows, also those that only the whole model takes.
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        if answer_targets is None or answer_owner is None:
+            return self._logits(answer_positions, *args, **kwargs)
         if self._plain_head:
             hidden = self._hidden(answer_positions, *args, **kwargs)
             nll = token_nll(hidden, self.model.get_output_embeddings(), answer_targets)
         else:
-            logits = self.logits(answer_positions, *args, **kwargs)
+            logits = self._logits(answer_positions, *args, **kwargs)
             nll = F.cross_entropy(logits.float(), answer_targets, reduction="none")
         return sequence_nll(nll, answer_owner, n_answers)
 
-    def logits(self, positions: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Logits at some places of the flattened batch. Shape [positions, vocabulary]."""
+    def _logits(self, positions: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self._plain_head:
             head = self.model.get_output_embeddings()
             hidden = self._hidden(positions, *args, **kwargs)
-            return head(hidden.to(head.weight.dtype))
-        return self._forward(*args, **kwargs | {"use_cache": False}).logits.flatten(0, 1)[positions]
+            return head(hidden if _is_sharded(head) else hidden.to(head.weight.dtype))
+        return self.original(*args, **kwargs | {"use_cache": False}).logits.flatten(0, 1)[positions]
 
     def _hidden(self, positions: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         found = self.model.base_model(*args, **kwargs | {"use_cache": False})
@@ -72,38 +74,48 @@ class AnswerNLL:
 
 
 def add_answer_nll(model: Any) -> None:
-    """Let ``model.forward`` also give the likelihoods of answers.
+    """Let ``model.forward`` also give the likelihoods of answers, or logits at some places.
 
     Called with ``answer_positions`` (indices into the flattened batch whose outputs predict answer tokens,
     shape [tokens]), ``answer_targets`` (the ids predicted, [tokens]), ``answer_owner`` (whose token it is,
     [tokens]) and ``n_answers``, it returns mean negative log-likelihoods in nats per token, of shape
-    [n_answers]. Called without, it is the original.
+    [n_answers]; with ``answer_positions`` alone, logits of shape [tokens, vocabulary]. Called without, it is the original.
 
-    Patch before PEFT or DDP wraps the model, and call the wrapped model: then gradients are synchronised.
+    Patch before PEFT, DDP or FSDP wraps the model, and call the wrapped model: then gradients are synchronised, and
+    sharded weights gathered.
 
     Args:
         model: A causal language model of transformers.
     """
+    if hasattr(model, "_answer_nll"):
+        return
     original = model.forward
-    score = AnswerNLL(model)
+    # Found through ``self``: a copy of the model has a copy of it.
+    model._answer_nll = AnswerNLL(model)
 
-    @functools.wraps(original)
-    def forward(*args: Any, answer_positions: Tensor | None = None, **kwargs: Any) -> Any:
+    @functools.wraps(getattr(original, "__func__", original))
+    def forward(self: Any, *args: Any, answer_positions: Tensor | None = None, **kwargs: Any) -> Any:
+        score: AnswerNLL = self._answer_nll
         if answer_positions is None:
             answers = ("answer_targets", "answer_owner", "n_answers")
-            return original(*args, **{name: value for name, value in kwargs.items() if name not in answers})
+            return score.original(*args, **{name: value for name, value in kwargs.items() if name not in answers})
         return score(*args, answer_positions=answer_positions, **kwargs)
 
-    model.forward = forward
+    model.forward = MethodType(forward, model)
 
 
-def bare(model: Any) -> Any:
+def unwrap(model: Any) -> Any:
     """A model without what PEFT wraps around it; its adapters stay, inside its layers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def scorer(model: Any) -> Callable[..., Tensor]:
+    """What gives likelihoods by a model: itself if it was patched by :func:`add_answer_nll`, with all that wraps it."""
+    return model if hasattr(unwrap(model), "_answer_nll") else AnswerNLL(unwrap(model))
+
+
 @contextmanager
-def looking_on(model: Any) -> Iterator[None]:
+def eval_mode(model: Any) -> Iterator[None]:
     """Without gradients and dropout, and without a draw of a random number."""
     training = model.training
     model.eval()
@@ -126,10 +138,10 @@ def answer_nlls(model: Any, questions: Sequence[Question], pad: int, *, batch_to
     Returns:
         Mean negative log-likelihood per token, in nats, of every answer, question by question. Shape [answers].
     """
-    score = AnswerNLL(bare(model))
+    score, inner = scorer(model), unwrap(model)
     lengths = [len(prompt) + sum(map(len, answers)) for prompt, answers in questions]
     longest = max((len(p) + len(a) for p, answers in questions for a in answers), default=0)
-    lay_out = Collator(pad=pad, shared=can_share_prompts(score.model, longest, score))
+    lay_out = Collator(pad=pad, shared=can_share_prompts(inner, longest, score))
     order = sorted(range(len(questions)), key=lambda number: -lengths[number])
     found: dict[int, Tensor] = {}
     while order:
@@ -140,7 +152,7 @@ def answer_nlls(model: Any, questions: Sequence[Question], pad: int, *, batch_to
             for p, answers in (questions[number] for number in batch)
         ]
         with torch.no_grad():
-            nll = score(**_on_device(lay_out(asked)["model"], score.model)).cpu()
+            nll = score(**_on_device(lay_out(asked)["model"], inner)).cpu()
         found |= zip(batch, nll.split([len(questions[number][1]) for number in batch]), strict=True)
     return torch.cat([found[number] for number in range(len(questions))])
 
@@ -162,9 +174,10 @@ def token_nll(hidden: Tensor, head: Any, targets: Tensor, chunk: int | None = No
     if not torch.is_grad_enabled():
         parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
         return torch.cat([F.cross_entropy(head(h).float(), t, reduction="none") for h, t in parts])
-    if type(head) is nn.Linear and not any(p.requires_grad for p in head.parameters()):
+    plain = type(head) is nn.Linear and not _is_sharded(head)
+    if plain and not any(p.requires_grad for p in head.parameters()):
         return _FrozenHeadNLL.apply(hidden, head.weight, head.bias, targets, chunk)
-    if type(head) is nn.Linear and head.bias is None and hidden.dtype == head.weight.dtype and not _is_autocast(hidden):
+    if plain and head.bias is None and hidden.dtype == head.weight.dtype and not _is_autocast(hidden):
         return _LearningHeadNLL.apply(hidden, head.weight, targets, chunk)
 
     def one(h: Tensor, t: Tensor) -> Tensor:
@@ -234,6 +247,11 @@ class _LearningHeadNLL(torch.autograd.Function):
             of_hidden[part] = slope @ weight
             of_weight.addmm_(slope.T, hidden[part])
         return of_hidden, of_weight, None, None
+
+
+def _is_sharded(head: Any) -> bool:
+    """Whether a head's weights are gathered only while it is called itself: a unit of its own under FSDP2, or ZeRO-3."""
+    return isinstance(head.weight, DTensor) or hasattr(head.weight, "ds_id")
 
 
 def _is_autocast(hidden: Tensor) -> bool:

@@ -8,15 +8,12 @@ instead of once an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
-
-from sandbox.seeding import keyed_rng
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Collator:
 
         Returns:
             ``model``: what the model's forward takes, see :func:`trainers.likelihood.answer_nll.add_answer_nll`;
-            ``ratings`` and ``mask`` of shape [questions, answers], answers best filled from the left;
+            ``ratings`` and ``mask`` of shape [questions, answers], padded on the right;
             ``scale`` of shape [questions]; ``num_tokens``, those of every answer with its prompt.
         """
         prompts = [list(q["prompt_ids"]) for q in questions]
@@ -90,45 +87,6 @@ class _Row:
     predicting: list[int]  # columns whose outputs predict ...
     targets: list[int]  # ... these ids ...
     owners: list[int]  # ... of these answers of the batch
-
-
-class LengthGrouped(Sampler[int]):
-    """Draws rows so that those of a step are about as long, in an order keyed by the seed and the epoch.
-
-    Rows are shuffled, cut into groups of at most fifty steps, sorted by length within each, and the steps of each group are
-    shuffled again; the longest row comes first, so that memory that does not suffice is noticed at once.
-
-    Args:
-        lengths: Of the rows, in tokens.
-        a_step: Rows in a step of the optimiser, over all devices.
-        seed: Of the training.
-        epoch: Tells which epoch begins, from 0.
-    """
-
-    def __init__(self, lengths: Sequence[int], a_step: int, seed: int, epoch: Callable[[], int]) -> None:
-        self._lengths, self._a_step, self._seed, self._epoch = list(lengths), a_step, seed, epoch
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        draw = keyed_rng(self._seed, "rows", self._epoch())
-        order = list(range(len(self._lengths)))
-        draw.shuffle(order)
-        steps: list[list[int]] = []
-        # Small sets of rows are cut into four, or every epoch would make the same steps of them.
-        a_group = max(1, min(50, len(order) // (4 * self._a_step))) * self._a_step
-        for start in range(0, len(order), a_group):
-            rows = sorted(order[start : start + a_group], key=lambda row: -self._lengths[row])
-            group = [rows[at : at + self._a_step] for at in range(0, len(rows), self._a_step)]
-            # A step that is not full must stay the last, or the steps after it would be cut elsewhere.
-            short = [group.pop()] if len(group[-1]) < self._a_step else []
-            draw.shuffle(group)
-            steps += [*group, *short]
-        longest = max(range(len(steps)), key=lambda at: max(self._lengths[row] for row in steps[at]))
-        if len(steps[longest]) == self._a_step:
-            steps.insert(0, steps.pop(longest))
-        return iter([row for step in steps for row in step])
 
 
 def _separate_rows(prompts: Sequence[list[int]], answers: Sequence[Sequence[list[int]]]) -> list[_Row]:

@@ -1,7 +1,7 @@
-"""From rows to token ids, by the template that the model is spoken to with later.
+"""Rows -> token ids, by the chat template of the model.
 
-A prompt is rendered as :func:`sandbox.models.local.chat_template.render` does for talking, so that training and talking
-cannot drift apart; an answer ends with the token that ends a reply, so that a model learns to stop.
+A prompt is rendered by :func:`sandbox.models.local.chat_template.render`, as for generation, so that both are consistent; an
+answer ends with the token that ends a reply, so that a model learns to stop.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sandbox.errors import TrainingDataError
 from sandbox.models.local.chat_template import end_of_turn, render
 from trainers.rows.validation import scale_of
 
@@ -19,25 +20,45 @@ if TYPE_CHECKING:
 Turns: TypeAlias = str | Sequence[Mapping[str, str]]
 
 
+# Of training and of evaluation alike: tokens of a prompt with one answer at most.
+MAX_LENGTH = 1024
+_CUTS = (
+    "prompts cut to their latest turns",
+    "prompts cut at the beginning of their last turn",
+    "answers cut at their end",
+)
+
+
+def length_limit(model: Any, max_length: int) -> int:
+    """``max_length``, or the number of positions of a model that has fewer."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return min(max_length, int(positions)) if positions else max_length
+
+
 class Encoder:
     """Turns prompts and answers into token ids of at most ``max_length`` together.
 
-    Where they do not fit, the prompt loses its beginning, down to half of ``max_length``, and the answers
-    their end, with the end token: what was cut off did not stop there. So an answer always keeps a token to
-    learn from.
+    Where they do not fit, the prompt is cut down to what the longest answer leaves, though not below half of
+    ``max_length``: its earliest turns go, whole, and the system message and the last turn stay; of a last turn that is too
+    long by itself the beginning goes. Then the answers lose their end, with the end token: what was cut off did not stop
+    there. So an answer always keeps a token to learn from.
 
     Args:
         tokenizer: Of the model.
         max_length: Tokens of a prompt with one answer at most, 8 or more.
+        n_embeddings: Number of embeddings of the model; None if it is not known.
 
     Attributes:
-        cut: How many prompts and answers were too long.
+        cut: How many prompts, answers and rows were too long.
+        rows: How many rows were encoded.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int) -> None:
+    def __init__(self, tokenizer: Any, max_length: int, n_embeddings: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.cut: Counter[str] = Counter()
+        self._n_embeddings = n_embeddings
+        self.cut: Counter[str] = Counter(dict.fromkeys(_CUTS, 0))
+        self.rows = 0
         self._end = self._ids(end_of_turn(tokenizer))
 
     def encode(self, prompt: Turns, answers: Sequence[Turns], lead: str = "") -> tuple[list[int], list[list[int]]]:
@@ -50,6 +71,10 @@ class Encoder:
 
         Returns:
             Ids of the prompt, and of each answer with its end token.
+
+        Raises:
+            TrainingDataError: a text contains a token that the model has no embedding of.
+            ChatTemplateError: the chat template refuses the conversation.
         """
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         text = render(self.tokenizer, messages, lead)
@@ -57,14 +82,57 @@ class Encoder:
         after = [[*self._continued(text, before, _text(answer)), *self._end] for answer in answers]
         longest = max(map(len, after), default=0)
         room = max(self.max_length - longest, self.max_length // 2)
-        if len(before) > room:
-            self.cut["prompts cut at their beginning"] += 1
-            # The token that begins every text is what models lean on: it stays.
-            start = before[:1] if before[0] == self.tokenizer.bos_token_id else []
-            before = start + before[len(before) - room + len(start) :]
+        is_long = len(before) > room
+        if is_long:
+            before = self._cut(messages, lead, before, room)
         room = self.max_length - len(before)
-        self.cut["answers cut at their end"] += sum(len(ids) > room for ids in after)
-        return before, [ids[:room] for ids in after]
+        too_long = sum(len(ids) > room for ids in after)
+        self.cut["answers cut at their end"] += too_long
+        self.cut["rows cut"] += bool(is_long or too_long)
+        self.rows += 1
+        kept = [ids[:room] for ids in after]
+        self.cut["rows with equal answers after the cut"] += len(set(map(tuple, kept))) < len(set(map(tuple, after)))
+        return before, kept
+
+    def cut_note(self) -> str | None:
+        """How many rows were cut, and where, in words; None if none was."""
+        rows = self.cut["rows cut"]
+        if not rows:
+            return None
+        details = ", ".join(f"{n} {what}" for what, n in self.cut.items() if n and what != "rows cut")
+        return (
+            f"{rows} of {self.rows} rows ({rows / self.rows:.1%}) are longer than max_length={self.max_length} tokens and "
+            f"were cut: {details}"
+        )
+
+    def _cut(self, messages: Sequence[Mapping[str, str]], lead: str, whole: list[int], room: int) -> list[int]:
+        """Ids of a prompt of at most ``room`` tokens: first without its earliest turns, then without the beginning of its
+        last turn."""  # noqa: D205, D209
+        system = [turn for turn in messages if turn["role"] == "system"]
+        talk = [turn for turn in messages if turn["role"] != "system"]
+        before = whole
+        while len(before) > room and len(talk) > 1:
+            # Up to the next turn of the user: a conversation begins with one.
+            talk = talk[1:]
+            while len(talk) > 1 and talk[0]["role"] != "user":
+                talk = talk[1:]
+            before = self._ids(render(self.tokenizer, [*system, *talk], lead))
+        if len(before) <= room:
+            self.cut["prompts cut to their latest turns"] += 1
+            return before
+        self.cut["prompts cut at the beginning of their last turn"] += 1
+        said = self._ids(talk[-1]["content"]) if talk else []
+        excess = len(before) - room
+        while 0 < excess < len(said):
+            rest = {"role": talk[-1]["role"], "content": self.tokenizer.decode(said[excess:]).strip()}
+            shorter = self._ids(render(self.tokenizer, [*system, rest], lead))
+            if len(shorter) <= room and rest["content"]:
+                return shorter
+            # Tokens at the seams may differ from those of the whole text.
+            excess += max(1, len(shorter) - room)
+        # The system message and the template alone are too long. The token that begins every text is what models lean on.
+        start = before[:1] if before[0] == self.tokenizer.bos_token_id else []
+        return start + before[len(before) - room + len(start) :]
 
     def _continued(self, text: str, before: list[int], answer: str) -> list[int]:
         """Ids of an answer as they continue those of its prompt; some tokenizers begin a text with a token more."""
@@ -72,7 +140,19 @@ class Encoder:
         return whole[len(before) :] if whole[: len(before)] == before else self._ids(answer)
 
     def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if self._n_embeddings is not None and ids and max(ids) >= self._n_embeddings:
+            raise TrainingDataError(
+                f"a row contains {self.tokenizer.convert_ids_to_tokens(max(ids))!r}, a token of the tokenizer that the model "
+                "has no embedding of; remove it from the rows"
+            )
+        return ids
+
+
+def encoder_for(model: Any, tokenizer: Any, max_length: int) -> Encoder:
+    """An encoder with the limits of a model: its positions and its embeddings."""
+    n = int(model.get_input_embeddings().weight.shape[0])
+    return Encoder(tokenizer, length_limit(model, max_length), n)
 
 
 def _text(answer: Turns) -> str:

@@ -1,12 +1,13 @@
-"""Direct preference optimisation: make better answers likelier than worse ones, as seen from where one began."""
+"""Direct preference optimisation: raises the likelihood of better answers over worse ones, relative to the base."""
 
 from __future__ import annotations
 
 import copy
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from sandbox.typed_settings import above, between
 from trainers.finetuning.base import FineTuning
 from trainers.rows.kinds import RowKind
 from trainers.settings import TrainingSettings
@@ -20,44 +21,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DPOSettings(TrainingSettings):
-    """Settings of direct preference optimisation, beside those of all trainers.
+    """Settings of direct preference optimisation, in addition to those of all trainers.
 
     Attributes:
-        beta: How dearly distance from the reference is paid; higher stays nearer.
-        loss: ``sigmoid`` is DPO (arXiv:2305.18290), ``robust`` allows for preferences that are the wrong way round
+        beta: Strength of the KL penalty; higher values stay closer to the reference.
+        loss: ``sigmoid`` is DPO (arXiv:2305.18290), ``robust`` allows for flipped preferences
             (arXiv:2403.00409), ``ipo`` is arXiv:2310.12036, ``hinge`` SLiC (arXiv:2305.10425).
-        label_smoothing: For ``robust``: the share of preferences that are the wrong way round, below 0.5.
-        precompute_reference: Ask the reference once for each row before training instead of in every step; None does
-            so where rows are seen more than once, which is faster then.
+        label_smoothing: For ``robust``: the share of flipped preferences, below 0.5.
+        precompute_reference: Compute the reference's log-probabilities once per row before training instead of in every
+            step; None does so if rows are used more than once, where it is faster.
     """
 
-    beta: float = 0.1
+    beta: Annotated[float, above(0)] = 0.1
     loss: Literal["sigmoid", "robust", "ipo", "hinge"] = "sigmoid"
-    label_smoothing: float = 0.0
+    label_smoothing: Annotated[float, between(0, 0.5, "[)")] = 0.0
     precompute_reference: bool | None = None
 
     def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
-        # TRL takes it with every loss and uses it with some.
+        """List invalid settings, one line each."""
+        # TRL accepts it with every loss but uses it only with some.
         idle = (
             [f"label_smoothing={self.label_smoothing} has no effect with loss={self.loss}; use loss=robust"]
             if self.label_smoothing and self.loss != "robust"
             else []
         )
-        return [
-            *super().faults(),
-            *self.below(0, "beta", exclusive=True),
-            *self.below(0, "label_smoothing"),
-            *self.above(0.5, "label_smoothing"),
-            *self.unknown("loss", "sigmoid", "robust", "ipo", "hinge"),
-            *idle,
-        ]
+        sharded = (
+            ["precompute_reference=true needs the whole model before it is sharded; leave it out with fsdp"]
+            if self.precompute_reference and self.fsdp
+            else []
+        )
+        return [*super().faults(), *idle, *sharded]
 
 
 class DPO(FineTuning):
     """Direct preference optimisation on pairs of a better and a worse answer.
 
-    Its ``reward_margin`` is that of implicit rewards, beta times log-probabilities against the reference;
+    ``reward_margin`` is that of implicit rewards, beta times log-ratios to the reference;
     ``preference_accuracy`` is the share of pairs in which the better answer has the higher reward.
     """
 
@@ -67,48 +66,66 @@ class DPO(FineTuning):
     settings: DPOSettings
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Ids of a prompt and its two answers."""
+        """Token ids of each prompt and its two answers."""
         from trainers.likelihood.tokenization import encode_preferences
 
         return encode_preferences(rows, encoder)
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
-        """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        """Make TRL's trainer on token ids, so that it neither applies templates nor truncates."""
+        import torch
         from accelerate.utils import gather_object
         from trl import DPOConfig, DPOTrainer
 
         from trainers.finetuning.monitor import MonitoredTrainer
-        from trainers.likelihood.answer_nll import answer_nlls, looking_on
+        from trainers.likelihood.answer_nll import answer_nlls, eval_mode
         from trainers.likelihood.tokenization import questions_of
 
         pad = policy.tokenizer.pad_token_id
 
         class Trainer(MonitoredTrainer, DPOTrainer):
             def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-                # TRL has no other way to be given ids; the columns are those it makes itself.
+                # The only way to pass ids to TRL; the columns are those it makes itself.
                 return dataset
 
             def _precompute_ref_logps(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-                # The model has not learnt yet, so it is its own reference. TRL's way needs a file that all
-                # processes share, and computes the head on prompts too.
+                # Before training the model is its own reference. TRL's method needs a file shared by all
+                # processes.
                 share = self.accelerator
                 mine = list(range(share.process_index, len(dataset), share.num_processes))
-                questions = questions_of(dataset.select(mine))
-                lengths = [[len(answer) for answer in answers] for _, answers in questions]
-                with looking_on(self.model):
-                    nll = answer_nlls(self.model, questions, pad).view(-1, 2)  # [rows, chosen and rejected]
-                sums = [
-                    [-n * length for n, length in zip(*of, strict=True)]
-                    for of in zip(nll.tolist(), lengths, strict=True)
-                ]
+                half = self.args.bf16 or self.args.fp16
+                sums = self._as_in_a_step(dataset, mine) if half else self._in_fewer_tokens(dataset.select(mine))
                 known = dict(gather_object(list(zip(mine, sums, strict=True))))
                 for side, name in enumerate(("ref_chosen_logps", "ref_rejected_logps")):
                     dataset = dataset.add_column(name, [known[row][side] for row in range(len(dataset))])
                 return dataset
 
+            def _in_fewer_tokens(self, dataset: Any) -> list[list[float]]:
+                """Log-probabilities of both answers of each row; the prompt is read once for both, if the model allows."""
+                questions = questions_of(dataset)
+                with eval_mode(self.model):
+                    nll = answer_nlls(self.model, questions, pad).view(-1, 2)  # [rows, chosen and rejected]
+                lengths = [[len(answer) for answer in answers] for _, answers in questions]
+                return [
+                    [-n * length for n, length in zip(*of, strict=True)]
+                    for of in zip(nll.tolist(), lengths, strict=True)
+                ]
+
+            def _as_in_a_step(self, dataset: Any, mine: list[int]) -> list[list[float]]:
+                """As above, by the computation of a training step, which in half precision rounds differently."""
+                order = sorted(mine, key=lambda row: -dataset[row]["length"])
+                known: dict[int, list[float]] = {}
+                for start in range(0, len(order), self.args.per_device_train_batch_size):
+                    rows = order[start : start + self.args.per_device_train_batch_size]
+                    batch = self._prepare_inputs(self.data_collator([dataset[row] for row in rows]))
+                    with eval_mode(self.model):
+                        both = self.compute_ref_log_probs(self.model, batch)
+                    known |= dict(zip(rows, torch.stack(both, dim=1).tolist(), strict=True))
+                return [known[row] for row in mine]
+
         s = self.settings
         precomputes = self._precomputes(len(encoded))
-        # With adapters the reference is the model without them; else it is a copy of what training begins with.
+        # With adapters the reference is the model without them; otherwise a copy of the base.
         copied = not s.lora and not precomputes
         reference = copy.deepcopy(policy.model).eval().requires_grad_(False) if copied else None
         return Trainer(
@@ -128,10 +145,12 @@ class DPO(FineTuning):
         )
 
     def _precomputes(self, n_rows: int) -> bool:
-        """Whether the reference is asked before training: once a row, against once whenever a row is seen."""
+        """Whether the reference is computed before training, once per row, rather than in every step."""
         s = self.settings
         if s.precompute_reference is not None:
             return s.precompute_reference
+        if s.fsdp or s.args.get("deepspeed"):
+            return False  # the reference is sharded too, and computed in every step
         if s.max_steps is None:
             return s.epochs > 1
         a_step = s.batch_size * s.gradient_accumulation * int(os.environ.get("WORLD_SIZE", "1"))

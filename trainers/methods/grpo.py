@@ -1,13 +1,16 @@
-"""Group relative policy optimisation: answer, be rated as an agent of the society would be, and learn from it."""
+"""Group relative policy optimisation: samples answers, has them rated by a rater of the society, and reinforces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from sandbox.errors import SettingsError, TrainingDataError, nearest
+from sandbox.models.local.chat_template import end_of_turn
 from sandbox.scenario.prompts import whole_sentences
+from sandbox.typed_settings import above, at_least
 from trainers.finetuning.base import FineTuning
 from trainers.rows.candidates import PARTS
 from trainers.rows.kinds import RowKind
@@ -22,19 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class GRPOSettings(TrainingSettings):
-    """Settings of group relative policy optimisation, beside those of all trainers.
+    """Settings of group relative policy optimisation, in addition to those of all trainers.
 
     Attributes:
-        rater: Who rates the answers: a rater of the society, as ``values``, ``reward:MODEL`` or ``lm``.
-        scenario: Brings the rubric, and the labelled answers that an observer's values come from.
-        dimension: What answers are rated for; by default the first dimension of the scenario's rubric.
-        observer: URI of the language model that the rater ``lm`` asks.
-        embedder: Of the rater ``values``.
-        answers: Answers to each question, which are compared with each other; ``batch_size`` counts questions.
-        max_tokens: Length of an answer at most.
-        temperature: Of the answers.
-        beta: How dearly distance from the base is paid; at 0 it is neither paid nor measured.
-        clip: How far a step may change an answer's probability.
+        rater: Rater of the answers: ``values``, ``reward:MODEL`` or ``lm``.
+        scenario: Scenario that provides the rubric, and the labelled answers for values.
+        dimension: Dimension that is rated; by default the first of the scenario's rubric.
+        observer: URI of the language model for the rater ``lm``.
+        embedder: Embedder for the rater ``values``.
+        answers: Number of answers per question (the group); ``batch_size`` counts questions.
+        max_tokens: Maximum length of an answer.
+        temperature: Sampling temperature of the answers.
+        beta: Strength of the KL penalty; 0 disables it and its measurement.
+        clip: Clipping range of the probability ratio (epsilon).
+        clip_high: Upper clipping range; None for ``clip``. DAPO uses 0.28.
+        loss: Weighting of tokens and answers. ``grpo``: the mean over an answer's tokens, then over answers
+            (arXiv:2402.03300). ``dapo``: the mean over all tokens of a step (arXiv:2503.14476). ``dr_grpo``: the sum
+            over tokens by ``max_tokens``, and ratings without division by their spread (arXiv:2503.20783). ``bnpo``:
+            the mean over the tokens of a batch on one device.
     """
 
     rater: str = "values"
@@ -42,29 +50,21 @@ class GRPOSettings(TrainingSettings):
     dimension: str | None = None
     observer: str | None = None
     embedder: str = "minilm"
-    answers: int = 4
-    max_tokens: int = 48
-    temperature: float = 1.0
-    beta: float = 0.04
-    clip: float = 0.2
-
-    def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
-        return [
-            *super().faults(),
-            *self.below(2, "answers", whole=True),
-            *self.below(1, "max_tokens", whole=True),
-            *self.below(0, "temperature", "clip", exclusive=True),
-            *self.below(0, "beta"),
-        ]
+    answers: Annotated[int, at_least(2)] = 4
+    max_tokens: Annotated[int, at_least(1)] = 48
+    temperature: Annotated[float, above(0)] = 1.0
+    beta: Annotated[float, at_least(0)] = 0.04
+    clip: Annotated[float, above(0)] = 0.2
+    clip_high: Annotated[float | None, above(0)] = None
+    loss: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "grpo"
 
 
 class GRPO(FineTuning):
     """Group relative policy optimisation on ratings of the model's own answers (arXiv:2402.03300).
 
-    Online: the model answers each question several times, an observer of the society rates the answers, and those
-    rated above their question's mean become likelier. Beside what all trainers report, ``reward`` is the mean rating,
-    on the rater's scale.
+    Online: the model answers each question several times, an observer rates the answers, and answers rated above the mean of
+    their question become likelier. In addition to the metrics of all trainers, ``reward`` is the mean rating, on the
+    scale of the rater.
     """
 
     name: ClassVar[str] = "grpo"
@@ -73,9 +73,9 @@ class GRPO(FineTuning):
     settings: GRPOSettings
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Prompts as ids, with the question that a rater is told; requests to comment are left out.
+        """Token ids of prompts, with the question for the rater; requests to comment are left out.
 
-        An observer's rubric is about answers to the society's questions, and says nothing of comments on answers.
+        The rubric is about answers to questions, not about comments on answers.
         """
         from datasets import Dataset
 
@@ -93,12 +93,25 @@ class GRPO(FineTuning):
         return Dataset.from_list(found)
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
-        """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        """Make TRL's trainer on token ids, so that it neither applies templates nor truncates.
+
+        Raises:
+            SettingsError: nothing names the token that ends an answer, so that none that is drawn would end.
+        """
         from trl import GRPOConfig, GRPOTrainer
 
         from trainers.finetuning.monitor import MonitoredTrainer
 
         s = self.settings
+        end = end_of_turn(policy.tokenizer)
+        if not end:
+            raise SettingsError(
+                "trainer 'grpo' draws answers, and the tokenizer of the base names no token that ends them; set eos_token in "
+                "its tokenizer_config.json"
+            )
+        # TRL stops answers at this token alone.
+        tokenizer = deepcopy(policy.tokenizer)
+        tokenizer.eos_token = end
         reward = Reward(s)
         ids = dict(zip(encoded["prompt"], encoded["ids"], strict=True))
 
@@ -120,21 +133,24 @@ class GRPO(FineTuning):
                 temperature=s.temperature,
                 beta=s.beta,
                 epsilon=s.clip,
+                epsilon_high=s.clip_high,
+                loss_type=s.loss,
+                scale_rewards="none" if s.loss == "dr_grpo" else "group",
             ),
             train_dataset=encoded.remove_columns("ids"),
-            processing_class=policy.tokenizer,
+            processing_class=tokenizer,
             callbacks=[watch],
         )
 
 
 class Reward:
-    """A rater of the society as TRL asks for rewards.
+    """Reward function for TRL, from a rater of the society.
 
     Args:
-        settings: Say who rates, and for what.
+        settings: Settings that name the rater and the dimension.
 
     Raises:
-        SettingsError: the scenario's rubric has no such dimension, or nobody can be asked.
+        SettingsError: the rubric has no such dimension, or the rater ``lm`` has no model.
     """
 
     __name__ = "rating"
@@ -152,11 +168,11 @@ class Reward:
         self.dimension = settings.dimension or names[0]
         if self.dimension not in names:
             raise SettingsError(
-                f"scenario {scenario.name!r} rates no {self.dimension!r}.{nearest(self.dimension, names)} "
+                f"scenario {scenario.name!r} has no dimension {self.dimension!r}.{nearest(self.dimension, names)} "
                 f"Dimensions: {', '.join(names)}"
             )
         if settings.rater == "lm" and settings.observer is None:
-            raise SettingsError("rater=lm asks a language model; say which with --set observer=URI, as smollm2")
+            raise SettingsError("rater=lm needs a language model: --set observer=URI, for example smollm2")
         lm = None if settings.observer is None else load_model(settings.observer)
         rater = load_rater(settings.rater, embedder=load_embedder(settings.embedder))
         self._observer, _ = make_observer(scenario, rater, lm)
@@ -165,18 +181,18 @@ class Reward:
         """Rate answers.
 
         Args:
-            prompts: Of the answers; those of one group are the same.
+            prompts: Prompts of the answers; equal within a group.
             completions: The answers.
-            **given: ``question``, what a rater is told was asked, and ``completion_ids``, the answers' tokens.
+            **given: ``question``, for the rater, and ``completion_ids``, the tokens of the answers.
 
         Returns:
-            The rating of each answer. Saying nothing is rated lowest. An answer that could not be rated gets the mean
-            of its group, which teaches nothing.
+            The rating of each answer. An empty answer has the lowest rating. An answer that could not be rated gets the
+            mean of its group, which has no effect.
         """
         from sandbox.conversation.scheduler import run_conversations
 
         said = [
-            # An agent's answer that the limit cut off loses its last sentence too.
+            # As for agents, a sentence that the limit cut off is removed.
             whole_sentences(answer.strip()) if len(ids) >= self._max_tokens else answer.strip()
             for answer, ids in zip(completions, given["completion_ids"], strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Chain of hindsight: imitate good and bad answers, each behind words that say which it is; then ask for good ones."""
+"""Chain of hindsight: imitates answers prefixed with a good/bad marker, and asks for good ones at inference."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class HindsightSettings(TrainingSettings):
-    """Settings of chain of hindsight, beside those of all trainers.
+    """Settings of chain of hindsight, in addition to those of all trainers.
 
     Attributes:
-        good: Words before good answers, in training and whenever the trained model speaks.
+        good: Words before good answers, in training and at inference.
         bad: Words before bad answers, in training.
     """
 
@@ -29,9 +29,9 @@ class HindsightSettings(TrainingSettings):
     bad: str = "A bad answer:"
 
     def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
+        """List invalid settings, one line each."""
         empty = [f"{name} is empty; give words that begin an answer" for name in ("good", "bad") if not self._of(name)]
-        same = ["good and bad are the same words"] if self._of("good") and self._of("good") == self._of("bad") else []
+        same = ["good and bad must differ"] if self._of("good") and self._of("good") == self._of("bad") else []
         return [*super().faults(), *empty, *same]
 
     def _of(self, name: str) -> str:
@@ -39,12 +39,12 @@ class HindsightSettings(TrainingSettings):
 
 
 class Hindsight(SFT):
-    """Chain of hindsight on ranked answers (arXiv:2302.02676), spoken to as any other model.
+    """Chain of hindsight on ranked answers (arXiv:2302.02676).
 
-    Every answer is imitated behind the words ``good`` or ``bad``; it is good if its rating is nearer to the best of its
-    question than to the worst. The saved chat template begins every reply with the words ``good``, so whoever loads
-    the folder, by ``hf:`` or with another library, asks for a good answer without knowing of it. The words are part of
-    the prompt: they are not in the reply.
+    Every answer is imitated after the words ``good`` or ``bad``; it is good if its rating is nearer to the best of its
+    question than to the worst. The saved chat template ends with the words ``good``, so that the model gives good answers
+    when loaded by ``hf:`` or another library, without further settings. The words are part of the prompt, not of the
+    reply.
     """
 
     name: ClassVar[str] = "hindsight"
@@ -53,17 +53,17 @@ class Hindsight(SFT):
     settings: HindsightSettings
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Ids of prompt, words and answer, with labels on the answer alone."""
+        """Token ids of prompt, words and answer, with labels on the answer only."""
         from trainers.likelihood.tokenization import encode_hindsight
 
-        # A base that speaks behind such words already would be asked for a good answer before a bad one.
+        # A base trained with such words would have them in its template.
         without_lead(encoder.tokenizer)
         return encode_hindsight(rows, encoder, self._lead(self.settings.good), self._lead(self.settings.bad))
 
     def before_saving(self, tokenizer: Any) -> None:
-        """Let every reply begin behind the words of good answers."""
+        """Append the words of good answers to the chat template."""
         add_lead(tokenizer, self._lead(self.settings.good))
 
     def _lead(self, words: str) -> str:
-        # Not a space: tokenizers make one token of a space and the word behind it.
+        # Not a space: tokenizers merge a space with the next word.
         return words.strip() + "\n"

@@ -1,13 +1,13 @@
-"""Kahneman-Tversky optimisation: learn from single answers, each known to be good or bad."""
+"""Kahneman-Tversky optimisation: learns from single answers labelled good or bad."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from sandbox.seeding import keyed_rng
+from sandbox.typed_settings import above, at_least
 from trainers.finetuning.base import FineTuning
 from trainers.rows.kinds import RowKind
 from trainers.settings import TrainingSettings
@@ -21,40 +21,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class KTOSettings(TrainingSettings):
-    """Settings of Kahneman-Tversky optimisation, beside those of all trainers.
+    """Settings of Kahneman-Tversky optimisation, in addition to those of all trainers.
 
     Attributes:
-        beta: How dearly distance from the reference is paid; higher stays nearer.
-        good_weight: Of good answers in the loss. Where there are far fewer of one sort, its weight should make up for
-            it: good_weight times their number within 1 to 1.33 times bad_weight times the bad ones' (arXiv:2402.01306,
-            equation 8).
-        bad_weight: Of bad answers.
+        beta: Strength of the KL penalty; higher values stay closer to the reference.
+        good_weight: Weight of good answers. If the classes are unbalanced, good_weight times the number of good answers should
+            be 1 to 1.33 times bad_weight times that of bad ones (arXiv:2402.01306, equation 8).
+        bad_weight: Weight of bad answers.
     """
 
-    beta: float = 0.1
-    good_weight: float = 1.0
-    bad_weight: float = 1.0
+    beta: Annotated[float, above(0)] = 0.1
+    good_weight: Annotated[float, at_least(0)] = 1.0
+    bad_weight: Annotated[float, at_least(0)] = 1.0
 
     def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
+        """List invalid settings, one line each."""
         small = (
-            [f"batch_size={self.batch_size!r} must be 2 or more: the reference point comes from others' answers"]
+            [f"batch_size={self.batch_size!r} must be 2 or more: the reference point needs answers to other prompts"]
             if self.batch_size == 1
             else []
         )
-        return [
-            *super().faults(),
-            *small,
-            *self.below(0, "beta", exclusive=True),
-            *self.below(0, "good_weight", "bad_weight"),
-        ]
+        return [*super().faults(), *small]
 
 
 class KTO(FineTuning):
     """Kahneman-Tversky optimisation on answers labelled good or bad (arXiv:2402.01306).
 
-    Beside what all trainers report, ``reference_point`` is the divergence that gains and losses are counted from,
-    estimated on answers behind others' prompts, in nats.
+    In addition to the metrics of all trainers, ``reference_point`` is the KL estimate from which gains and losses are
+    measured, on answers to other prompts, in nats.
     """
 
     name: ClassVar[str] = "kto"
@@ -64,37 +58,28 @@ class KTO(FineTuning):
     settings: KTOSettings
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Ids of prompts and answers, and of the answer that stands behind each prompt for the reference point.
-
-        The rows are shuffled once: TRL pairs them within batches that must stay as they are.
-        """
+        """Token ids of prompts and answers."""
         from trainers.likelihood.tokenization import encode_unpaired
 
         encoded = encode_unpaired(rows, encoder)
-        order = list(range(len(encoded)))
-        keyed_rng(self.settings.seed, "rows").shuffle(order)
-        answers = [encoded[row]["completion_ids"] for row in order]
-        others: list[list[int]] = []
-        for start in range(0, len(answers), self.settings.batch_size):
-            batch = answers[start : start + self.settings.batch_size]
-            others += [batch[-1], *batch[:-1]]
-        return encoded.select(order).add_column("KL_completion_ids", others)
+        # TRL's collator needs the column; see mismatch.
+        return encoded.add_column("KL_completion_ids", _of_other_prompts(encoded))
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
-        """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        """Make TRL's trainer on token ids, so that it neither applies templates nor truncates."""
         from trl import KTOConfig, KTOTrainer
 
         from trainers.finetuning.monitor import MonitoredTrainer
 
         class Trainer(MonitoredTrainer, KTOTrainer):
             def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-                # TRL has no other way to be given ids; the columns are those it makes itself.
+                # The only way to pass ids to TRL; the columns are those it makes itself.
                 return dataset
 
-        # With adapters the reference is the model without them; else it is a copy of what training begins with.
+        # With adapters the reference is the model without them; otherwise a copy of the base.
         reference = None if policy.settings.lora else copy.deepcopy(policy.model).eval().requires_grad_(False)
         s = self.settings
-        return Trainer(
+        trainer = Trainer(
             model=policy.model,
             ref_model=reference,
             args=KTOConfig(
@@ -108,3 +93,35 @@ class KTO(FineTuning):
             processing_class=policy.tokenizer,
             callbacks=[watch],
         )
+        # TRL pairs rows in advance and must keep their order; here each batch is paired, in any order.
+        trainer.args.train_sampling_strategy = arguments["train_sampling_strategy"]
+        collate = trainer.data_collator
+        trainer.data_collator = lambda rows: collate(mismatch(rows))
+        return trainer
+
+
+def mismatch(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pair each prompt of a batch with an answer to another prompt, for the reference point.
+
+    Answers are rotated by one, or by more if the next belongs to the same prompt; a batch with a single prompt is left
+    unchanged.
+
+    Args:
+        rows: Rows with prompt_ids, completion_ids and KL_completion_ids.
+    """
+    found = []
+    for at, row in enumerate(rows):
+        others = (rows[at - back] for back in range(1, len(rows)))
+        other = next((one["completion_ids"] for one in others if one["prompt_ids"] != row["prompt_ids"]), None)
+        found.append({**row, "KL_completion_ids": row["KL_completion_ids"] if other is None else other})
+    return found
+
+
+def _of_other_prompts(encoded: Dataset) -> list[list[int]]:
+    """For each row the answer of the next row with another prompt; of the next row if there is only one prompt."""
+    prompts, answers = [tuple(ids) for ids in encoded["prompt_ids"]], list(encoded["completion_ids"])
+    found = []
+    for at, prompt in enumerate(prompts):
+        following = [(at + step) % len(prompts) for step in range(1, len(prompts))]
+        found.append(answers[next((n for n in following if prompts[n] != prompt), (at + 1) % len(prompts))])
+    return found

@@ -1,13 +1,14 @@
-"""Odds-ratio preference optimisation: imitate better answers and raise their odds over worse ones, without a reference."""
+"""Odds-ratio preference optimisation: imitation plus an odds-ratio term, without a reference model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from sandbox.errors import SettingsError
+from sandbox.typed_settings import at_least
 from trainers.finetuning.base import FineTuning
 from trainers.rows.kinds import RowKind
 from trainers.settings import TrainingSettings
@@ -24,23 +25,19 @@ WORKS_WITH = ("1.16",)
 
 @dataclass(frozen=True, kw_only=True)
 class ORPOSettings(TrainingSettings):
-    """Settings of odds-ratio preference optimisation, beside those of all trainers.
+    """Settings of odds-ratio preference optimisation, in addition to those of all trainers.
 
     Attributes:
-        beta: Weight of the odds ratio beside the imitation (lambda in the paper).
+        beta: Weight of the odds ratio, relative to the imitation (lambda in the paper).
     """
 
-    beta: float = 0.1
-
-    def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
-        return [*super().faults(), *self.below(0, "beta")]
+    beta: Annotated[float, at_least(0)] = 0.1
 
 
 class ORPO(FineTuning):
     """Odds-ratio preference optimisation on pairs of a better and a worse answer (arXiv:2403.07691).
 
-    The imitation counts the tokens of prompts too, as in the paper and in TRL. Its ``reward_margin`` is beta times the
+    The imitation includes the tokens of prompts, as in the paper and in TRL. ``reward_margin`` is beta times the
     difference of mean log-probabilities per token.
     """
 
@@ -54,13 +51,13 @@ class ORPO(FineTuning):
         _check_version()
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Ids of a prompt and its two answers, and of the whole texts as TRL's collator pads them."""
+        """Token ids of each prompt and its two answers, and of the whole texts for TRL's collator."""
         from trainers.likelihood.tokenization import encode_preferences
 
         return encode_preferences(rows, encoder).map(_columns)
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
-        """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        """Make TRL's trainer on token ids, so that it neither applies templates nor truncates."""
         try:
             from trl.experimental.orpo import ORPOConfig, ORPOTrainer
         except ImportError as error:
@@ -70,12 +67,12 @@ class ORPO(FineTuning):
 
         class Trainer(MonitoredTrainer, ORPOTrainer):
             def tokenize_row(self, feature: Any, model: Any = None) -> Any:
-                # TRL has no other way to be given ids; the columns are those it makes itself.
+                # The only way to pass ids to TRL; the columns are those it makes itself.
                 return feature
 
         return Trainer(
             model=policy.model,
-            # No length of its own: ids are cut already.
+            # No maximum length: ids are already cut.
             args=ORPOConfig(**arguments, max_length=self.settings.max_length, beta=self.settings.beta),
             train_dataset=encoded,
             processing_class=policy.tokenizer,
@@ -84,7 +81,7 @@ class ORPO(FineTuning):
 
 
 def _columns(row: Mapping[str, Any]) -> dict[str, list[int]]:
-    """The columns that TRL makes of a row itself; labels are -100 where a token is the prompt's."""
+    """The columns that TRL makes from a row; labels are -100 for the tokens of the prompt."""
     prompt = row["prompt_ids"]
     found = {"prompt_input_ids": prompt, "prompt_attention_mask": [1] * len(prompt)}
     for side in ("chosen", "rejected"):
@@ -103,5 +100,5 @@ def _check_version() -> None:
 def _words() -> str:
     return (
         f"trainer 'orpo' uses TRL's experimental package as it is in versions {', '.join(WORKS_WITH)}.x; found trl "
-        f"{version('trl')}. Install one of those: pip install 'trl=={WORKS_WITH[-1]}.*'; or use dpo, which needs none"
+        f"{version('trl')}. Install one of those: pip install 'trl=={WORKS_WITH[-1]}.*'; or use dpo, which does not need it"
     )

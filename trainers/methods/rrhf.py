@@ -1,10 +1,11 @@
-"""RRHF: imitate the best-rated answer, and put the likelihoods of all answers into the order of their ratings."""
+"""RRHF: imitates the best-rated answer, and ranks likelihoods in the order of the ratings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from sandbox.typed_settings import at_least
 from trainers.finetuning.ranked import RankedFineTuning, RankingSettings
 from trainers.losses import rrhf_losses
 from trainers.settings import TrainingSettings
@@ -15,17 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RRHFSettings(RankingSettings):
-    """Settings of RRHF, beside those of all trainers on ranked rows.
+    """Settings of RRHF, in addition to those of all trainers on ranked rows.
 
     Attributes:
-        weight: Of the ranking beside the imitation.
+        weight: Weight of the ranking, relative to the imitation.
     """
 
-    weight: float = 1.0
-
-    def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
-        return [*super().faults(), *self.below(0, "weight")]
+    weight: Annotated[float, at_least(0)] = 1.0
 
 
 class RRHF(RankedFineTuning):
@@ -36,6 +33,6 @@ class RRHF(RankedFineTuning):
     settings: RRHFSettings
 
     def losses(self, nll: Tensor, ratings: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
-        """See :func:`trainers.losses.rrhf_loss`; how far ratings lie apart has no part in it. Shape [questions]."""
+        """See :func:`trainers.losses.rrhf_loss`; only the order of ratings matters. Shape [questions]."""
         del scale
         return rrhf_losses(nll, ratings, mask, weight=self.settings.weight)

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: imitate good answers."""
+"""Supervised fine-tuning: imitates good answers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class SFTSettings(TrainingSettings):
 
 
 class SFT(FineTuning):
-    """Supervised fine-tuning on good answers; the loss counts answers and not prompts."""
+    """Supervised fine-tuning on good answers; the loss includes answers only, not prompts."""
 
     name: ClassVar[str] = "sft"
     accepts: ClassVar[RowKind] = RowKind.DEMONSTRATIONS
     Settings: ClassVar[type[TrainingSettings]] = SFTSettings
 
     def encode(self, rows: Dataset, encoder: Encoder) -> Dataset:
-        """Ids of prompt and answer, with labels on the answer alone."""
+        """Token ids of prompt and answer, with labels on the answer only."""
         from trainers.likelihood.tokenization import encode_demonstrations
 
         return encode_demonstrations(rows, encoder)
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
-        """TRL's trainer, given ids so that it neither renders nor cuts anything itself."""
+        """Make TRL's trainer on token ids, so that it neither applies templates nor truncates."""
         from trl import SFTConfig, SFTTrainer
 
         from trainers.finetuning.monitor import MonitoredTrainer

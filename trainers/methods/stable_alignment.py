@@ -1,12 +1,13 @@
-"""Stable alignment: imitate the best-rated answer, and keep the others behind it by what their ratings lack."""
+"""Stable alignment: imitation of the best-rated answer, plus a margin proportional to rating differences."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from sandbox.typed_settings import at_least
 from trainers.finetuning.ranked import RankedFineTuning, RankingSettings
-from trainers.losses import HINGES, REDUCTIONS, stable_alignment_losses
+from trainers.losses import stable_alignment_losses
 from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -15,28 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class StableAlignmentSettings(RankingSettings):
-    """Settings of stable alignment, beside those of all trainers on ranked rows.
+    """Settings of stable alignment, in addition to those of all trainers on ranked rows.
 
     Attributes:
-        margin: Nats per token that the whole scale is worth.
-        weight: Of the contrast beside the imitation.
+        margin: Margin for a difference of the whole scale, in nats per token.
+        weight: Weight of the contrast, relative to the imitation.
         hinge: ``pooled`` as in the authors' code, or ``pairwise`` as in the paper's equation.
-        reduce: How the differences of a question become one number: ``mean``, ``max`` or ``sum``.
+        reduce: Reduction of the differences of a question: ``mean``, ``max`` or ``sum``.
     """
 
-    margin: float = 10.0
-    weight: float = 0.2
+    margin: Annotated[float, at_least(0)] = 10.0
+    weight: Annotated[float, at_least(0)] = 0.2
     hinge: Literal["pooled", "pairwise"] = "pooled"
     reduce: Literal["mean", "max", "sum"] = "mean"
-
-    def faults(self) -> list[str]:
-        """What cannot be used, one line each."""
-        return [
-            *super().faults(),
-            *self.below(0, "margin", "weight"),
-            *self.unknown("hinge", *HINGES),
-            *self.unknown("reduce", *REDUCTIONS),
-        ]
 
 
 class StableAlignment(RankedFineTuning):

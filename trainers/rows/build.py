@@ -1,4 +1,4 @@
-"""From runs, or files, to rows a trainer learns from: Hugging Face datasets in TRL's formats.
+"""Runs or files -> training rows: Hugging Face datasets in TRL's formats.
 
 =================== ======================================================================================
 kind                columns beside ``part``, ``question`` and ``scale``
@@ -16,16 +16,17 @@ All kinds are made from the same groups of answers, so trainers of different kin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sandbox.data_files import is_hub_name
 from sandbox.errors import DataFileError, SettingsError, nearest
 from sandbox.store.run import Run, is_run, open_run
 from sandbox.typed_settings import make_settings
 from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut, collect
 from trainers.rows.files import complete_rows, read_rows
-from trainers.rows.format import groups_of, make_rows
+from trainers.rows.format import groups_of, left_out_of, make_rows
 from trainers.rows.kinds import RowKind, kind_of
 from trainers.rows.selection import MIX, Selection, select
 
@@ -41,7 +42,7 @@ def ranked_rows(
     runs: Runs,
     parts: Sequence[str] = PARTS,
     mix: Sequence[float] = MIX,
-    max_candidates: int = 3,
+    max_candidates: int | None = None,
     seed: int = 0,
     min_gap: float = 0.0,
     min_raters: int = 0,
@@ -53,7 +54,7 @@ def ranked_rows(
         runs: A run, its folder, or several.
         parts: See :class:`~trainers.rows.selection.Selection`, as for the rest.
         mix: Shares of the parts.
-        max_candidates: Answers to a prompt at most.
+        max_candidates: Answers to a prompt at most; by default 3 of a record, as in the paper, and all of a file.
         seed: Chooses which groups are cut.
         min_gap: The least difference between ratings that counts.
         min_raters: The least number of neighbours who must have rated a draft.
@@ -91,13 +92,15 @@ def prompt_rows(runs: Runs, **selection: Any) -> Dataset:
 
 
 def rows_from(sources: Runs, kind: RowKind | str, **selection: Any) -> Dataset:
-    """Rows of one kind from runs and files.
+    """Rows of one kind from runs, files and datasets of the Hugging Face hub.
 
     Rows of the kind are taken as they are, unless settings ask for another selection of ranked ones; ranked and
-    preferences rows are made into any other kind, see :func:`~trainers.rows.format.groups_of`.
+    preferences rows are made into any other kind, see :func:`~trainers.rows.format.groups_of`. Pairs without a contrast,
+    of two equal answers or given both ways round, are left out and counted.
 
     Args:
-        sources: Runs, their folders, files (see :func:`~trainers.rows.files.read_rows`) or rows; one or several.
+        sources: Runs, their folders, files or names of datasets (see :func:`~trainers.rows.files.read_rows`), or rows; one
+            or several. ``OWNER/NAME`` is a dataset unless there is a folder of that name.
         kind: What is needed.
         **selection: Of :func:`ranked_rows`; text, as from ``--set``, is read as their types.
 
@@ -106,50 +109,96 @@ def rows_from(sources: Runs, kind: RowKind | str, **selection: Any) -> Dataset:
         DataFileError: a file cannot be read, or holds another kind.
         RunNotFound: a folder is not a run.
     """
-    wanted = _kind(kind)
+    return _rows_of(sources, _kind(kind), selection, keep_equal=False)
+
+
+def pairs_from(sources: Runs) -> Dataset:
+    """Preferences to evaluate models on, as :func:`rows_from` makes them; pairs of equal answers are kept."""
+    return _rows_of(sources, RowKind.PREFERENCES, {}, keep_equal=True)
+
+
+def _rows_of(sources: Runs, wanted: RowKind, selection: dict[str, Any], *, keep_equal: bool) -> Dataset:
     chosen = _selection(wanted, selection)
     runs: list[Run] = []
     groups: list[Group] = []
     ready: list[Dataset] = []
+    left_out: LeftOut = Counter()
     given: list[Any] = list(sources) if isinstance(sources, list | tuple) else [sources]
     for source in given:
-        if isinstance(source, Run):
-            runs.append(source)
+        run = _run(source)
+        if run is not None:
+            runs.append(run)
             continue
-        if isinstance(source, str | Path):
-            if is_run(source) or not Path(source).suffix:
-                runs.append(open_run(source))
-                continue
-            rows = read_rows(source)
-            found = kind_of(rows.column_names)
-        else:
-            found = kind_of(source.column_names)
-            rows = source if found is None else complete_rows(source, found, "rows given")
-            source = "what was given"
+        rows = _rows_given(source)
+        name = source if isinstance(source, str | Path) else "what was given"
+        found = kind_of(rows.column_names)
+        if found == RowKind.PREFERENCES and not keep_equal:
+            rows = _with_contrast(rows)
         if found in (RowKind.RANKED, RowKind.PREFERENCES) and (
             wanted != found or (selection and found == RowKind.RANKED)
         ):
             groups += groups_of(rows)
+            left_out.update(left_out_of(rows))
         elif found != wanted:
             raise DataFileError(
-                f"{source} holds {found} rows, which cannot be made into {wanted}; give a run, or a file of "
+                f"{name} holds {found} rows, which cannot be made into {wanted}; give a run, or a file of "
                 f"{wanted}, ranked or preferences rows"
             )
         elif selection:
-            raise SettingsError(f"{source} holds {found} rows already; settings of rows apply to runs and ranked files")
+            raise SettingsError(f"{name} holds {found} rows already; settings of rows apply to runs and ranked files")
         else:
             ready.append(rows)
-    if runs or groups or not ready:
-        ready.insert(0, _rows(wanted, runs, chosen, groups))
-    return _joined(ready)
+    if runs or groups or left_out or not ready:
+        ready.insert(0, _rows(wanted, runs, chosen, groups, left_out))
+    return _joined(wanted, ready)
 
 
-def _joined(parts: list[Dataset]) -> Dataset:
+def _run(source: Any) -> Run | None:
+    """The run that a source is; None for files, datasets and rows."""
+    if isinstance(source, Run):
+        return source
+    if not isinstance(source, str | Path):
+        return None
+    if is_run(source) or not (Path(source).suffix or is_hub_name(source)):
+        return open_run(source)
+    return None
+
+
+def _rows_given(source: Any) -> Dataset:
+    if isinstance(source, str | Path):
+        return read_rows(source)
+    records = ((f"rows given, row {number}", row) for number, row in enumerate(source, 1))
+    # Without a row there is no layout to tell: the columns say the kind.
+    return complete_rows(records, "what was given", left_out_of(source)) if len(source) else source
+
+
+def _with_contrast(pairs: Dataset) -> Dataset:
+    """The pairs whose answers differ by more than white space, and which are not there the other way round as well."""
+    keys = [
+        (str(row["prompt"]), *(" ".join(row[side][-1]["content"].split()) for side in ("chosen", "rejected")))
+        for row in pairs
+    ]
+    known = set(keys)
+    equal = {i for i, (_, better, worse) in enumerate(keys) if better == worse}
+    both_ways = {i for i, (asked, better, worse) in enumerate(keys) if (asked, worse, better) in known} - equal
+    if not (equal or both_ways):
+        return pairs
+    left_out = {
+        **left_out_of(pairs),
+        "pairs of equal answers": len(equal),
+        "pairs that are given both ways round": len(both_ways),
+    }
+    kept = [row for i, row in enumerate(pairs) if i not in equal | both_ways]
+    return make_rows(RowKind.PREFERENCES, kept, left_out)
+
+
+def _joined(kind: RowKind, parts: list[Dataset]) -> Dataset:
     if len(parts) == 1:
         return parts[0]
-    from datasets import concatenate_datasets
-
-    return concatenate_datasets(parts, info=parts[0].info)
+    left_out: LeftOut = Counter()
+    for part in parts:
+        left_out.update(left_out_of(part))
+    return make_rows(kind, [row for part in parts for row in part], left_out)
 
 
 def _kind(kind: RowKind | str) -> RowKind:
@@ -165,14 +214,21 @@ def _selection(kind: RowKind, given: dict[str, Any]) -> Selection:
     return make_settings(f"{kind} rows", Selection, {**given, **tuples})
 
 
-def _rows(kind: RowKind, runs: Runs, selection: Selection, more: Sequence[Group] = ()) -> Dataset:
+def _rows(
+    kind: RowKind,
+    runs: Runs,
+    selection: Selection,
+    more: Sequence[Group] = (),
+    not_used: Mapping[str, int] | None = None,
+) -> Dataset:
     chosen = [runs] if isinstance(runs, Run | str | Path) else runs
     opened = [run if isinstance(run, Run) else open_run(run) for run in chosen]
     groups: list[Group] = []
     left_out: LeftOut = Counter()
     if opened:
         groups, left_out = collect(opened, selection.parts, min_raters=selection.min_raters, models=selection.models)
-    kept = select([*groups, *more], selection, left_out)
+    left_out.update(not_used or {})
+    kept = select(groups, selection, left_out, from_files=more)
     rows = [row for group in kept for row in _MAKERS[kind](group, selection, left_out)]
     if kind == RowKind.PROMPTS:
         rows = list({row["prompt"][-1]["content"]: row for row in rows}.values())

@@ -1,4 +1,4 @@
-"""From interactions to groups of rated candidate answers: the paper's three parts of training data.
+"""Interactions -> groups of rated candidate answers: the paper's three parts of training data.
 
 Section 3.2 of arXiv:2305.16960. Every interaction gives candidates to three kinds of prompts; candidates to
 the same prompt are grouped, whichever agent and run they come from. A candidate that cannot be rated is left
@@ -134,11 +134,15 @@ def _rated(text: str | None, rating: float | None, left_out: LeftOut) -> Iterato
 
 
 def _imitation(it: Interaction, dimension: str, scale: int, left_out: LeftOut) -> tuple[str, list[Candidate]]:
-    """The question itself: draft and revision, as observers rated them."""
+    """The question itself: draft, revision, and the other candidates for both, as observers rated them."""
     del scale
     candidates = [*_rated(it.draft, it.before.value(dimension), left_out)]
     if it.revision is not None:
         candidates += _rated(it.revision, it.after.value(dimension), left_out)
+    given = {it.draft, it.revision}
+    for said in [*it.extra.get("drafts", ()), *it.extra.get("revisions", ())]:
+        if said["answer"] not in given:
+            candidates += _rated(said["answer"], said["scores"].get(dimension), left_out)
     return it.question, candidates
 
 

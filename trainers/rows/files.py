@@ -1,6 +1,6 @@
-"""Rows in files: JSONL, Parquet, and the JSON layout of the paper's released data.
+"""Rows in files and data sets of the hub -> datasets; and back, as JSONL, Parquet or the paper's released JSON.
 
-Rows are checked when they are read, so that a trainer meets no surprise in the middle of an epoch.
+Rows are checked when they are read, so that errors do not occur in the middle of a training.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.data_files import read_table, read_text
-from sandbox.errors import DataFileError
+from sandbox.data_files import TABLES, is_hub_name, json_type, read_records
+from sandbox.errors import DataFileError, require_packages
 from sandbox.folders import whole_file
 from trainers.rows.format import make_rows
 from trainers.rows.kinds import COLUMNS, RowKind, kind_of
+from trainers.rows.layouts import convert_layout, split_conversation
 from trainers.rows.validation import SCALE, is_rating, row_fault, scale_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+# Of files that are written.
 SUFFIXES = (".jsonl", ".parquet", ".json")
 
 
@@ -36,7 +38,8 @@ def write_rows(rows: Dataset, path: str | Path) -> Path:
         DataFileError: the suffix is another, or the rows do not fit the layout.
     """
     target = Path(path)
-    _check_suffix(target)
+    if target.suffix not in SUFFIXES:
+        raise DataFileError(f"{path} is no file of rows; use {', '.join(SUFFIXES[:-1])}, or {SUFFIXES[-1]}")
     content = [dict(row) for row in rows] if target.suffix != ".parquet" else []
     if target.suffix == ".json":
         content = [_released(row, number, target) for number, row in enumerate(content, 1)]
@@ -65,92 +68,82 @@ def _released(row: Mapping[str, Any], number: int, path: Path) -> dict[str, Any]
     }
 
 
-def read_rows(path: str | Path) -> Dataset:
-    """Read rows from a file.
+def read_rows(source: str | Path) -> Dataset:
+    """Read rows from a file or a dataset of the Hugging Face hub.
 
     Args:
-        path: ``.jsonl`` or ``.parquet`` with the columns of a kind, or ``.json`` in the paper's released
-            layout. Prompts and answers may be texts or lists of messages. A missing ``part`` is
-            ``imitation``, a missing ``scale`` 7. Candidates of the released layout whose score is outside
-            1..scale are left out and counted: the authors write -1 or 8 where a score could not be read.
+        source: ``.jsonl``, ``.json``, ``.csv``, ``.tsv`` or ``.parquet``, or ``OWNER/NAME``; with the columns of a kind, in
+            the paper's released layout, or in one that :func:`trainers.rows.layouts.convert_layout` knows. Prompts and
+            answers may be texts or lists of messages. A missing ``part`` is ``imitation``, a missing ``scale`` 7.
+
+    Returns:
+        The rows that can be used. What was left out is counted in :func:`~trainers.rows.format.row_statistics`: rows whose
+        conversation does not end with an answer to a user turn, columns that are not used, and candidates of the released
+        layout whose score is outside 1..scale (the authors write -1 or 8 where a score could not be read).
 
     Raises:
-        DataFileError: with the row at fault.
+        DataFileError: with the row at fault, or if no row can be used.
     """
-    source = Path(path)
-    _check_suffix(source)
-    if source.suffix == ".parquet":
-        from datasets import Dataset
-
-        if not source.is_file():
-            raise DataFileError(f"{source} cannot be read: there is no such file")
-        table = [dict(row) for row in Dataset.from_parquet(str(source), keep_in_memory=True)]
-    elif source.suffix == ".jsonl":
-        table = _read_lines(source)
-    else:
-        table = read_table(source)
-    left_out: Counter[str] = Counter()
-    if source.suffix == ".json":
-        table = [_from_released(row, f"{source}, row {n}", left_out) for n, row in enumerate(table, 1)]
-        table = [row for row in table if row["completions"]]
-    kinds = {kind_of(row) for row in table}
-    if len(kinds) != 1 or None in kinds:
+    path = Path(source)
+    if not is_hub_name(source) and path.suffix not in TABLES:
         raise DataFileError(
-            f"{source} holds "
-            + ("no rows" if not table else "rows of different kinds" if len(kinds) > 1 else "rows of no known kind")
-            + "; expected columns "
-            + "; or ".join(", ".join(columns) for columns in COLUMNS.values())
+            f"{source} is no file of rows; use {', '.join(TABLES[:-1])} or {TABLES[-1]}, or the name of a hub dataset"
         )
-    kind = next(k for k in kinds if k is not None)
-    return complete_rows(table, kind, str(source), left_out)
+    require_packages("a dataset of rows", "datasets")
+    return complete_rows(read_records(source), str(source))
 
 
 def complete_rows(
-    table: Iterable[Mapping[str, Any]], kind: RowKind, where: str, left_out: Mapping[str, int] | None = None
+    records: Iterable[tuple[str, Any]], source: str, left_out: Mapping[str, int] | None = None
 ) -> Dataset:
-    """Rows with all the columns of their kind: talk as messages, and what may be missing filled in.
+    """Convert records into rows with all the columns of their kind: messages, and defaults for what is missing.
 
     Args:
-        table: The rows as they are.
-        kind: What they are said to be.
-        where: They come from, for errors.
-        left_out: What was not used, by reason.
+        records: Each with its place, for errors.
+        source: Where all come from, for errors.
+        left_out: What was not used before, by reason.
 
     Raises:
-        DataFileError: with the row at fault.
+        DataFileError: with the row at fault, or if no row can be used.
     """
-    checked = [_whole(row, kind, f"{where}, row {n}") for n, row in enumerate(table, 1)]
-    return make_rows(kind, checked, left_out)
+    not_used: Counter[str] = Counter(left_out or {})
+    kept: list[tuple[str, dict[str, Any]]] = []
+    for place, row in records:
+        if not isinstance(row, Mapping):
+            raise DataFileError(f"{place} is {json_type(row)}; expected an object")
+        is_released = "query" in row and "responses" in row
+        found, unused = convert_layout(_from_released(row, place, not_used) if is_released else row)
+        not_used.update(f"values of the column {name!r}" for name in unused)
+        if found.get("completions") or not is_released:
+            kept.append((place, found))
+    kinds = {kind_of(row) for _, row in kept}
+    if len(kinds) != 1 or None in kinds:
+        strange = next(
+            (f"{place} has the columns {', '.join(row)}" for place, row in kept if kind_of(row) is None), None
+        )
+        raise DataFileError(
+            f"{source} holds "
+            + ("no rows" if not kept else "rows of different kinds" if len(kinds) > 1 else "rows of no known kind")
+            + "; expected columns "
+            + "; or ".join(", ".join(columns) for columns in COLUMNS.values())
+            + "; or messages; or chosen, rejected as whole conversations"
+            + (f". {strange}" if strange else "")
+        )
+    kind = next(k for k in kinds if k is not None)
+    whole = [full for place, row in kept if (full := _whole(row, kind, place, not_used)) is not None]
+    if not whole:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in not_used.items())
+        raise DataFileError(f"{source} holds no rows that can be used; left out: {reasons}")
+    return make_rows(kind, whole, not_used)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    found = []
-    # Not splitlines: answers may hold other line separators, which JSON does not escape.
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataFileError(f"{path}, line {number} is not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise DataFileError(f"{path}, line {number} holds a {type(row).__name__}; expected an object")
-        found.append(row)
-    return found
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
-        raise DataFileError(f"{path} is no file of rows; use {', '.join(SUFFIXES[:-1])}, or {SUFFIXES[-1]}")
-
-
-def _from_released(row: Any, where: str, left_out: Counter[str]) -> dict[str, Any]:
-    if not isinstance(row, dict) or not {"query", "responses", "scores"} <= set(row):
-        raise DataFileError(f"{where}: expected an object with query, responses and scores")
-    scale = scale_of(row)
-    answers, scores = row["responses"], row["scores"]
+def _from_released(row: Mapping[str, Any], place: str, left_out: Counter[str]) -> dict[str, Any]:
+    answers, scores = row.get("responses"), row.get("scores")
+    if "query" not in row or not isinstance(answers, list) or not isinstance(scores, list):
+        raise DataFileError(f"{place}: expected an object with query, responses and scores")
     if len(answers) != len(scores):
-        raise DataFileError(f"{where}: {len(answers)} responses have {len(scores)} scores")
+        raise DataFileError(f"{place}: {len(answers)} responses have {len(scores)} scores")
+    scale = scale_of(row)
     rated = [(a, float(s)) for a, s in zip(answers, scores, strict=True) if is_rating(s, scale)]
     left_out["candidates without a rating"] += len(answers) - len(rated)
     return {
@@ -161,23 +154,42 @@ def _from_released(row: Any, where: str, left_out: Counter[str]) -> dict[str, An
     }
 
 
-def _whole(row: Mapping[str, Any], kind: RowKind, where: str) -> dict[str, Any]:
-    """A row with all its columns, talk as messages."""
-    fault = row_fault(row, kind)
+def _whole(row: dict[str, Any], kind: RowKind, place: str, left_out: Counter[str]) -> dict[str, Any] | None:
+    """A row with all its columns, or None if it cannot be used, which is counted."""
+    row = {name: _from_text(name, value) if isinstance(value, str) else value for name, value in row.items()}
+    fault = row_fault(row, kind, is_split=False)
     if fault is not None:
-        raise DataFileError(f"{where}: {fault}")
-    prompt = _messages(row["prompt"], "user")
-    found: dict[str, Any] = {
+        raise DataFileError(f"{place}: {fault}")
+    split = split_conversation(row, kind)
+    if isinstance(split, str):
+        left_out[split] += 1
+        return None
+    return {
         **row,
-        "prompt": prompt,
+        **split,
+        **(_without_repeats(row, left_out) if kind == RowKind.RANKED else {}),
         "part": row.get("part") or "imitation",
-        "question": row.get("question") or prompt[-1]["content"],
+        "question": row.get("question") or split["prompt"][-1]["content"],
         "scale": scale_of(row),
     }
-    answers = [name for name in ("completion", "chosen", "rejected") if name in COLUMNS[kind]]
-    return found | {name: _messages(row[name], "assistant") for name in answers}
 
 
-def _messages(given: Any, role: str) -> list[dict[str, str]]:
-    turns = [{"role": role, "content": given}] if isinstance(given, str) else given
-    return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+def _from_text(name: str, text: str) -> Any:
+    """The value of a column of truth values or numbers where a table, as CSV, has it as text."""
+    if name == "label":
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower(), text)
+    if name in ("scale", "gap", "rating"):
+        try:
+            return float(text) if text.strip() else None
+        except ValueError:
+            return text
+    return text
+
+
+def _without_repeats(row: Mapping[str, Any], left_out: Counter[str]) -> dict[str, Any]:
+    """The completions of a row, each once, with the mean of its ratings."""
+    ratings: dict[str, list[float]] = {}
+    for text, rating in zip(row["completions"], row["ratings"], strict=True):
+        ratings.setdefault(text, []).append(float(rating))
+    left_out["candidates said twice"] += len(row["completions"]) - len(ratings)
+    return {"completions": list(ratings), "ratings": [sum(given) / len(given) for given in ratings.values()]}

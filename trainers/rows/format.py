@@ -1,4 +1,4 @@
-"""What rows look like as datasets: the columns of each kind, the groups behind ranked rows, and their numbers."""
+"""Format of rows as datasets: the columns of each kind, groups of ranked rows, and statistics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sandbox.errors import require_packages
 from trainers.rows.candidates import Candidate, Group
 from trainers.rows.kinds import COLUMNS, RowKind
 
@@ -23,6 +24,7 @@ def make_rows(kind: RowKind, rows: Sequence[Mapping[str, Any]], left_out: Mappin
         rows: With the kind's columns; others than those of :mod:`trainers.rows.build` are dropped.
         left_out: What was not used, by reason; travels with the dataset, though not into files.
     """
+    require_packages("a dataset of rows", "datasets")
     from datasets import Dataset, DatasetInfo, Features
 
     features = Features(_features(kind))
@@ -128,13 +130,20 @@ def row_statistics(rows: Dataset) -> dict[str, Any]:
         found["ratings"] = {str(rating): counts[rating] for rating in sorted(counts)}
     if "label" in columns:
         found["good"] = sum(rows["label"])
-    left_out = _left_out(rows)
+    left_out = left_out_of(rows)
     return {**found, "left_out": left_out} if left_out else found
 
 
-def _left_out(rows: Dataset) -> dict[str, int]:
+def left_out_of(rows: Dataset) -> dict[str, int]:
+    """How much of what rows were made of was not used, by reason."""
     try:
         return dict(json.loads(rows.info.description or "{}").get("left_out", {}))
     except ValueError:
         # Rows made elsewhere describe themselves in words.
         return {}
+
+
+def left_out_note(left_out: Mapping[str, int]) -> str | None:
+    """What was not used, in words; None if all was."""
+    details = ", ".join(f"{n} {reason}" for reason, n in left_out.items() if n)
+    return f"left out: {details}" if details else None

@@ -1,15 +1,19 @@
-"""Which groups of candidates are learnt from: contrasts and good answers, in the paper's mix of parts."""
+"""Selection of groups of candidates: contrasts and good answers, in the paper's mix of parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from sandbox.errors import SettingsError, nearest
+from sandbox.errors import nearest
 from sandbox.seeding import keyed_seed
+from sandbox.typed_settings import SEEDS, at_least, refuse, setting_faults
 from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut
 
 MIX = (5.0, 1.0, 1.0)
+# Answers to a prompt of a record, as in the paper.
+CANDIDATES = 3
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Selection:
             of which there is anything is kept whole; another is cut to its share of that, though not below
             one group, and is kept whole where it is short. 0 leaves a part out.
         max_candidates: Answers to a prompt at most: the best, the worst, and others spread evenly between
-            them.
+            them. By default 3 of a record, as in the paper, and all of those that a file has.
         seed: Chooses which groups are cut.
         min_gap: The least difference between the best and another rating for them to be contrasted.
         min_raters: The least number of neighbours who must have rated a conversation's draft for anything of it to be
@@ -35,10 +39,10 @@ class Selection:
 
     parts: tuple[str, ...] = PARTS
     mix: tuple[float, ...] = MIX
-    max_candidates: int = 3
-    seed: int = 0
-    min_gap: float = 0.0
-    min_raters: int = 0
+    max_candidates: Annotated[int | None, at_least(2)] = None
+    seed: Annotated[int, SEEDS] = 0
+    min_gap: Annotated[float, at_least(0)] = 0.0
+    min_raters: Annotated[int, at_least(0)] = 0
     models: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -49,14 +53,7 @@ class Selection:
             faults.append(f"mix={self.mix!r} has {len(self.mix)} shares for {len(self.parts)} parts")
         elif any(share < 0 for share in self.mix) or not any(self.shares.values()):
             faults.append(f"mix={self.mix!r} needs shares of 0 or more, one of them above 0")
-        if self.max_candidates < 2:
-            faults.append(f"max_candidates={self.max_candidates} leaves nothing to contrast; use 2 or more")
-        if self.min_gap < 0:
-            faults.append(f"min_gap={self.min_gap} must be 0 or more")
-        if self.min_raters < 0:
-            faults.append(f"min_raters={self.min_raters} must be 0 or more")
-        if faults:
-            raise SettingsError("rows cannot be made:\n" + "\n".join(f"  {fault}" for fault in faults))
+        refuse("rows cannot be made", [*faults, *setting_faults(self)])
 
     @property
     def shares(self) -> dict[str, float]:
@@ -66,31 +63,36 @@ class Selection:
         return {part: named[part] for part in self.parts if part in named}
 
 
-def select(groups: Sequence[Group], selection: Selection, left_out: LeftOut) -> list[Group]:
+def select(
+    groups: Sequence[Group], selection: Selection, left_out: LeftOut, *, from_files: Sequence[Group] = ()
+) -> list[Group]:
     """Settle what can be learnt of each group, and mix the parts.
 
     Args:
         groups: As :func:`trainers.rows.candidates.collect` makes them.
         selection: The settings.
         left_out: Counts what is not kept.
+        from_files: Groups that somebody put together; all of their candidates are kept by default.
 
     Returns:
         Groups whose candidates stand best first: two or more with a contrast, or a single good one.
     """
     shares = {part: share for part, share in selection.shares.items() if share > 0}
     # Parts that are none of the paper's come from somebody's own file: the mix has no say in them.
-    wanted = [group for group in groups if group.part in shares or group.part not in PARTS]
-    settled = [s for group in wanted if (s := _settle(group, selection, left_out)) is not None]
+    limits: list[tuple[Group, int | None]] = [(group, selection.max_candidates or CANDIDATES) for group in groups]
+    limits += [(group, selection.max_candidates) for group in from_files]
+    wanted = [(group, limit) for group, limit in limits if group.part in shares or group.part not in PARTS]
+    settled = [s for group, limit in wanted if (s := _settle(group, selection.min_gap, limit, left_out)) is not None]
     own = [group for group in settled if group.part not in PARTS]
     return [*_mix(settled, shares, selection.seed, left_out), *own]
 
 
-def _settle(group: Group, selection: Selection, left_out: LeftOut) -> Group | None:
+def _settle(group: Group, min_gap: float, limit: int | None, left_out: LeftOut) -> Group | None:
     """What can be learnt of a group: a contrast, or else one answer rated above the middle; or nothing."""
     ranked = sorted(group.candidates, key=lambda c: -c.rating)
     gap = ranked[0].rating - ranked[-1].rating
-    if gap > 0 and gap >= selection.min_gap:
-        kept = _spread(ranked, selection.max_candidates)
+    if gap > 0 and gap >= min_gap:
+        kept = _spread(ranked, limit or len(ranked))
         left_out["candidates beyond max_candidates"] += len(ranked) - len(kept)
         return replace(group, candidates=tuple(kept))
     if ranked[0].rating > group.middle:

@@ -1,4 +1,4 @@
-"""Rows to learn from and rows to be held to, with no question on both sides."""
+"""Split of rows into training and held-out rows, by question."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def split_rows(rows: Dataset, share: float, seed: int = 0) -> tuple[Dataset, Dat
         TrainingDataError: the rows have fewer than two questions.
     """
     if not 0 < share < 1:
-        raise SettingsError(f"a share of {share:g} cannot be held out; give one above 0 and below 1, as 0.2")
+        raise SettingsError(f"a share of {share:g} cannot be held out; give one above 0 and below 1, for example 0.2")
     asked = [_question(row) for row in rows]
     drawn = {question: keyed_seed(seed, "split", question) / 2**63 for question in asked}
     if len(drawn) < 2:

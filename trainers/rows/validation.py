@@ -1,4 +1,4 @@
-"""Whether a row is what its kind says; asked when rows are read from a file and again before they are learnt from."""
+"""Validation of rows against their kind, when they are read from a file and before training."""
 
 from __future__ import annotations
 
@@ -45,16 +45,31 @@ def check_rows(rows: Dataset, owner: str, accepts: RowKind) -> None:
             raise TrainingDataError(f"row {number} of those given to trainer {owner!r}: {fault}")
 
 
-def row_fault(row: Mapping[str, Any], kind: RowKind) -> str | None:
+def row_fault(row: Mapping[str, Any], kind: RowKind, *, is_split: bool = True) -> str | None:
     """What is wrong with a row, in words; None where nothing is.
 
     Args:
         row: With the columns of its kind. Prompts and answers may be texts or lists of messages.
         kind: What it is said to be.
+        is_split: Prompts and answers have been separated from each other, and no turn may be empty. Otherwise the answers
+            may still hold the prompt.
     """
     for name in COLUMNS[kind]:
-        if name in ("prompt", "completion", "chosen", "rejected") and not _is_talk(row[name]):
-            return f"{name} is neither text nor a list of messages with role and content"
+        if name in ("prompt", "completion", "chosen", "rejected") and not _is_talk(row[name], is_split):
+            return f"{name} is neither text nor a list of messages with role (system, user, assistant) and content"
+        if is_split and (fault := _turn_fault(name, row[name])) is not None:
+            return fault
+    for name in ("part", "question"):
+        if not isinstance(row.get(name), str | None):
+            return f"{name} is {row[name]!r}; expected a text"
+    for name in ("scale", "gap", "rating"):
+        given = row.get(name)
+        if given is not None and not _is_number(given):
+            return f"{name} is {given!r}; expected a number"
+    if row.get("gap") is not None and row["gap"] < 0:
+        return f"gap is {row['gap']!r}; expected how much better the chosen answer is, 0 or more"
+    if row.get("scale") is not None and row["scale"] <= 1:
+        return f"scale is {row['scale']!r}; expected the highest rating, above 1"
     if kind == RowKind.UNPAIRED and not isinstance(row["label"], bool):
         return f"label is {row['label']!r}; expected true or false"
     return _ranking_fault(row) if kind == RowKind.RANKED else None
@@ -62,12 +77,17 @@ def row_fault(row: Mapping[str, Any], kind: RowKind) -> str | None:
 
 def scale_of(row: Mapping[str, Any]) -> float:
     """The highest rating that a row's answers could have."""
-    return float(row.get("scale") or SCALE)
+    given: Any = row.get("scale")
+    return float(given) if _is_number(given) else SCALE
 
 
 def is_rating(value: Any, scale: float) -> bool:
     """Whether a value is a number in 1..scale."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= scale
+    return _is_number(value) and 1 <= value <= scale
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _ranking_fault(row: Mapping[str, Any]) -> str | None:
@@ -82,10 +102,28 @@ def _ranking_fault(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_talk(given: Any) -> bool:
+def _turn_fault(name: str, given: Any) -> str | None:
+    """What is wrong with the order of turns of a prompt, or of an answer after it; None if nothing is."""
+    if name not in ("prompt", "completion", "chosen", "rejected") or isinstance(given, str):
+        return None
+    if name == "prompt":
+        last = given[-1]["role"] if given else "nothing"
+        return None if last == "user" else f"prompt ends with {last}; expected a user turn, which the answer follows"
+    roles = [turn["role"] for turn in given]
+    if roles == ["assistant"]:
+        return None
+    return (
+        f"{name} has the turns {', '.join(roles)}; expected one assistant turn. Put earlier turns into the prompt, or read the "
+        "rows with read_rows, which does so"
+    )
+
+
+def _is_talk(given: Any, is_split: bool) -> bool:
     if isinstance(given, str):
-        return bool(given.strip())
-    return isinstance(given, list) and bool(given) and all(map(_is_message, given))
+        return bool(given.strip()) or not is_split
+    if not isinstance(given, list) or not (given or not is_split):
+        return False
+    return all(_is_message(turn) and (turn["content"].strip() or not is_split) for turn in given)
 
 
 def _is_message(turn: Any) -> bool:
@@ -93,5 +131,4 @@ def _is_message(turn: Any) -> bool:
         isinstance(turn, Mapping)
         and turn.get("role") in ("system", "user", "assistant")
         and isinstance(turn.get("content"), str)
-        and bool(turn["content"].strip())
     )
