@@ -1,11 +1,11 @@
-"""How Mesa's own renderers show our agents: by label, and by the rating of what they said last.
+"""Portrayal of agents for Mesa's renderers: marker by label, colour by latest rating.
 
-For those who build a page of Mesa's components::
+For pages made of Mesa's components::
 
     from mesa.visualization import SolaraViz, SpaceRenderer
     from visualize.portrayal import portray
 
-    renderer = SpaceRenderer(world, backend="matplotlib")   # altair does not get along with the current pandas
+    renderer = SpaceRenderer(world, backend="matplotlib")   # altair does not work with the current pandas
     renderer.draw_agents(portray)
     page = SolaraViz(world, renderer=renderer)
 """
@@ -21,32 +21,32 @@ from matplotlib.colors import to_hex
 from mesa.visualization.components import AgentPortrayalStyle
 
 from sandbox.store.run import open_run
-from visualize.drawing.style import Look, label_order, looks, rating_map, rating_norm
+from visualize.drawing.style import LabelStyle, label_order, label_styles, rating_colormap, rating_norm
 from visualize.page.data import final
 
 _UNRATED = "#d0d4d9"
-_MARKS: WeakKeyDictionary[Any, dict[str, Look]] = WeakKeyDictionary()
+_MARKS: WeakKeyDictionary[Any, dict[str, LabelStyle]] = WeakKeyDictionary()
 
 
 def portray(agent: Any) -> AgentPortrayalStyle:
-    """What Mesa draws for an agent: its label's mark, filled with the colour of its latest rating.
+    """Portray an agent: the marker of its label, in the colour of its latest rating.
 
     Args:
-        agent: A :class:`~sandbox.society.agent.SocialAgent`; its world's run folder is read once a round.
+        agent: A :class:`~sandbox.society.agent.SocialAgent`; the run folder of its world is read once per round.
     """
     world = agent.world
     if world not in _MARKS:
-        _MARKS[world] = looks(label_order(member.label for member in world.members))
+        _MARKS[world] = label_styles(label_order(member.label for member in world.members))
     mark = _MARKS[world][agent.label].marker
     value = _ratings(world.path, world.round).get(agent.index)
-    colour = _UNRATED if value is None else to_hex(rating_map()(rating_norm(world.scenario.rubric.scale)(value)))
+    colour = _UNRATED if value is None else to_hex(rating_colormap()(rating_norm(world.scenario.rubric.scale)(value)))
     side = max(1, world.size)
     return AgentPortrayalStyle(color=colour, marker=mark, size=(150 / side) ** 2, edgecolors="black", linewidths=0.6)
 
 
 @lru_cache(maxsize=4)
 def _ratings(run: Path, rounds: int) -> dict[int, float]:
-    """The first dimension's score of each agent's final answer in the last of so many rounds."""
+    """Rating of each agent's final answer on the first dimension, in the last of ``rounds`` rounds."""
     if not rounds:
         return {}
     record = open_run(run)

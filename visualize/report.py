@@ -1,20 +1,21 @@
-"""One self-contained HTML page on all that a folder holds: runs, trained models, evaluations."""
+"""A self-contained HTML report on the contents of a folder: runs, trained models, evaluations and others."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from sandbox.errors import RunNotFound
+from sandbox.errors import DamagedFile, RunNotFound
 from sandbox.folders import whole_file
 from sandbox.records import Interaction
+from sandbox.storage_errors import read_as_written
 from sandbox.store.run import Run, is_run, open_run
-from visualize.drawing.inputs import final_scores, read_evaluation, read_evolution, read_sweep, read_training
+from visualize.drawing.inputs import final_scores, read_result
 from visualize.drawing.saving import image
 from visualize.plots import (
     comparison,
@@ -31,57 +32,74 @@ from visualize.plots import (
     training,
 )
 
-# Pictures larger than this as vectors are kept as pixels, so that a page stays small enough to send.
+# Figures larger than this as SVG are embedded as PNG, to keep the page small.
 _SVG_UP_TO = 150_000
 _PAGE_BYTES = 5_000_000
-# A folder of more runs, as a sweep's, has them in a table: pictures of all would be a page too large to send.
+# More runs than this, for example of a sweep, are listed in a table without figures, to keep the page small.
 _RUNS_IN_FULL = 6
 _CONVERSATIONS = 4
-# Parts of an evaluation that its first picture does not show.
+# Parts of an evaluation that its first figure does not show.
 _EXTRAS = {"pressures", "pairs", "choices", "side_effects", "tasks"}
 _ANSWERS = 12
-# How much of a text is shown, in characters: the first of these with which the page keeps to its size.
+# Maximum length of texts, in characters: the first with which the page keeps its maximum size is used.
 _CUTS = (None, 20_000, 4_000, 500)
 
 
 def write_report(folder: str | Path) -> Path:
     """Write ``report.html`` into a folder and return its path.
 
-    The page needs no network and no scripts, and is under 5 MB. Everything that a model said is escaped, and shown in
-    full as long as that fits.
+    The page needs no network and no scripts, and is under 5 MB. Texts of models are escaped, and shown in full if they
+    fit.
 
     Args:
-        folder: A run, a trained model, an evaluation, a sweep, or a folder that holds such folders, two levels deep at
-            most. Of more than six runs each is a line of a table.
+        folder: A run, a trained model, an evaluation, a sweep, or a folder that contains such folders, at most two levels
+            deep. More than six runs are listed in a table.
 
     Raises:
-        RunNotFound: the folder holds none of them.
+        RunNotFound: the folder contains none of them.
     """
     folder = Path(folder)
     paths = list(_find(folder, is_run))
-    runs = [_run(path, folder) for path in paths] if len(paths) <= _RUNS_IN_FULL else []
+    runs = _results(_run, folder, "run.sqlite", paths) if len(paths) <= _RUNS_IN_FULL else []
     content: dict[str, Any] = {
         "title": folder.resolve().name,
         "runs": runs,
-        "many": [] if runs else [_line(path, folder) for path in paths],
-        "models": [_model(path, folder) for path in _find(folder, _holds("training.json"))],
-        "evaluations": [_evaluation(path, folder) for path in _find(folder, _holds("evaluation.json"))],
-        "sweeps": [_sweep(path, folder) for path in _find(folder, _holds("sweep.json"))],
-        "evolutions": [_evolution(path, folder) for path in _find(folder, _holds("evolve.json"))],
+        "many": [] if runs else _results(_line, folder, "run.sqlite", paths),
+        "models": _results(_model, folder, "training.json"),
+        "evaluations": _results(_evaluation, folder, "evaluation.json"),
+        "sweeps": _results(_sweep, folder, "sweep.json"),
+        "evolutions": _results(_evolution, folder, "evolve.json"),
     }
     if not any(content[kind] for kind in ("runs", "many", "models", "evaluations", "sweeps", "evolutions")):
         raise RunNotFound(
-            f"{folder} holds no run, trained model, evaluation or sweep to report on. Make a run with: sandbox run "
+            f"{folder} contains no run, trained model, evaluation or sweep to report on. Make a run with: sandbox run "
             f"SCENARIO --out {folder}"
         )
     target = folder / "report.html"
+    from jinja2 import UndefinedError
+
+    try:
+        with read_as_written(f"a result in {folder}"):
+            page = _fitting(content)
+    except UndefinedError as error:
+        raise DamagedFile(f"a result in {folder} is damaged, or was not written by this program ({error})") from error
     with whole_file(target) as fresh:
-        fresh.write_bytes(_fitting(content))
+        fresh.write_bytes(page)
     return target
 
 
+def _results(
+    describe: Callable[[Path, Path], dict[str, Any]], folder: Path, file: str, paths: Iterable[Path] | None = None
+) -> list[dict[str, Any]]:
+    found = []
+    for path in _find(folder, _holds(file)) if paths is None else paths:
+        with read_as_written(str(path / file)):
+            found.append(describe(path, folder))
+    return found
+
+
 def _fitting(content: dict[str, Any]) -> bytes:
-    """The page, with texts cut as far as its size asks for."""
+    """Render the page, with texts shortened to keep its maximum size."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     page = Environment(
@@ -94,7 +112,7 @@ def _fitting(content: dict[str, Any]) -> bytes:
     page.filters |= {"number": _number, "plainly": _plainly}
     for cut in _CUTS:
         page.filters["said"] = partial(_said, cut=cut)
-        # A lone half of a surrogate pair is no text that a file can hold.
+        # A lone surrogate cannot be stored in a file.
         text = page.get_template("report.html").render(**content).encode("utf-8", errors="replace")
         if len(text) < _PAGE_BYTES:
             break
@@ -102,7 +120,7 @@ def _fitting(content: dict[str, Any]) -> bytes:
 
 
 def _said(text: str | None, cut: int | None) -> str:
-    """What somebody said; a dash for nothing."""
+    """A text, shortened to ``cut`` characters; a dash for None."""
     if text is None:
         return "–"
     if cut is None or len(text) <= cut:
@@ -115,7 +133,7 @@ def _holds(name: str) -> Callable[[Path], bool]:
 
 
 def _name(path: Path, folder: Path) -> str:
-    """What a part is called: where it is in the folder, or the folder's own name."""
+    """Name of a part: its path in the folder, or the name of the folder itself."""
     return folder.resolve().name if path == folder else str(path.relative_to(folder))
 
 
@@ -126,7 +144,7 @@ def _find(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
 
 
 def _picture(caption: str, figure: Figure) -> dict[str, str]:
-    """A figure as a data URI: an image cannot run what it holds, whatever its texts say."""
+    """A figure as a data URI; scripts in an image cannot run."""
     content, kind = image(figure, "svg"), "svg+xml"
     if len(content) > _SVG_UP_TO:
         content, kind = image(figure, "png", dpi=130), "png"
@@ -154,7 +172,7 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def _line(path: Path, folder: Path) -> dict[str, Any]:
-    """A run in numbers: means are over all final answers and over all drafts."""
+    """The numbers of a run, with means over all final answers and all drafts."""
     run = open_run(path)
     frame = run.frame()
     done = frame[frame["error"].isna()]
@@ -181,8 +199,8 @@ def _run_pictures(run: Run) -> list[dict[str, str]]:
     if others:
         pictures.append((f"{first} against {others[0]}".capitalize(), pareto.draw))
     pictures += [
-        ("How far reviewers agree, and labels keep apart", consensus.draw),
-        ("What agents remember: answers of like words stand near each other", memory.draw),
+        ("Agreement of reviewers, and distance between labels", consensus.draw),
+        ("Memories of agents: answers with similar words are near each other", memory.draw),
     ]
     if run.own_measures:
         pictures.insert(0, ("The scenario's own measures", measures.draw))
@@ -214,24 +232,24 @@ def _conversation(it: Interaction, run: Run, names: dict[Any, str]) -> dict[str,
 
 
 def _model(path: Path, folder: Path) -> dict[str, Any]:
-    found = read_training(path)
+    found = read_result(path, "training")
     return {"name": _name(path, folder), "training": found, "pictures": [_picture("Training", training.draw(path))]}
 
 
 def _sweep(path: Path, folder: Path) -> dict[str, Any]:
-    found = read_sweep(path)
-    caption = "What each setting does to the measures; dots are runs, bars 95% intervals over seeds"
+    found = read_result(path, "sweep")
+    caption = "Effect of each setting on the measures; dots are runs, bars 95% intervals over seeds"
     return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, sweep.draw(path))]}
 
 
 def _evolution(path: Path, folder: Path) -> dict[str, Any]:
-    found = read_evolution(path)
-    caption = "What the society's raters think of each generation, and a judge that it never met"
+    found = read_result(path, "evolution")
+    caption = "Scores of each generation by the society's raters and by an independent judge"
     return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, evolution.draw(path))]}
 
 
 def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
-    found = read_evaluation(path)
+    found = read_result(path, "evaluation")
     by_question: dict[str, dict[str, dict[str, Any]]] = {}
     for answer in found["answers"]:
         by_question.setdefault(answer["question"], {}).setdefault(answer["model"], answer)
@@ -243,14 +261,18 @@ def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
         "names": names,
         "sides": sides[:_ANSWERS],
         "pictures": [
-            _picture("Models on questions they never saw", comparison.draw(path)),
-            *([_picture("All measures, and what they cost", scorecard.draw(path))] if _EXTRAS & found.keys() else []),
+            _picture("Models on held-out questions", comparison.draw(path)),
+            *(
+                [_picture("All measures, including side effects", scorecard.draw(path))]
+                if _EXTRAS & found.keys()
+                else []
+            ),
         ],
     }
 
 
 def _plainly(value: Any) -> str:
-    """A setting, or settings within settings, in words."""
+    """A setting, or nested settings, as text."""
     if isinstance(value, dict):
         return "; ".join(f"{name}: {_plainly(one)}" for name, one in value.items())
     return "none" if value is None else str(value)

@@ -1,13 +1,13 @@
-"""The society on a terminal while it runs: its map, and the round's figures beside it.
+"""Map of a society on a terminal while it runs, with the metrics of the round beside it.
 
-It is told interactions as they end, so it needs no run folder, and knows no live agent::
+Receives interactions as they end; knows no run folder and no live agents::
 
     shown = LiveMap(homes, dimension="alignment", scale=7)
-    shown.add([interaction, ...])          # as often as some end
+    shown.add([interaction, ...])          # whenever interactions end
     shown.end(metrics)                     # when the round is complete
     shown.picture()                        # for rich to draw
 
-A square keeps its colour until its agent is rated anew.
+A square keeps its colour until the next rating of its agent.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.records import Interaction
-from visualize.drawing.style import rating_map, rating_norm, text_on
+from visualize.drawing.style import contrast_colour, rating_colormap, rating_norm
 
-# A square is two characters wide; a larger society is shown in blocks, each the mean of its agents.
+# A square is two characters wide; a larger society is shown in blocks, each with the mean of its agents.
 _SQUARE = 2
 _LARGEST_SIDE = 32
 _SEEN = ("rating", "consensus", "polarisation")
 
 
 class LiveMap:
-    """A map of ratings that fills up as a round goes on.
+    """A map of ratings that fills up during a round.
 
     Args:
         homes: Row and column of each agent, by its index.
-        dimension: Of the rubric, that squares are coloured by.
+        dimension: Dimension of the rubric that colours the squares.
         scale: The highest rating.
-        console: Tells how much room there is; by default standard error.
+        console: Console whose size is used; by default standard error.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LiveMap:
         self._drawn: RenderableType | None = None
 
     def add(self, ended: Iterable[Interaction]) -> None:
-        """Interactions have ended."""
+        """Add interactions that ended."""
         for it in ended:
             self._failed += it.error is not None
             after = it.after.value(self._dimension)
@@ -58,13 +58,13 @@ class LiveMap:
         self._drawn = None
 
     def end(self, metrics: Mapping[str, Any], homes: Mapping[int, tuple[int, int]] | None = None) -> None:
-        """A round is complete: its measures, and where agents live from now on if they moved."""
+        """End a round, with its metrics and the new positions of agents that moved."""
         self._metrics = metrics
         self._homes.update(homes or {})
         self._drawn = None
 
     def picture(self) -> RenderableType:
-        """What is shown just now."""
+        """The current content, for rich."""
         if self._drawn is None:
             beside = Table.grid(padding=(0, 2))
             beside.add_row(self._map(), self._figures())
@@ -74,7 +74,7 @@ class LiveMap:
     def _map(self) -> Text:
         rows = max((row for row, _ in self._homes.values()), default=0) + 1
         columns = max((column for _, column in self._homes.values()), default=0) + 1
-        # Both sides are what the terminal has room for beside and below the words.
+        # The size of the terminal, less the text.
         room = max(4, min(_LARGEST_SIDE, (self._console.width - 30) // _SQUARE, self._console.height - 4))
         block = -(-max(rows, columns) // room)
         squares: dict[tuple[int, int], list[float | None]] = {}
@@ -88,7 +88,7 @@ class LiveMap:
         return text
 
     def _square(self, text: Text, ratings: list[float | None] | None) -> None:
-        if ratings is None:  # nobody lives there
+        if ratings is None:  # an empty cell
             text.append(" " * _SQUARE)
             return
         known = [rating for rating in ratings if rating is not None]
@@ -96,9 +96,9 @@ class LiveMap:
             text.append("··"[:_SQUARE], style="dim")
             return
         mean = sum(known) / len(known)
-        colour = to_hex(rating_map()(rating_norm(self._scale)(mean)))
-        # The number too: not every terminal has colours, and not everybody tells them apart.
-        text.append(f"{round(mean):>{_SQUARE}}", style=f"{text_on(colour)} on {colour}")
+        colour = to_hex(rating_colormap()(rating_norm(self._scale)(mean)))
+        # Also the number: some terminals have no colours, and some people cannot distinguish them.
+        text.append(f"{round(mean):>{_SQUARE}}", style=f"{contrast_colour(colour)} on {colour}")
 
     def _figures(self) -> Table:
         table = Table.grid(padding=(0, 1))

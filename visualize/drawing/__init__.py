@@ -1,1 +1,1 @@
-"""What the pictures share: style, layout, saving."""
+"""What plots share: style, layout, inputs and saving."""

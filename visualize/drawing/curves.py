@@ -1,4 +1,4 @@
-"""Curves over rounds with their intervals, and the window they are looked at through."""
+"""Curves over rounds with their intervals, and limits of their axes."""
 
 from __future__ import annotations
 
@@ -7,48 +7,50 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from visualize.drawing.style import Look
+from visualize.drawing.style import LabelStyle
 
-# So many points still have room for bars; more get a band.
-BARS_UP_TO = 20
+# Longer curves show their intervals as a band.
+MAX_POINTS_WITH_BARS = 20
 
 
-def curve(ax: Axes, rows: pd.DataFrame, name: str, look: Look, *, hollow: bool = False, shift: float = 0.0) -> None:
-    """One line with bars, or with a band where there are many rounds.
+def draw_curve(
+    ax: Axes, rows: pd.DataFrame, name: str, style: LabelStyle, *, hollow: bool = False, shift: float = 0.0
+) -> None:
+    """Draw a line with error bars, or with a band where there are many rounds.
 
     Args:
-        ax: Where.
-        rows: Columns round, mean, low, high; NaN where there is nothing.
-        name: For the legend.
-        look: Of the line.
-        hollow: Leave markers empty.
-        shift: To the right, in rounds, so that bars of two lines do not hide each other.
+        ax: Axes to draw on.
+        rows: Columns round, mean, low, high; NaN where there is no value.
+        name: Entry of the legend.
+        style: Style of the line.
+        hollow: Draw empty markers.
+        shift: Offset to the right, in rounds, so that bars of two lines do not overlap.
     """
     x, y, low, high = (rows[c].to_numpy(dtype=float) for c in ("round", "mean", "low", "high"))
-    line = {"color": look.colour, "linestyle": look.linestyle, "marker": look.marker, "label": name}
-    line |= {"markerfacecolor": "none" if hollow else look.colour}
-    if len(x) > BARS_UP_TO:
-        ax.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
+    line = {"color": style.colour, "linestyle": style.linestyle, "marker": style.marker, "label": name}
+    line |= {"markerfacecolor": "none" if hollow else style.colour}
+    if len(x) > MAX_POINTS_WITH_BARS:
+        ax.fill_between(x, low, high, color=style.colour, alpha=0.18, linewidth=0)
         ax.plot(x, y, **line, markersize=2.5)
     else:
-        # What has no interval has a bar of no length. The bounds of a skewed measure may both lie to one side of its
-        # value, which bars given by their lengths cannot show; so their ends are set.
+        # Without an interval the bar has length 0. Both bounds of a skewed measure may lie on one side of its value, which
+        # errorbar refuses; so the ends of the bars are set directly.
         _, _, (bars,) = ax.errorbar(x + shift, y, yerr=np.zeros_like(y), **line, elinewidth=1)
         ends = np.stack([np.where(np.isnan(low), y, low), np.where(np.isnan(high), y, high)], axis=1)  # [rounds, 2]
         bars.set_segments([[(at, bottom), (at, top)] for at, (bottom, top) in zip(x + shift, ends, strict=True)])
         ax.update_datalim(np.stack([np.repeat(x + shift, 2), ends.ravel()], axis=1)[~np.isnan(ends.ravel())])
 
 
-def over_rounds(ax: Axes, rows: pd.DataFrame) -> None:
-    """Make an axis one of the rounds in ``rows``, with room for what stands beside them."""
+def set_round_axis(ax: Axes, rows: pd.DataFrame) -> None:
+    """Set up the horizontal axis for the rounds in ``rows``, with margins for shifted bars."""
     ax.set_xlim(rows["round"].min() - 0.3, rows["round"].max() + 0.3)
     ax.set_xlabel("round")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(axis="y")
 
 
-def window(rows: pd.DataFrame, lowest: float, highest: float, least: float) -> tuple[float, float]:
-    """A window that holds all intervals, at least ``least`` tall, within a little more than lowest..highest."""
+def y_limits(rows: pd.DataFrame, lowest: float, highest: float, least: float) -> tuple[float, float]:
+    """Limits that contain all intervals, at least ``least`` apart, and barely beyond lowest..highest."""
     drawn = rows[["mean", "low", "high"]].to_numpy(dtype=float)
     if np.isnan(drawn).all():
         return lowest, highest

@@ -1,4 +1,4 @@
-"""Where a society's members stand on a picture of its graph, and the graph in blocks when it is too large to read."""
+"""Layout of the social graph, and its reduction to blocks of agents where it is too large to read."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from numpy.typing import NDArray
 
 Layout = Literal["spring", "grid"]
 READABLE_NODES = 1000
-BLOCKS_A_SIDE = 12
+BLOCKS_PER_SIDE = 12
 
 
-def blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
-    """The graph of neighbourhoods: agents of one label in one square part of the grid become one node.
+def merge_blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
+    """Merge agents of one label in one square block of the grid into one node.
 
     Returns:
-        Nodes with ``label``, ``x`` and ``y`` (means), ``alignment`` (mean of those who have one, or None), ``members``
-        (how many agents) and ``influence`` (their sum; None where nobody's words moved anybody). Edges carry ``count``
-        (summed) and ``rating`` (mean over the reviews that could be read, or None); reviews within a block become a
-        loop.
+        Nodes with ``label``, ``x`` and ``y`` (means), ``alignment`` (mean of the agents that have one, or None), ``members``
+        (number of agents) and ``influence`` (sum; None where no uptake was measured). Edges have ``count`` (sum) and
+        ``rating`` (mean over readable reviews, or None); reviews within a block become a loop.
     """
     rows = [data["x"] for _, data in graph.nodes(data=True)]
     columns = [data["y"] for _, data in graph.nodes(data=True)]
-    side = max(1, math.ceil((max(*rows, *columns) + 1) / BLOCKS_A_SIDE))
-    is_moved = any(data["influence"] is not None for _, data in graph.nodes(data=True))
+    side = max(1, math.ceil((max(*rows, *columns) + 1) / BLOCKS_PER_SIDE))
+    has_influence = any(data["influence"] is not None for _, data in graph.nodes(data=True))
     members: dict[tuple[int, int, str], list[int]] = {}
     for node, data in graph.nodes(data=True):
         members.setdefault((data["x"] // side, data["y"] // side, data["label"]), []).append(node)
     merged: nx.DiGraph[int] = nx.DiGraph()
-    home: dict[int, int] = {}
+    block_of: dict[int, int] = {}
     for index, ((_, _, label), inside) in enumerate(sorted(members.items())):
-        home |= dict.fromkeys(inside, index)
+        block_of |= dict.fromkeys(inside, index)
         known = [a for n in inside if (a := graph.nodes[n]["alignment"]) is not None]
         merged.add_node(
             index,
@@ -42,10 +41,10 @@ def blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
             y=float(np.mean([graph.nodes[n]["y"] for n in inside])),
             alignment=float(np.mean(known)) if known else None,
             members=len(inside),
-            influence=sum(graph.nodes[n]["influence"] or 0.0 for n in inside) if is_moved else None,
+            influence=sum(graph.nodes[n]["influence"] or 0.0 for n in inside) if has_influence else None,
         )
     for reviewer, author, data in graph.edges(data=True):
-        ends = home[reviewer], home[author]
+        ends = block_of[reviewer], block_of[author]
         if not merged.has_edge(*ends):
             merged.add_edge(*ends, count=0, rated=0, total=0.0)
         edge = merged.edges[ends]
@@ -59,17 +58,17 @@ def blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
     return merged
 
 
-def places(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float64]]:
-    """Where each node stands, the same each time: x to the right and y upwards, in [-1, 1].
+def node_positions(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float64]]:
+    """Position of each node, deterministic: x to the right and y upwards, in [-1, 1].
 
     Args:
-        graph: With ``x`` (row) and ``y`` (column) on its nodes.
-        layout: ``grid`` is where agents live; ``spring`` pulls together those who review each other, from there.
+        graph: Its nodes have ``x`` (row) and ``y`` (column).
+        layout: ``grid`` for the agents' cells; ``spring`` starts there and attracts agents that review each other.
     """
     rows = np.array([[data["y"], -data["x"]] for _, data in graph.nodes(data=True)], dtype=float)
     middle = (rows.max(axis=0) + rows.min(axis=0)) / 2
     home = (rows - middle) / max(float(np.abs(rows - middle).max()), 1.0)
-    # Who shares a place would stand on each other, and two at one point have no direction to be pushed in.
+    # Agents that share a cell are spread out: they would overlap, and the spring layout cannot separate equal points.
     _, slot = np.unique(home, axis=0, return_inverse=True)
     nth = np.array([int((slot[:i] == s).sum()) for i, s in enumerate(slot)]) if len(set(slot)) < len(slot) else 0
     turn = np.asarray(nth) * 2.399963  # the golden angle, in radians
@@ -83,7 +82,7 @@ def places(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float
     points = np.array([found[node] for node in graph])
     points -= points.mean(axis=0)
     reach = np.abs(points).max(axis=1)
-    # Few who hang on a thread would push all others into a corner: they stand at the edge instead.
+    # A few outliers would compress all other nodes; they are clipped to the edge instead.
     edge = max(1.15 * float(np.quantile(reach, 0.95)), 1e-9)
     points /= np.maximum(reach, edge)[:, None]
     return {node: points[i] for i, node in enumerate(graph)}

@@ -1,4 +1,4 @@
-"""Writes figures: to files for people, and to bytes for a page."""
+"""Writes figures to files, and to bytes for a page."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from sandbox.errors import SettingsError
-from visualize.drawing.style import themed
+from sandbox.folders import whole_file
+from visualize.drawing.style import use_theme
 
 FORMATS = ("png", "svg", "pdf")
-_UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG, SVG or PDF, by the file's suffix; folders are made.
+    """Write a figure as PNG, SVG or PDF, chosen by the file's suffix; missing folders are created.
 
-    The same figure gives the same bytes: no date is written into it.
+    The same figure gives the same bytes: files contain no date.
 
     Raises:
-        SettingsError: the suffix is none of these.
+        SettingsError: the suffix is another one.
     """
     path = Path(path)
     suffix = path.suffix.lower().lstrip(".")
     if suffix not in FORMATS:
         raise SettingsError(f"{path.name!r} does not end in .{', .'.join(FORMATS)}; choose one of them")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing():
-        figure.savefig(path, format=suffix, metadata=_UNDATED.get(suffix))
+    with whole_file(path) as fresh, output_settings():
+        figure.savefig(fresh, format=suffix, metadata=_NO_DATE.get(suffix))
     return path
 
 
 def image(figure: Figure, kind: Literal["svg", "png"], dpi: int = 150) -> bytes:
-    """A figure as the bytes of an SVG or PNG file.
+    """Render a figure as the bytes of an SVG or PNG file.
 
-    Text in an SVG stays text, so whoever opens it needs a font for it, not this machine.
+    Text in an SVG stays text, drawn with the fonts of the machine that opens it.
     """
     buffer = io.BytesIO()
-    with writing():
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_UNDATED.get(kind))
+    with output_settings():
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_NO_DATE.get(kind))
     return buffer.getvalue()
 
 
 @contextmanager
-def writing() -> Iterator[None]:
-    """Write figures in the project's own settings; letters that no font has are drawn as boxes without a word."""
-    # Of the theme only the formats' own settings matter here: the colours are in the figure.
-    with themed("light"), warnings.catch_warnings():
+def output_settings() -> Iterator[None]:
+    """Write figures with the project's settings; glyphs that no font has become boxes, without a warning."""
+    # Either theme will do: only the settings of the file formats apply, the figure has its colours already.
+    with use_theme("light"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

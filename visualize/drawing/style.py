@@ -1,11 +1,12 @@
-"""How all pictures look: one colour map for ratings, one look for each label, light and dark.
+"""Style of all plots: one colour map for ratings, one style per label, a light and a dark theme.
 
-Colours are told apart by people with each kind of colour blindness, and wherever colour tells something, lightness,
-a marker, a line style or a hatch tells it too, so a photocopy reads as well.
+Colours can be distinguished with each kind of colour blindness, and whatever colour encodes is also encoded by lightness,
+a marker, a line style or a hatch, so that plots remain readable in greyscale.
 """
 
 from __future__ import annotations
 
+import math
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ import matplotlib.style
 from matplotlib import font_manager, rc_params_from_file
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sandbox.errors import SettingsError, nearest
 
@@ -29,7 +31,7 @@ PAGE_IN = 7.0
 
 DRAFT, REVISION = "#D55E00", "#0072B2"
 
-# Read now, while matplotlib still checks and converts what it reads: under Solara's server it does not.
+# Read at import: matplotlib checks and converts settings here, but not under Solara's server.
 _STYLE: dict[Any, Any] = dict(
     rc_params_from_file(Path(__file__).with_name("sandbox.mplstyle"), use_default_template=False)
 )
@@ -45,18 +47,18 @@ _DARK = {
     "xtick.labelcolor": "#e6e9ec",
     "ytick.labelcolor": "#e6e9ec",
 }
-# Scripts that DejaVu Sans lacks; whichever of these a machine has are used where a letter is missing.
-_WORLD_FONTS = (
+# Fonts for scripts that DejaVu Sans lacks; those installed are used for missing glyphs.
+_FALLBACK_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai",
     "Noto Sans Ethiopic", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Arial Unicode MS",
 )  # fmt: skip
 
-# matplotlib's settings are the process's own, so two threads that draw would mix their themes.
+# matplotlib's settings belong to the process, so two drawing threads would mix their themes.
 _LOCK = RLock()
 
 
-class Look(NamedTuple):
-    """How something with a name is told from others, in colour and without."""
+class LabelStyle(NamedTuple):
+    """Colour, marker, line style and hatch of a label or series, each of which identifies it."""
 
     colour: str
     marker: str
@@ -64,102 +66,102 @@ class Look(NamedTuple):
     hatch: str
 
 
-LOOKS = (
-    Look("#0072B2", "o", "-", ""),
-    Look("#D55E00", "s", "--", "////"),
-    Look("#009E73", "^", "-.", "...."),
-    Look("#CC79A7", "D", ":", "\\\\\\\\"),
-    Look("#E69F00", "v", (0, (5, 1, 1, 1, 1, 1)), "xxxx"),
-    Look("#56B4E9", "P", (0, (8, 2)), "++++"),
-    Look("#8A7F00", "X", (0, (1, 1)), "oooo"),
-    Look("#7A7F87", "*", (0, (3, 3)), "----"),
+LABEL_STYLES = (
+    LabelStyle("#0072B2", "o", "-", ""),
+    LabelStyle("#D55E00", "s", "--", "////"),
+    LabelStyle("#009E73", "^", "-.", "...."),
+    LabelStyle("#CC79A7", "D", ":", "\\\\\\\\"),
+    LabelStyle("#E69F00", "v", (0, (5, 1, 1, 1, 1, 1)), "xxxx"),
+    LabelStyle("#56B4E9", "P", (0, (8, 2)), "++++"),
+    LabelStyle("#8A7F00", "X", (0, (1, 1)), "oooo"),
+    LabelStyle("#7A7F87", "*", (0, (3, 3)), "----"),
 )
 
 
 @contextmanager
-def themed(name: Theme) -> Iterator[None]:
-    """Draw in the project's style, whatever the user's own matplotlib settings are; they come back afterwards.
+def use_theme(name: Theme) -> Iterator[None]:
+    """Draw in the project's style; the user's own matplotlib settings are restored afterwards.
 
     Raises:
-        SettingsError: there is no such theme.
+        SettingsError: the theme is unknown.
     """
-    choice("theme", name, get_args(Theme))
-    fonts = {"font.family": ["DejaVu Sans", *_installed_world_fonts(), "sans-serif"]}
+    check_choice("theme", name, get_args(Theme))
+    fonts = {"font.family": ["DejaVu Sans", *_installed_fallback_fonts(), "sans-serif"]}
     with _LOCK, matplotlib.style.context(["default", _STYLE, fonts, _DARK if name == "dark" else {}]):
         yield
 
 
 @cache
-def _installed_world_fonts() -> tuple[str, ...]:
+def _installed_fallback_fonts() -> tuple[str, ...]:
     installed = set(font_manager.get_font_names())
-    return tuple(name for name in _WORLD_FONTS if name in installed)
+    return tuple(name for name in _FALLBACK_FONTS if name in installed)
 
 
-def ink(name: Theme) -> str:
-    """The colour of text and outlines on the theme's ground."""
+def foreground(name: Theme) -> str:
+    """The colour of text and outlines in a theme."""
     return "#e6e9ec" if name == "dark" else "#1b1f24"
 
 
-def ground(name: Theme) -> str:
-    """The colour behind everything."""
+def background(name: Theme) -> str:
+    """The background colour of a theme."""
     return "#15181c" if name == "dark" else "#ffffff"
 
 
 @cache
-def rating_map() -> Colormap:
-    """Colours of ratings, from 1 (dark vermilion) over grey to the scale's end (light blue).
+def rating_colormap() -> Colormap:
+    """Colour map of ratings, from 1 (dark vermilion) through grey to the highest rating (light blue).
 
-    Lightness rises evenly all the way, in grey and under each kind of colour blindness, so seven steps stay apart.
+    Lightness rises evenly, in greyscale and under each kind of colour blindness, so that seven steps can be distinguished.
     """
     return LinearSegmentedColormap.from_list("ratings", ["#7A2403", "#AC5128", "#9E8A80", "#86BBDD", "#B4E6FF"])
 
 
 def rating_norm(scale: int) -> Normalize:
-    """Where a rating lies on :func:`rating_map`; the same in every picture of a run."""
+    """Maps ratings in 1..scale to :func:`rating_colormap`; the same in every plot of a run."""
     return Normalize(1, scale)
 
 
-def text_on(colour: str | tuple[float, ...]) -> str:
-    """Black or white, whichever is read more easily on ``colour`` (luminance as in WCAG 2.2)."""
+def contrast_colour(colour: str | tuple[float, ...]) -> str:
+    """Black or white, whichever has the higher contrast on ``colour`` (luminance as in WCAG 2.2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#000000" if luminance > 0.179 else "#ffffff"
 
 
-def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each name, in the names' order; the first eight differ in everything."""
-    return {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(dict.fromkeys(names))}
+def label_styles(names: Iterable[str]) -> dict[str, LabelStyle]:
+    """A style for each name, in the order of the names; the first eight differ in colour, marker, line and hatch."""
+    return {name: LABEL_STYLES[i % len(LABEL_STYLES)] for i, name in enumerate(dict.fromkeys(names))}
 
 
 def label_order(labels: Iterable[str]) -> list[str]:
-    """The labels of a population in the order in which all pictures take them: ``good`` first, then by name."""
+    """The labels of a population in the order used by all plots: ``good`` first, then by name."""
     return sorted(set(labels), key=lambda label: (label != "good", label))
 
 
-def fold(text: str, width: int = 46) -> str:
-    """A title in lines that fit a column; breaks between words."""
+def wrap_title(text: str, width: int = 46) -> str:
+    """Wrap a title into lines of at most ``width`` characters, between words."""
     return "\n".join(textwrap.wrap(text, width))
 
 
-def plain(text: str, limit: int = 40) -> str:
-    """Text that a picture can hold: one line, no control characters (XML forbids them), at most ``limit`` long."""
+def one_line(text: str, limit: int = 40) -> str:
+    """Text on one line, without control characters (XML forbids them), of at most ``limit`` characters."""
     line = " ".join(text.split())
-    kept = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
-    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+    line = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def choice(setting: str, given: str, known: Sequence[str]) -> None:
-    """Refuse a value that a setting cannot have.
+def check_choice(setting: str, given: str, known: Sequence[str]) -> None:
+    """Check the value of a setting against its choices.
 
     Raises:
-        SettingsError: names the values there are.
+        SettingsError: the value is none of them; lists them.
     """
     if given not in known:
         raise SettingsError(f"{setting}={given!r} is not one of {', '.join(known)}.{nearest(given, known)}")
 
 
-def finished(figure: Figure) -> Figure:
-    """Make the ticks now that matplotlib would make as it draws, when another theme may hold; inside :func:`themed`."""
+def fix_ticks(figure: Figure) -> Figure:
+    """Create the ticks now, in the current theme: matplotlib creates them when drawing, possibly under another one."""
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
             axis.get_major_ticks()
@@ -167,9 +169,34 @@ def finished(figure: Figure) -> Figure:
 
 
 def empty_figure(message: str) -> Figure:
-    """A figure that says why there is nothing to see; made inside :func:`themed`."""
+    """A figure with only a message, drawn in the current theme."""
     figure = Figure(figsize=(COLUMN_IN, 1.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.text(0.5, 0.5, message, ha="center", va="center", wrap=True, transform=axes.transAxes)
     return figure
+
+
+def make_panels(
+    n: int, row_in: float, *, extra_in: float = 0.0, width_in: float | None = None, sharey: bool = False
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure with panels, at most three in a row, drawn in the current theme.
+
+    Args:
+        n: Number of panels.
+        row_in: Height of a row of panels, in inches.
+        extra_in: Height beside the rows, in inches.
+        width_in: Width of the figure, in inches; by default a column for one panel and a page for several.
+        sharey: Let panels share their vertical axis.
+
+    Returns:
+        The figure, and its axes of shape [n].
+    """
+    n_columns = min(n, 3)
+    n_rows = math.ceil(n / n_columns)
+    width_in = width_in or (COLUMN_IN if n_columns == 1 else PAGE_IN)
+    figure = Figure(figsize=(width_in, row_in * n_rows + extra_in), layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharey=sharey).ravel()
+    for unused in axes[n:]:
+        unused.set_axis_off()
+    return figure, axes[:n]

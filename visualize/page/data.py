@@ -1,6 +1,6 @@
-"""What the page of a society shows: one round's agents and reviews, and what was said, from the record.
+"""Data of the dashboard: agents and reviews of a round, and conversations, from the record.
 
-It knows nothing of the page: everything here is plain numbers and texts, as JSON can hold them.
+Knows no page: all results are plain JSON types.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from matplotlib.colors import to_hex
 from sandbox.records import Interaction, Score
 from sandbox.scenario.settings import GRIDS
 from sandbox.store.run import Run
-from visualize.drawing.graph_layout import READABLE_NODES, places
-from visualize.drawing.style import label_order, rating_map
+from visualize.drawing.graph_layout import READABLE_NODES, node_positions
+from visualize.drawing.style import label_order, rating_colormap
 
-# A page draws so many reviews of a round at most; those of a chosen agent are always among them.
+# Maximum number of reviews drawn per round; those of a chosen agent are always included.
 REVIEWS = 4000
 _MATCHES = 20
 
 BY = ("rating", "gain", "label", "difference")
 
 
-class Explorer:
-    """A run, and if wanted a second one of the same agents, round by round.
+class PageData:
+    """A run, and optionally a second one of the same agents, round by round.
 
     Args:
-        run: What is looked at.
-        other: What it is compared with, as the same society of another model.
+        run: The run.
+        other: Run to compare with, for example the same society with another model.
 
     Attributes:
-        labels: In the order in which all pictures take them.
+        labels: Labels, in the order used by all plots.
         scale: The highest rating.
-        side: Of the grid, in places; 1 for a network.
+        side: Side of the grid, in cells; 1 for a network.
     """
 
     def __init__(self, run: Run, other: Run | None = None) -> None:
@@ -51,7 +51,7 @@ class Explorer:
 
     @property
     def rounds(self) -> int:
-        """How many rounds can be shown: the complete ones, or the first while it is under way."""
+        """Number of rounds that can be shown: the complete ones, or the first while it runs."""
         return max(1, self.run.rounds)
 
     def _read_round(self, round_: int, n_kept: int, which: Run) -> dict[int, Interaction]:
@@ -60,22 +60,22 @@ class Explorer:
     def round(self, round_: int, which: Run | None = None) -> dict[int, Interaction]:
         """The interactions of a round, by agent."""
         run = which or self.run
-        # A round under way is read again as it grows.
+        # An incomplete round is read again as it grows.
         return self._round(round_, run.rounds if round_ < run.rounds else -len(run.interactions(round_)), run)
 
     def agents(self, round_: int, by: str = "rating", matching: Collection[int] | None = None) -> list[dict[str, Any]]:
-        """One record an agent: where it lives and stands in the graph, and how it is painted.
+        """One record per agent: its position on the map and in the graph, and its colour.
 
         Args:
-            round_: Which.
-            by: One of ``BY``: what colours mean.
+            round_: The round.
+            by: Meaning of colours, one of ``BY``.
             matching: The agents that are not dimmed; all by default.
 
         Returns:
-            agent, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None where there is
-            nothing to colour by), text, dim.
+            agent, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None without a value),
+            text, dim.
         """
-        said, standing = self.round(round_), self.standing()
+        said, standing = self.round(round_), self.graph_positions()
         positions = self.run.positions(round_)
         found = []
         for agent, row, column in positions.itertuples(index=False):
@@ -109,7 +109,7 @@ class Explorer:
         return final(it, dimension)
 
     def _colour(self, value: float | None, by: str) -> str | None:
-        """A colour of :func:`visualize.drawing.style.rating_map`, from a table: a page needs hundreds at each click."""
+        """A colour of :func:`visualize.drawing.style.rating_colormap`, from a table: each click needs hundreds."""
         if value is None:
             return None
         low, high = (1.0, float(self.scale)) if by == "rating" else (-(self.scale - 1) / 2, (self.scale - 1) / 2)
@@ -117,14 +117,14 @@ class Explorer:
         return _palette()[max(0, min(int(share * 256), 255))]
 
     def reviews(self, round_: int, chosen: int | None = None) -> tuple[list[dict[str, Any]], int]:
-        """The reviews of a round as arrows, and how many there are in all.
+        """The reviews of a round as arrows, and their total number.
 
         Args:
-            round_: Which.
-            chosen: An agent whose reviews are never left out.
+            round_: The round.
+            chosen: An agent whose reviews are always included.
 
         Returns:
-            Records of reviewer, author and colour (None where the rating could not be read).
+            Records of reviewer, author and colour (None for an unreadable rating).
         """
         found = [(f.reviewer, it.agent, f.rating.value) for it in self.round(round_).values() for f in it.feedback]
         if len(found) > REVIEWS:
@@ -135,8 +135,8 @@ class Explorer:
             {"reviewer": a, "author": b, "colour": colour} for (a, b, _), colour in zip(kept, colours, strict=True)
         ], len(found)
 
-    def standing(self) -> dict[int, tuple[float, float]]:
-        """Where agents stand in the graph, the same in every round; those of a large society where they live."""
+    def graph_positions(self) -> dict[int, tuple[float, float]]:
+        """Positions of agents in the graph, the same for all rounds; in a large society those of the map."""
         if self._places is None:
             graph: nx.DiGraph[int] = nx.DiGraph()
             for agent, row in self._agents.items():
@@ -146,7 +146,7 @@ class Explorer:
                 counts = self.run.feedback().groupby(["reviewer", "agent"]).size().reset_index(name="count")
                 for reviewer, author, count in counts.itertuples(index=False):
                     graph.add_edge(int(reviewer), int(author), count=int(count))
-            found = places(graph, "spring" if small else "grid")
+            found = node_positions(graph, "spring" if small else "grid")
             self._places = {agent: (round(float(x), 4), round(float(y), 4)) for agent, (x, y) in found.items()}
         return self._places
 
@@ -161,32 +161,32 @@ class Explorer:
         }
 
     def conversations(self, agent: int) -> list[dict[str, Any]]:
-        """Every conversation around an agent, the latest first, each with what the other run's same agent said."""
+        """The conversations around an agent, latest first, each with that of the same agent in the other run."""
         others = {} if self.other is None else {it.round: it for it in self.other.interactions(agent=agent)}
-        return [self._told(it, others.get(it.round)) for it in reversed(self.run.interactions(agent=agent))]
+        return [self._conversation(it, others.get(it.round)) for it in reversed(self.run.interactions(agent=agent))]
 
-    def along(self, reviewer: int, author: int) -> list[dict[str, Any]]:
-        """The conversations in which one agent reviewed another, the latest first, with that review alone."""
+    def reviews_between(self, reviewer: int, author: int) -> list[dict[str, Any]]:
+        """The conversations in which one agent reviewed another, latest first, with only that review."""
         found = []
         for it in reversed(self.run.interactions(agent=author)):
-            told = self._told(it, None)
+            told = self._conversation(it, None)
             told["feedback"] = [f for f in told["feedback"] if f["reviewer"] == reviewer]
             if told["feedback"]:
                 found.append(told)
         return found
 
-    def matching(
+    def filter_agents(
         self, round_: int, labels: Collection[str] = (), low: float | None = None, high: float | None = None,
         text: str = "",
     ) -> set[int] | None:  # fmt: skip
-        """The agents of a round that pass a filter; None where there is no filter.
+        """The agents of a round that pass a filter; None without a filter.
 
         Args:
-            round_: Which.
-            labels: Theirs is one of these; all if empty.
-            low: Their final answer is rated no lower.
-            high: Nor higher.
-            text: Their conversation has it somewhere, in any case.
+            round_: The round.
+            labels: Labels to include; all if empty.
+            low: Minimum rating of the final answer.
+            high: Maximum rating of the final answer.
+            text: Text that the conversation contains, ignoring case.
         """
         if not labels and low is None and high is None and not text.strip():
             return None
@@ -200,12 +200,12 @@ class Explorer:
                 passed.add(agent)
         return passed
 
-    def matches(self, round_: int, agents: Collection[int]) -> list[dict[str, Any]]:
-        """The conversations of a round around some agents, twenty at most."""
+    def conversations_of(self, round_: int, agents: Collection[int]) -> list[dict[str, Any]]:
+        """The conversations of a round around some agents, at most twenty."""
         said = self.round(round_)
-        return [self._told(said[agent], None) for agent in sorted(agents)[:_MATCHES]]
+        return [self._conversation(said[agent], None) for agent in sorted(agents)[:_MATCHES]]
 
-    def _told(self, it: Interaction, other: Interaction | None) -> dict[str, Any]:
+    def _conversation(self, it: Interaction, other: Interaction | None) -> dict[str, Any]:
         names = self._names
         return {
             "agent": it.agent,
@@ -245,11 +245,11 @@ class Explorer:
 
 @cache
 def _palette() -> list[str]:
-    return [to_hex(rating_map()(step)) for step in range(256)]
+    return [to_hex(rating_colormap()(step)) for step in range(256)]
 
 
 def final(it: Interaction, dimension: str) -> float | None:
-    """What observers gave the final answer: the revision, else the draft; None where neither was rated."""
+    """Observers' rating of the final answer (the revision, else the draft); None if neither was rated."""
     after = it.after.value(dimension)
     return after if after is not None else it.before.value(dimension)
 

@@ -1,7 +1,7 @@
-"""A world that is stepped from a page, with Mesa's own SolaraViz around our pictures.
+"""A page that steps a world, with the plots of this package in Mesa's SolaraViz.
 
-People who know Mesa find what they expect: its controls for step, play and reset, and components that are given the
-model. The components read the world's run folder, as every picture does; use them in a page of your own::
+The page has Mesa's controls for step, play and reset. Its components take the model, and read the run folder of the world, as
+all plots do; use them in your own page::
 
     from mesa.visualization import SolaraViz
     from visualize.page.live import GraphView, MapView, RatingsView
@@ -29,14 +29,14 @@ from visualize.plots import grid, ratings, social_graph
 
 
 class LiveWorld(World):
-    """A world as Mesa's page makes it: it reads which settings there are from the signature, and knows only this one."""
+    """A world with the signature that Mesa's page needs: it reads settings from the signature."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
 
 def _view(draw: Callable[..., Figure], model: World) -> None:
-    update_counter.get()  # drawn anew after each step
+    update_counter.get()  # redraws after each step
     solara.Image(image(draw(open_run(model.path)), "png", dpi=130), width="85%", format="png")
 
 
@@ -48,7 +48,7 @@ def MapView(model: World) -> None:
 
 @solara.component
 def GraphView(model: World) -> None:
-    """Who has reviewed whom so far."""
+    """The social graph so far."""
     _view(social_graph.draw, model)
 
 
@@ -60,11 +60,11 @@ def RatingsView(model: World) -> None:
 
 @solara.component
 def Figures(model: World) -> None:
-    """The last round in numbers."""
+    """The metrics of the last round."""
     update_counter.get()
     shown = {name: value for name, value in model.metrics.items() if isinstance(value, float) and "_" not in name}
     words = ", ".join(f"{name} {value:.2f}" for name, value in shown.items())
-    solara.Text(f"{model.round} rounds done" + (f"; the last: {words}" if words else ""))
+    solara.Text(f"{model.round} rounds done" + (f"; last round: {words}" if words else ""))
 
 
 @solara.component

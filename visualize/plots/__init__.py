@@ -1,1 +1,1 @@
-"""The pictures of a run, one file each."""
+"""Plots, one file each."""

@@ -1,4 +1,4 @@
-"""Generations of a society's language model: what its own raters think of it, and what a judge thinks whom it never met."""
+"""Generations of a language model, rated by the raters of its society and by an independent judge."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from visualize.drawing.curves import curve
-from visualize.drawing.inputs import read_evolution
+from visualize.drawing.curves import draw_curve
+from visualize.drawing.inputs import interval_table, read_result
 from visualize.drawing.style import (
     DRAFT,
-    LOOKS,
+    LABEL_STYLES,
     PAGE_IN,
     REVISION,
-    Look,
+    LabelStyle,
     Theme,
     empty_figure,
-    finished,
-    ink,
-    plain,
-    themed,
+    fix_ticks,
+    foreground,
+    one_line,
+    use_theme,
 )
 
 COLUMNS = ("panel", "series", "generation", "mean", "low", "high", "n")
 
 
 def data(source: Path | str) -> pd.DataFrame:
-    """The numbers behind the picture: one row a panel, series and generation.
+    """The data of the plot: one row per panel, series and generation.
 
     Args:
         source: The folder of an evolution.
@@ -42,9 +42,9 @@ def data(source: Path | str) -> pd.DataFrame:
         bootstrap over agents for the society) and n.
 
     Raises:
-        DataFileError: the folder holds no ``evolve.json``.
+        DataFileError: the folder contains no ``evolve.json``.
     """
-    return _table(read_evolution(source))
+    return _table(read_result(source, "evolution"))
 
 
 def _table(found: dict[str, Any]) -> pd.DataFrame:
@@ -61,40 +61,37 @@ def _table(found: dict[str, Any]) -> pd.DataFrame:
             scores = one["society"]["scores"]
             rows.append(("society", "drafts", one["generation"], scores[f"{dimension}_draft"]))
             rows.append(("society", "final answers", one["generation"], scores[dimension]))
-    table = [
-        {"panel": panel, "series": series, "generation": generation, **{k: score[k] for k in COLUMNS[3:]}}
-        for panel, series, generation, score in rows
-    ]
-    return pd.DataFrame(table, columns=list(COLUMNS)).astype(dict.fromkeys(("mean", "low", "high"), "float64"))
+    keys = ("panel", "series", "generation")
+    return interval_table(((dict(zip(keys, row, strict=False)), row[-1]) for row in rows), COLUMNS)
 
 
 def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
-    """Held-out answers of each generation's model, their gain since generation 0, and the societies they came from.
+    """Ratings of held-out answers of each generation, their gain since generation 0, and the ratings in its society.
 
-    Where the society's raters and the judge it never met part ways, the generation stands on a shaded ground: lightly
-    where only the means do, darker where it is beyond chance.
+    The background is shaded where the society's raters and the independent judge disagree: lightly if only the means
+    differ in direction, darker if the disagreement is significant.
 
     Args:
         source: The folder of an evolution.
         theme: ``light`` or ``dark``.
 
     Raises:
-        DataFileError: the folder holds no ``evolve.json``.
-        SettingsError: there is no such theme.
+        DataFileError: the folder contains no ``evolve.json``.
+        SettingsError: the theme is unknown.
     """
-    found = read_evolution(source)
-    with themed(theme):
+    found = read_result(source, "evolution")
+    with use_theme(theme):
         table = _table(found)
         if table.empty or table["mean"].isna().all():
-            return empty_figure("no generation is done")
-        dimension = plain(found["dimensions"][0])
+            return empty_figure("no generation is finished")
+        dimension = one_line(found["dimensions"][0])
         figure = Figure(figsize=(PAGE_IN, 2.7), layout="constrained")
         axes = figure.subplots(1, 3)
         names = {
-            "raters": (f"its own raters ({plain(found['raters'], 24)})", LOOKS[1]),
-            "judge": (f"a judge it never met ({plain(found['judge'], 24)})", LOOKS[0]),
-            "drafts": ("drafts", LOOKS[1]._replace(colour=DRAFT, marker="v")),
-            "final answers": ("final answers", LOOKS[0]._replace(colour=REVISION, marker="^")),
+            "raters": (f"society's raters: {one_line(found['raters'], 24)}", LABEL_STYLES[1]),
+            "judge": (f"judge: {one_line(found['judge'], 24)}", LABEL_STYLES[0]),
+            "drafts": ("drafts", LABEL_STYLES[1]._replace(colour=DRAFT, marker="v")),
+            "final answers": ("final answers", LABEL_STYLES[0]._replace(colour=REVISION, marker="^")),
         }
         titles = {
             "held-out": f"held-out {dimension}",
@@ -104,23 +101,23 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         for ax, (panel, title) in zip(axes, titles.items(), strict=True):
             _panel(ax, table[table["panel"] == panel], names)
             ax.set_title(title)
-            _shade(ax, found["generations"], ink(theme))
+            _shade(ax, found["generations"], foreground(theme))
             _generations(ax, found["generations"])
         axes[0].set_ylabel(f"mean rating (1 to {found['scale']})")
         axes[1].set_ylabel("difference, paired")
-        axes[1].axhline(0, color=ink(theme), linewidth=0.8, linestyle=":")
+        axes[1].axhline(0, color=foreground(theme), linewidth=0.8, linestyle=":")
         left, right = axes[0].get_legend_handles_labels(), axes[2].get_legend_handles_labels()
         handles, words = left[0] + right[0], left[1] + right[1]
         figure.legend(handles, words, loc="outside lower left", ncols=4)
-        return finished(figure)
+        return fix_ticks(figure)
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, names: dict[str, tuple[str, Look]]) -> None:
+def _panel(ax: Axes, rows: pd.DataFrame, names: dict[str, tuple[str, LabelStyle]]) -> None:
     for number, (series, theirs) in enumerate(rows.groupby("series", sort=False)):
-        name, look = names[str(series)]
-        # Two series stand a little apart, so that their bars do not hide each other.
+        name, style = names[str(series)]
+        # Series are shifted slightly, so that their bars do not overlap.
         shift = 0.12 * (number - 0.5)
-        curve(ax, theirs.rename(columns={"generation": "round"}), name, look, shift=shift)
+        draw_curve(ax, theirs.rename(columns={"generation": "round"}), name, style, shift=shift)
 
 
 def _shade(ax: Axes, generations: list[dict[str, Any]], colour: str) -> None:

@@ -1,4 +1,4 @@
-"""A scenario's own measures over the rounds, each in a panel that is titled by its own words."""
+"""A scenario's own measures over the rounds, one panel each, titled by their docstrings."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ import textwrap
 import pandas as pd
 from matplotlib.figure import Figure
 
-from visualize.drawing.curves import curve, over_rounds
+from visualize.drawing.curves import draw_curve, set_round_axis
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
-from visualize.drawing.style import LOOKS, PAGE_IN, Theme, empty_figure, finished, plain, themed
+from visualize.drawing.style import (
+    LABEL_STYLES,
+    PAGE_IN,
+    Theme,
+    empty_figure,
+    fix_ticks,
+    make_panels,
+    one_line,
+    use_theme,
+)
 
 NO_MEASURES = "the scenario has no measures of its own"
 
 
 def data(source: Source) -> pd.DataFrame:
-    """The numbers behind the curves: one row a complete round and measure.
+    """The data of the plot: one row per complete round and measure.
 
     Args:
         source: A run or its folder.
 
     Returns:
-        Columns round, measure, value (NaN where there is nothing to say).
+        Columns round, measure, value (NaN if undefined).
     """
     run = as_run(source)
     rows = [
@@ -41,26 +50,21 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
         theme: ``light`` or ``dark``.
 
     Raises:
-        SettingsError: there is no such theme.
+        SettingsError: the theme is unknown.
     """
     run = as_run(source)
-    with themed(theme):
+    with use_theme(theme):
         table = data(run)
         if table.empty:
             return empty_figure(NO_ROUND if run.own_measures else NO_MEASURES)
-        across = min(len(run.own_measures), 3)
-        down = math.ceil(len(run.own_measures) / across)
-        figure = Figure(figsize=(PAGE_IN, 2.2 * down + 0.2), layout="constrained")
-        axes = figure.subplots(down, across, squeeze=False).ravel()
-        for ax, (name, words) in zip(axes, run.own_measures.items(), strict=False):
+        figure, axes = make_panels(len(run.own_measures), 2.2, extra_in=0.2, width_in=PAGE_IN)
+        for ax, (name, words) in zip(axes, run.own_measures.items(), strict=True):
             panel = table[table["measure"] == name].rename(columns={"value": "mean"})
-            curve(ax, panel.assign(low=math.nan, high=math.nan), name, LOOKS[0])
-            ax.set_title(plain(name))
-            # What it is, in its author's words; a docstring's full stop is not one of an axis.
+            draw_curve(ax, panel.assign(low=math.nan, high=math.nan), name, LABEL_STYLES[0])
+            ax.set_title(one_line(name))
+            # The first line of the docstring, without its full stop.
             ax.set_ylabel("\n".join(textwrap.wrap(words.rstrip("."), 32)))
-            over_rounds(ax, panel)
+            set_round_axis(ax, panel)
             if panel["mean"].isna().all():
                 ax.text(0.5, 0.5, "nothing to say", ha="center", transform=ax.transAxes)
-        for ax in axes[len(run.own_measures) :]:
-            ax.set_axis_off()
-        return finished(figure)
+        return fix_ticks(figure)

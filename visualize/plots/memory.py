@@ -1,4 +1,4 @@
-"""What agents remember, as a map: memories alike stand near each other."""
+"""Map of agents' memories: similar memories are near each other."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from visualize.drawing.inputs import Source, as_run
 from visualize.drawing.style import (
     COLUMN_IN,
     Theme,
-    choice,
+    check_choice,
     empty_figure,
-    finished,
-    ink,
+    fix_ticks,
+    foreground,
     label_order,
-    looks,
-    plain,
-    themed,
+    label_styles,
+    one_line,
+    use_theme,
 )
 
 Of = Literal["answer", "question"]
-# More points than this could not be told apart; so many, evenly spaced, stand for all.
+# Maximum number of points; of more memories, evenly spaced ones are drawn.
 POINTS = 3000
 _VOCABULARY = 1000
 
 
 def data(source: Source, *, of: Of = "answer") -> pd.DataFrame:
-    """The numbers behind the map: one row a memory, of at most 3,000 evenly spaced ones.
+    """The data of the plot: one row per memory, of at most 3,000 evenly spaced ones.
 
     Args:
         source: A run or its folder.
-        of: What places a memory: the words of its ``answer``, or the embedding of its ``question``.
+        of: What determines the position: the words of the ``answer``, or the embedding of the ``question``.
 
     Returns:
-        Columns agent, label, question, answer, x, y: the first two principal components of the answers' words weighted
-        by their rarity (TF-IDF), or of the questions' embeddings. Upbringing is not a memory of the run. The shares of
+        Columns agent, label, question, answer, x, y: the first two principal components of the answers' TF-IDF
+        vectors, or of the questions' embeddings. Memories from the upbringing are left out. The shares of
         the variance are in ``attrs["shares"]``.
 
     Raises:
-        SettingsError: ``of`` has no such value.
+        SettingsError: ``of`` is invalid.
     """
-    choice("of", of, get_args(Of))
+    check_choice("of", of, get_args(Of))
     run = as_run(source)
     rows = [
         (agent, label, question, answer)
@@ -64,7 +64,7 @@ def data(source: Source, *, of: Of = "answer") -> pd.DataFrame:
 
 
 def _question_vectors(run: Run, questions: pd.Series[str]) -> NDArray[np.float64]:
-    """Shape [memories, dim]; zeros for a question whose embedding was not kept."""
+    """Shape [memories, dim]; zeros for a question without a stored embedding."""
     kept = {q: np.frombuffer(v, np.float32) for q in questions.unique() if (v := run.embedding(q)) is not None}
     dim = max((len(v) for v in kept.values()), default=1)
     return np.array([kept.get(q, np.zeros(dim)) for q in questions], dtype=float).reshape(len(questions), dim)
@@ -74,7 +74,7 @@ def _answer_vectors(answers: pd.Series[str]) -> NDArray[np.float64]:
     """Shape [memories, words], rows of length 1; a row of zeros for an answer without words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    # Sorted, since a set's order is another in each process, and the vocabulary's order turns the map.
+    # Sorted: the order of a set differs between processes, and the order of the vocabulary would rotate the map.
     said = [sorted(words(answer)) for answer in answers]
     if not any(said):
         return np.zeros((len(said), 1))
@@ -83,7 +83,7 @@ def _answer_vectors(answers: pd.Series[str]) -> NDArray[np.float64]:
 
 
 def _components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[float]]:
-    """Points on the first two principal components, and these components' shares of the variance.
+    """Project on the first two principal components; also return their shares of the variance.
 
     Args:
         vectors: Shape [memories, dim].
@@ -108,41 +108,41 @@ def _components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], list
 
 
 def draw(source: Source, *, of: Of = "answer", theme: Theme = "light") -> Figure:
-    """What agents remember: each memory a point by the words of its answer, or by its question, with its label's look.
+    """Map of agents' memories: a point per memory, by the words of its answer or by its question, styled by label.
 
-    Memories alike stand near each other; a large marker is the mean of a label's.
+    Similar memories are near each other; a large marker is the mean of a label.
 
     Args:
         source: A run or its folder.
-        of: What places a memory: the words of its ``answer``, or the embedding of its ``question``.
+        of: What determines the position: the words of the ``answer``, or the embedding of the ``question``.
         theme: ``light`` or ``dark``.
 
     Raises:
-        SettingsError: a setting has no such value.
+        SettingsError: a setting is invalid.
     """
-    with themed(theme):
+    with use_theme(theme):
         table = data(source, of=of)
         if table.empty:
-            return empty_figure("no agent remembers anything yet")
+            return empty_figure("no memories yet")
         figure = Figure(figsize=(COLUMN_IN * 1.3, COLUMN_IN * 1.3), layout="constrained")
         ax = figure.add_subplot()
         alpha = float(np.clip(14 / np.sqrt(len(table)), 0.2, 0.8))
-        found = looks(label_order(table["label"]))
-        for label, look in found.items():
+        found = label_styles(label_order(table["label"]))
+        for label, style in found.items():
             mine = table[table["label"] == label]
             ax.scatter(
-                mine["x"], mine["y"], s=12, marker=look.marker, color=look.colour, alpha=alpha, linewidths=0,
-                label=plain(label),
+                mine["x"], mine["y"], s=12, marker=style.marker, color=style.colour, alpha=alpha, linewidths=0,
+                label=one_line(label),
             )  # fmt: skip
-        for label, look in found.items():
+        for label, style in found.items():
             middle = table.loc[table["label"] == label, ["x", "y"]].mean()
             ax.scatter(
-                middle["x"], middle["y"], s=70, marker=look.marker, color=look.colour, edgecolors=ink(theme),
-                linewidths=1.0, zorder=3, label=f"mean of {plain(label)}",
+                middle["x"], middle["y"], s=70, marker=style.marker, color=style.colour, edgecolors=foreground(theme),
+                linewidths=1.0, zorder=3, label=f"mean of {one_line(label)}",
             )  # fmt: skip
         across, upwards = table.attrs["shares"]
         ax.set_title(f"{len(table)} remembered {of}{'s' if len(table) > 1 else ''}")
         ax.set(xlabel=f"first component ({across:.0%} of variance)", ylabel=f"second component ({upwards:.0%})")
         ax.grid()
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-        return finished(figure)
+        return fix_ticks(figure)

@@ -1,4 +1,4 @@
-"""Whether answers become better on one dimension at the cost of the other."""
+"""Trade-off between two dimensions of the rubric: final answers and their Pareto front."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from numpy.typing import NDArray
 from sandbox.errors import SettingsError, nearest
 from sandbox.metrics.pareto import pareto_front
 from sandbox.store.run import Run
-from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, settled, unfinished_note
+from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
 from visualize.drawing.style import (
     PAGE_IN,
-    Look,
+    LabelStyle,
     Theme,
-    choice,
+    background,
+    check_choice,
     empty_figure,
-    finished,
-    ground,
-    ink,
+    fix_ticks,
+    foreground,
     label_order,
-    looks,
-    plain,
-    rating_map,
-    themed,
+    label_styles,
+    one_line,
+    rating_colormap,
+    use_theme,
 )
 
 By = Literal["label", "round"]
 
 
 def data(source: Source, *, by: By = "label", x: str | None = None, y: str | None = None) -> pd.DataFrame:
-    """The numbers behind the picture: one row an interaction that has a final score on both dimensions.
+    """The data of the plot: one row per interaction with a final score on both dimensions.
 
     Args:
         source: A run or its folder.
-        by: What an arrow stands for; the numbers are the same for all.
-        x: A dimension of the rubric; the first by default.
-        y: Another; the second by default.
+        by: Groups of the arrows; does not change the data.
+        x: A dimension of the rubric; by default the first.
+        y: Another dimension; by default the second.
 
     Returns:
-        Columns round, agent, label, draft_x, draft_y (NaN where the draft has no score), final_x, final_y and
-        on_front: no other final answer is as good on both and better on one.
+        Columns round, agent, label, draft_x, draft_y (NaN if the draft has no score), final_x, final_y and
+        on_front: whether no other final answer dominates it.
 
     Raises:
-        SettingsError: ``by`` has no such value, or the rubric no such dimension.
+        SettingsError: ``by`` is invalid, or the rubric has no such dimension.
     """
-    choice("by", by, get_args(By))
+    check_choice("by", by, get_args(By))
     run = as_run(source)
     columns = ["round", "agent", "label", "draft_x", "draft_y", "final_x", "final_y"]
     axes = _dimensions(run, x, y)
     if axes is None:
         return pd.DataFrame(columns=[*columns, "on_front"])
-    frame = settled(run)
+    frame = finished_rounds(run)
     for axis, dimension in zip("xy", axes, strict=True):
         frame = frame.assign(
             **{f"draft_{axis}": frame[f"{dimension}_before"], f"final_{axis}": final_scores(frame, dimension)}
@@ -85,28 +85,27 @@ def draw(
 ) -> Figure:
     """Alignment against engagement: final answers with their Pareto front, and an arrow from draft to final answer.
 
-    Left, small points are final answers, larger where several have the same scores; the stepped line is the front of
-    those that no other final answer beats. Right, closer, an arrow for each label or round goes from the mean draft to
-    the mean final answer.
+    Left, points are final answers, larger if several have the same scores; the stepped line is their Pareto front.
+    Right, enlarged, an arrow for each label or round from the mean draft to the mean final answer.
 
     Args:
         source: A run or its folder.
-        by: What an arrow stands for: a ``label`` or a ``round``.
-        x: The dimension across; the rubric's first by default.
-        y: The dimension upwards; the rubric's second by default.
+        by: Groups of the arrows: ``label`` or ``round``.
+        x: Dimension of the horizontal axis; by default the first of the rubric.
+        y: Dimension of the vertical axis; by default the second of the rubric.
         theme: ``light`` or ``dark``.
 
     Raises:
-        SettingsError: a setting has no such value, or the rubric no such dimension.
+        SettingsError: a setting is invalid, or the rubric has no such dimension.
     """
     run = as_run(source)
-    with themed(theme):
+    with use_theme(theme):
         table = data(run, by=by, x=x, y=y)
         names = _dimensions(run, x, y)
         if names is None:
             return empty_figure("the rubric has one dimension;\na Pareto front needs two")
         if table.empty:
-            return empty_figure(NO_ROUND if settled(run).empty else "no answer was rated on both dimensions")
+            return empty_figure(NO_ROUND if finished_rounds(run).empty else "no answer was rated on both dimensions")
         figure = Figure(figsize=(PAGE_IN, 3.6), layout="constrained")
         cloud, means = figure.subplots(1, 2)
         groups = _groups(table, by)
@@ -118,42 +117,42 @@ def draw(
         means.set_title(f"mean of each {by}, draft to final answer")
         means.set(**_zoom(table, groups))
         for ax in (cloud, means):
-            ax.set(xlabel=f"{plain(names[0])} (1 to {run.scale})", ylabel=f"{plain(names[1])} (1 to {run.scale})")
+            ax.set(xlabel=f"{one_line(names[0])} (1 to {run.scale})", ylabel=f"{one_line(names[1])} (1 to {run.scale})")
             ax.set_aspect("equal")
             ax.grid()
         _legend(figure, groups, by, theme)
-        return finished(figure)
+        return fix_ticks(figure)
 
 
-def _groups(table: pd.DataFrame, by: By) -> dict[str, tuple[pd.DataFrame, Look]]:
+def _groups(table: pd.DataFrame, by: By) -> dict[str, tuple[pd.DataFrame, LabelStyle]]:
     if by == "label":
-        found = looks(label_order(table["label"]))
-        return {label: (table[table["label"] == label], look) for label, look in found.items()}
+        found = label_styles(label_order(table["label"]))
+        return {label: (table[table["label"] == label], style) for label, style in found.items()}
     rounds = sorted(int(r) for r in table["round"].unique())
-    # Rounds have an order, so their colours have one: oldest darkest.
-    steps = rating_map()(np.linspace(0, 1, max(len(rounds), 2)))
+    # Colours follow the order of rounds: earliest darkest.
+    steps = rating_colormap()(np.linspace(0, 1, max(len(rounds), 2)))
     return {
-        f"round {r}": (table[table["round"] == r], Look(tuple(steps[i]), "o", "-", ""))  # type: ignore[arg-type]
+        f"round {r}": (table[table["round"] == r], LabelStyle(tuple(steps[i]), "o", "-", ""))  # type: ignore[arg-type]
         for i, r in enumerate(rounds)
     }
 
 
-def _points(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], n_points: int) -> None:
+def _points(ax: Axes, groups: dict[str, tuple[pd.DataFrame, LabelStyle]], n_points: int) -> None:
     alpha = float(np.clip(12 / np.sqrt(n_points), 0.15, 0.7))
-    for name, (rows, look) in groups.items():
+    for name, (rows, style) in groups.items():
         counts = rows.groupby(["final_x", "final_y"]).size().reset_index(name="n")
         ax.scatter(
-            counts["final_x"], counts["final_y"], s=9 * counts["n"] ** 0.7, marker=look.marker, color=look.colour,
-            alpha=alpha, linewidths=0, label=plain(name),
+            counts["final_x"], counts["final_y"], s=9 * counts["n"] ** 0.7, marker=style.marker, color=style.colour,
+            alpha=alpha, linewidths=0, label=one_line(name),
         )  # fmt: skip
 
 
 def _front(ax: Axes, table: pd.DataFrame, scale: int, theme: Theme) -> None:
-    """A staircase through the best answers; its ends run to the edges of the picture."""
+    """The front as a staircase that extends to the edges of the axes."""
     best = table[table["on_front"]].drop_duplicates(["final_x", "final_y"]).sort_values("final_x")
     x, y = best["final_x"].to_numpy(dtype=float), best["final_y"].to_numpy(dtype=float)
     ax.step(
-        [0.0, *x, x[-1]], [y[0], *y, 0.0], where="pre", color=ink(theme), linewidth=1.1, linestyle=(0, (4, 2)),
+        [0.0, *x, x[-1]], [y[0], *y, 0.0], where="pre", color=foreground(theme), linewidth=1.1, linestyle=(0, (4, 2)),
         label="Pareto front", zorder=3,
     )  # fmt: skip
 
@@ -164,14 +163,16 @@ def _means(rows: pd.DataFrame) -> NDArray[np.float64]:
     return both[["draft_x", "draft_y", "final_x", "final_y"]].to_numpy(dtype=float).mean(axis=0).reshape(2, 2)
 
 
-def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, theme: Theme) -> None:
-    for name, (rows, look) in groups.items():
+def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, LabelStyle]], by: By, theme: Theme) -> None:
+    for name, (rows, style) in groups.items():
         if rows[["draft_x", "draft_y"]].isna().any(axis=1).all():
             continue
         start, end = _means(rows)
-        ax.plot(*start, marker=look.marker, color=look.colour, markerfacecolor=ground(theme), markersize=5, zorder=5)
+        ax.plot(
+            *start, marker=style.marker, color=style.colour, markerfacecolor=background(theme), markersize=5, zorder=5
+        )
         arrow = FancyArrowPatch(
-            tuple(start), tuple(end), color=look.colour, linewidth=1.8, arrowstyle="-|>", mutation_scale=9, shrinkA=3,
+            tuple(start), tuple(end), color=style.colour, linewidth=1.8, arrowstyle="-|>", mutation_scale=9, shrinkA=3,
             shrinkB=0, linestyle="-", zorder=4,
         )  # fmt: skip
         arrow.set_label(name)
@@ -181,8 +182,8 @@ def _arrows(ax: Axes, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, them
             ax.annotate(words, tuple(start), xytext=(-4, 4), textcoords="offset points", ha="right", size="small")
 
 
-def _zoom(table: pd.DataFrame, groups: dict[str, tuple[pd.DataFrame, Look]]) -> dict[str, tuple[float, float]]:
-    """A square window around all arrows, four tenths of a point wide at least."""
+def _zoom(table: pd.DataFrame, groups: dict[str, tuple[pd.DataFrame, LabelStyle]]) -> dict[str, tuple[float, float]]:
+    """Square limits around all arrows, at least 0.4 rating points wide."""
     both = table.dropna(subset=["draft_x", "draft_y"])
     if both.empty:
         return {}
@@ -193,17 +194,17 @@ def _zoom(table: pd.DataFrame, groups: dict[str, tuple[pd.DataFrame, Look]]) -> 
     return {"xlim": (centre[0] - half, centre[0] + half), "ylim": (centre[1] - half, centre[1] + half)}
 
 
-def _legend(figure: Figure, groups: dict[str, tuple[pd.DataFrame, Look]], by: By, theme: Theme) -> None:
+def _legend(figure: Figure, groups: dict[str, tuple[pd.DataFrame, LabelStyle]], by: By, theme: Theme) -> None:
     shown = list(groups.items())
-    if by == "round" and len(shown) > 6:  # rounds are a row of colours: its ends and middle tell the rest
+    if by == "round" and len(shown) > 6:  # colours of rounds are in order: the first, middle and last are enough
         shown = [shown[0], shown[len(shown) // 2], shown[-1]]
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=plain(name))
-        for name, (_, look) in shown
+        Line2D([], [], color=style.colour, marker=style.marker, linestyle="none", label=one_line(name))
+        for name, (_, style) in shown
     ]
-    hollow = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "markeredgecolor": ink(theme)}
+    hollow = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "markeredgecolor": foreground(theme)}
     handles += [
         Line2D([], [], label="draft", **hollow),  # type: ignore[arg-type]
-        Line2D([], [], color=ink(theme), linestyle=(0, (4, 2)), linewidth=1.1, label="Pareto front"),
+        Line2D([], [], color=foreground(theme), linestyle=(0, (4, 2)), linewidth=1.1, label="Pareto front"),
     ]
     figure.legend(handles=handles, loc="outside lower left", ncols=6)

@@ -1,40 +1,40 @@
-"""How ratings go over the rounds, before the feedback and after it."""
+"""Ratings over the rounds, before and after the feedback."""
 
 from __future__ import annotations
-
-import math
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sandbox.metrics.intervals import mean_interval
-from visualize.drawing.curves import curve, over_rounds, window
-from visualize.drawing.inputs import NO_ROUND, Source, as_run, settled, unfinished_note
+from visualize.drawing.curves import draw_curve, set_round_axis, y_limits
+from visualize.drawing.inputs import NO_ROUND, Source, as_run, finished_rounds, unfinished_note
 from visualize.drawing.style import (
-    COLUMN_IN,
     DRAFT,
-    PAGE_IN,
     REVISION,
-    Look,
+    LabelStyle,
     Theme,
     empty_figure,
-    finished,
-    plain,
-    themed,
+    fix_ticks,
+    make_panels,
+    one_line,
+    use_theme,
 )
 
-_KINDS = (("draft", "before", Look(DRAFT, "s", "--", "")), ("revision", "after", Look(REVISION, "o", "-", "")))
+_KINDS = (
+    ("draft", "before", LabelStyle(DRAFT, "s", "--", "")),
+    ("revision", "after", LabelStyle(REVISION, "o", "-", "")),
+)
 
 
 def data(source: Source) -> pd.DataFrame:
-    """The numbers behind the curves: one row a round, dimension and kind of answer.
+    """The data of the plot: one row per round, dimension and kind of answer.
 
     Returns:
         Columns round, dimension, answer (``draft`` or ``revision``), mean, low, high (95% Student's t interval over
-        the round's answers; NaN for fewer than two) and n, the answers that were rated.
+        the round's answers; NaN for fewer than two) and n, the number of rated answers.
     """
     run = as_run(source)
-    frame = settled(run)
+    frame = finished_rounds(run)
     rows = []
     for round_, chosen in frame.groupby("round"):
         for dimension in run.dimensions:
@@ -45,37 +45,30 @@ def data(source: Source) -> pd.DataFrame:
 
 
 def draw(source: Source, *, theme: Theme = "light") -> Figure:
-    """Mean ratings of drafts and revisions over the rounds, with 95% intervals, one panel a dimension.
+    """Mean ratings of drafts and revisions over the rounds, with 95% intervals, one panel per dimension.
 
     Args:
         source: A run or its folder.
         theme: ``light`` or ``dark``.
 
     Raises:
-        SettingsError: there is no such theme.
+        SettingsError: the theme is unknown.
     """
     run = as_run(source)
-    with themed(theme):
+    with use_theme(theme):
         table = data(run)
         if table.empty:
             return empty_figure(NO_ROUND)
-        n_panels = len(run.dimensions)
-        across = min(n_panels, 3)
-        down = math.ceil(n_panels / across)
-        width = COLUMN_IN if across == 1 else PAGE_IN
-        figure = Figure(figsize=(width, 2.4 * down + 0.2), layout="constrained")
-        axes = figure.subplots(down, across, squeeze=False).ravel()
-        for ax, dimension in zip(axes, run.dimensions, strict=False):
+        figure, axes = make_panels(len(run.dimensions), 2.4, extra_in=0.2)
+        for ax, dimension in zip(axes, run.dimensions, strict=True):
             panel = table[table["dimension"] == dimension]
-            for (answer, _, look), shift in zip(_KINDS, (-0.04, 0.04), strict=True):
-                curve(ax, panel[panel["answer"] == answer], answer, look, hollow=answer == "draft", shift=shift)
-            ax.set_title(plain(dimension) + unfinished_note(run))
-            ax.set(ylabel=f"mean rating (1 to {run.scale})", ylim=window(panel, 1.0, float(run.scale), 1.5))
-            over_rounds(ax, panel)
+            for (answer, _, style), shift in zip(_KINDS, (-0.04, 0.04), strict=True):
+                draw_curve(ax, panel[panel["answer"] == answer], answer, style, hollow=answer == "draft", shift=shift)
+            ax.set_title(one_line(dimension) + unfinished_note(run))
+            ax.set(ylabel=f"mean rating (1 to {run.scale})", ylim=y_limits(panel, 1.0, float(run.scale), 1.5))
+            set_round_axis(ax, panel)
             if panel["mean"].isna().all():
                 ax.text(0.5, 0.5, "no answer was rated", ha="center", transform=ax.transAxes)
-        for ax in axes[n_panels:]:
-            ax.set_axis_off()
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower left", ncols=2)
-        return finished(figure)
+        return fix_ticks(figure)

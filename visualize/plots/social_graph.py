@@ -1,4 +1,4 @@
-"""The social graph: who reviewed whom, how often, how kindly, and who is listened to."""
+"""The social graph: reviews between agents, their ratings, and influence."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
-from visualize.drawing.graph_layout import READABLE_NODES, Layout, blocks, places
+from visualize.drawing.graph_layout import READABLE_NODES, Layout, merge_blocks, node_positions
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
 from visualize.drawing.style import (
     PAGE_IN,
     Theme,
-    choice,
+    background,
+    check_choice,
+    contrast_colour,
     empty_figure,
-    finished,
-    ground,
-    ink,
+    fix_ticks,
+    foreground,
     label_order,
-    looks,
-    plain,
-    rating_map,
+    label_styles,
+    one_line,
+    rating_colormap,
     rating_norm,
-    text_on,
-    themed,
+    use_theme,
 )
 
-# Arrowheads and numbers are read among so many edges and nodes; more would be a black cloud.
-ARROWS_UP_TO, NUMBERS_UP_TO = 300, 36
+# Maximum numbers of edges with arrowheads, and of nodes with numbers, that remain readable.
+MAX_ARROWS, MAX_NUMBERED_NODES = 300, 36
 
 
 def data(source: Source, *, layout: Layout = "spring") -> pd.DataFrame:
-    """The numbers behind the graph: one row a node, then one row an edge.
+    """The data of the plot: one row per node, then one row per edge.
 
     Args:
         source: A run or its folder.
-        layout: Where nodes stand, ``spring`` or ``grid``.
+        layout: Layout of nodes, ``spring`` or ``grid``.
 
     Returns:
         Columns kind (``node`` or ``edge``), reviewer and author (both the agent itself for a node; of a graph in
-        blocks, numbers of blocks), label, x, y (place on the picture), influence (the run's own, see
-        :class:`sandbox.metrics.influence.Influence`; NaN where nobody's words moved anybody), alignment (mean of final
+        blocks, numbers of blocks), label, x, y (position), influence (see
+        :class:`sandbox.metrics.influence.Influence`; NaN if there is no uptake), alignment (mean of final
         answers), reviews (count) and rating (mean), the last two of edges only.
 
     Raises:
-        SettingsError: there is no such layout.
+        SettingsError: the layout is unknown.
     """
-    choice("layout", layout, get_args(Layout))
+    check_choice("layout", layout, get_args(Layout))
     graph, _ = _graph(source)
-    where = places(graph, layout) if len(graph) else {}
+    positions = node_positions(graph, layout) if len(graph) else {}
     nodes = [
         {
             "kind": "node",
             "reviewer": node,
             "author": node,
             "label": d["label"],
-            "x": where[node][0],
-            "y": where[node][1],
+            "x": positions[node][0],
+            "y": positions[node][1],
         }
         | {"influence": d["influence"], "alignment": d["alignment"]}
         for node, d in graph.nodes(data=True)
@@ -81,29 +81,28 @@ def data(source: Source, *, layout: Layout = "spring") -> pd.DataFrame:
 
 
 def _graph(source: Source) -> tuple[nx.DiGraph[int], bool]:
-    """The graph to draw, and whether it is in blocks."""
+    """The graph to draw, and whether it is reduced to blocks."""
     graph = as_run(source).social_graph()
-    return (blocks(graph), True) if len(graph) > READABLE_NODES else (graph, False)
+    return (merge_blocks(graph), True) if len(graph) > READABLE_NODES else (graph, False)
 
 
 def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -> Figure:
-    """The social graph: who reviewed whom, how often and how kindly, and who is listened to.
+    """The social graph: reviews between agents, their ratings, and influence.
 
-    An edge goes from reviewer to author: the more reviews the wider, its colour their mean rating. A node is an agent:
-    the more its words moved others' revisions the larger (all are alike where nobody's words did), its colour the mean
-    rating of its final answers, its shape its label. Beyond 1,000 agents a node stands for those of one label in one
-    part of the grid.
+    An edge goes from reviewer to author; its width is the number of reviews, its colour their mean rating. A node is an
+    agent; its size is its influence on others' revisions (equal if there is none), its colour the mean rating of its
+    final answers, its shape its label. Beyond 1,000 agents a node is all agents of a label in one part of the grid.
 
     Args:
         source: A run or its folder.
-        layout: ``spring`` pulls together those who review each other; ``grid`` is where they live.
+        layout: ``spring`` attracts agents that review each other; ``grid`` is their positions.
         theme: ``light`` or ``dark``.
 
     Raises:
-        SettingsError: a setting has no such value.
+        SettingsError: a setting is invalid.
     """
     run = as_run(source)
-    with themed(theme):
+    with use_theme(theme):
         table = data(run, layout=layout)
         nodes, edges = table[table["kind"] == "node"], table[table["kind"] == "edge"]
         if edges.empty:
@@ -118,25 +117,25 @@ def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -
         in_blocks = len(run.agents()) > READABLE_NODES
         ax.set_title("social graph in blocks: agents of a label, by part of the grid" if in_blocks else "social graph")
         bar = figure.colorbar(
-            ScalarMappable(rating_norm(run.scale), rating_map()), ax=ax, shrink=0.6, pad=0.0, aspect=28
+            ScalarMappable(rating_norm(run.scale), rating_colormap()), ax=ax, shrink=0.6, pad=0.0, aspect=28
         )
-        bar.set_label(f"mean rating: {plain(run.dimensions[0])} of a node, reviews on an edge")
+        bar.set_label(f"mean rating: {one_line(run.dimensions[0])} of a node, reviews on an edge")
         bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
         _legend(figure, nodes, edges, theme)
-        return finished(figure)
+        return fix_ticks(figure)
 
 
 def _sizes(nodes: pd.DataFrame) -> NDArray[np.float64]:
-    """Areas in points², in proportion to influence; together they cover the same part of the picture at any number."""
+    """Areas in points², proportional to influence, with a total that does not depend on the number of nodes."""
     mean_area = min(260.0, 9000 / len(nodes))
     if nodes["influence"].isna().all():
         return np.full(len(nodes), mean_area)
-    rank = nodes["influence"].fillna(0.0).to_numpy(dtype=float)  # who never spoke moved nobody
+    rank = nodes["influence"].fillna(0.0).to_numpy(dtype=float)  # agents without interactions have no influence
     return np.asarray(np.clip(mean_area * rank / rank.mean(), mean_area / 6, mean_area * 5))
 
 
 def _widths(edges: pd.DataFrame) -> NDArray[np.float64]:
-    """Line widths in points, in proportion to the root of reviews."""
+    """Line widths in points, proportional to the square root of reviews."""
     counts = edges["reviews"].to_numpy(dtype=float)
     widest = float(np.clip(45 / math.sqrt(len(edges)), 0.6, 4.0))
     return np.asarray(np.maximum(widest * np.sqrt(counts / counts.max()), 0.25))
@@ -145,51 +144,53 @@ def _widths(edges: pd.DataFrame) -> NDArray[np.float64]:
 def _edges(
     ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame, sizes: NDArray[np.float64], scale: int, theme: Theme
 ) -> None:
-    order = np.argsort(edges["reviews"].to_numpy(), kind="stable")  # the strong ones on top
+    order = np.argsort(edges["reviews"].to_numpy(), kind="stable")  # draw strong edges on top
     edges, widths = edges.iloc[order], _widths(edges)[order]
-    place = {n: (x, y) for n, x, y in zip(nodes["reviewer"], nodes["x"], nodes["y"], strict=True)}
+    positions = {n: (x, y) for n, x, y in zip(nodes["reviewer"], nodes["x"], nodes["y"], strict=True)}
     radius = dict(zip(nodes["reviewer"], np.sqrt(sizes) / 2, strict=True))
-    colours = rating_map()(rating_norm(scale)(edges["rating"].to_numpy(dtype=float)))
+    colours = rating_colormap()(rating_norm(scale)(edges["rating"].to_numpy(dtype=float)))
     colours[edges["rating"].isna().to_numpy()] = matplotlib.colors.to_rgba("#8a929b")
     pairs = list(zip(edges["reviewer"], edges["author"], strict=True))
-    if len(pairs) > ARROWS_UP_TO:
+    if len(pairs) > MAX_ARROWS:
         alpha = float(np.clip(14 / math.sqrt(len(pairs)), 0.15, 0.7))
-        lines = [(place[a], place[b]) for a, b in pairs]
+        lines = [(positions[a], positions[b]) for a, b in pairs]
         ax.add_collection(LineCollection(lines, colors=colours, linewidths=widths, alpha=alpha, zorder=1))
         return
     for (a, b), width, colour in zip(pairs, widths, colours, strict=True):
         if a == b:
-            continue  # reviews inside a block show in the size of its node
-        # Curved, so that what two agents say of each other stays two arrows.
+            continue  # reviews within a block are not drawn
+        # Curved, so that mutual reviews are two arrows.
         ax.add_patch(
             FancyArrowPatch(
-                place[a], place[b], connectionstyle="arc3,rad=0.12", arrowstyle="-|>", mutation_scale=4 + 2.2 * width,
+                positions[a], positions[b], connectionstyle="arc3,rad=0.12", arrowstyle="-|>", mutation_scale=4 + 2.2 * width,
                 linewidth=width, color=colour, alpha=0.9, shrinkA=radius[a], shrinkB=radius[b] + 1, zorder=1,
             )
         )  # fmt: skip
 
 
 def _nodes(ax: Axes, nodes: pd.DataFrame, sizes: NDArray[np.float64], scale: int, theme: Theme) -> None:
-    colours = rating_map()(rating_norm(scale)(nodes["alignment"].to_numpy(dtype=float)))
-    colours[nodes["alignment"].isna().to_numpy()] = matplotlib.colors.to_rgba(ground(theme))
+    colours = rating_colormap()(rating_norm(scale)(nodes["alignment"].to_numpy(dtype=float)))
+    colours[nodes["alignment"].isna().to_numpy()] = matplotlib.colors.to_rgba(background(theme))
     edge = 1.0 if len(nodes) <= 100 else 0.5
-    for label, look in looks(label_order(nodes["label"])).items():
-        mine = (nodes["label"] == label).to_numpy()
+    for label, style in label_styles(label_order(nodes["label"])).items():
+        has_label = (nodes["label"] == label).to_numpy()
         ax.scatter(
-            nodes["x"][mine], nodes["y"][mine], s=sizes[mine], marker=look.marker, facecolors=colours[mine],
-            edgecolors=ink(theme), linewidths=edge, label=plain(label), zorder=2,
+            nodes["x"][has_label], nodes["y"][has_label], s=sizes[has_label], marker=style.marker,
+            facecolors=colours[has_label], edgecolors=foreground(theme), linewidths=edge, label=one_line(label), zorder=2,
         )  # fmt: skip
-    if len(nodes) <= NUMBERS_UP_TO:
+    if len(nodes) <= MAX_NUMBERED_NODES:
         for number, x, y, colour, area in zip(nodes["reviewer"], nodes["x"], nodes["y"], colours, sizes, strict=True):
             size = float(np.clip(math.sqrt(area) * 0.45, 4.5, 8))
-            ax.text(x, y, str(number), ha="center", va="center", size=size, color=text_on(tuple(colour)), zorder=3)
+            ax.text(
+                x, y, str(number), ha="center", va="center", size=size, color=contrast_colour(tuple(colour)), zorder=3
+            )
 
 
 def _legend(figure: Figure, nodes: pd.DataFrame, edges: pd.DataFrame, theme: Theme) -> None:
-    grey = {"color": ink(theme), "markerfacecolor": "none", "linestyle": "none"}
+    grey = {"color": foreground(theme), "markerfacecolor": "none", "linestyle": "none"}
     handles = [
-        Line2D([], [], marker=look.marker, label=plain(label), **grey)
-        for label, look in looks(label_order(nodes["label"])).items()
+        Line2D([], [], marker=style.marker, label=one_line(label), **grey)
+        for label, style in label_styles(label_order(nodes["label"])).items()
     ]
     if nodes["influence"].notna().any():
         handles += [
@@ -200,7 +201,7 @@ def _legend(figure: Figure, nodes: pd.DataFrame, edges: pd.DataFrame, theme: The
     for count in sorted({int(counts.min()), int(counts.max())}):
         width = float(widths[counts == count][0])
         words = f"{count} review{'s' if count > 1 else ''}"
-        handles.append(Line2D([], [], color=ink(theme), linewidth=width, label=words))
+        handles.append(Line2D([], [], color=foreground(theme), linewidth=width, label=words))
     if edges["rating"].isna().any():
         handles.append(Line2D([], [], color="#8a929b", label="rating not readable"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4)

@@ -1,4 +1,4 @@
-"""A sweep's societies side by side: what each setting does to the measures."""
+"""Effect of each setting of a sweep on the measures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from visualize.drawing.inputs import Source, read_sweep
-from visualize.drawing.style import COLUMN_IN, PAGE_IN, Look, Theme, empty_figure, finished, looks, plain, themed
+from visualize.drawing.inputs import Source, interval_table, read_result
+from visualize.drawing.style import (
+    COLUMN_IN,
+    PAGE_IN,
+    LabelStyle,
+    Theme,
+    empty_figure,
+    fix_ticks,
+    label_styles,
+    one_line,
+    use_theme,
+)
 
 COLUMNS = ("measure", "x", "series", "seed", "value", "mean", "low", "high", "n")
 
 
 def data(source: Source) -> pd.DataFrame:
-    """The numbers behind the picture: one row a run that is done, and measure.
+    """The data of the plot: one row per finished run and measure.
 
     Args:
         source: The folder of a sweep.
@@ -28,13 +38,13 @@ def data(source: Source) -> pd.DataFrame:
         runs at the point: mean, low, high (95% Student's t interval over seeds; NaN for fewer than two) and n.
 
     Raises:
-        DataFileError: the folder holds no ``sweep.json``.
+        DataFileError: the folder contains no ``sweep.json``.
     """
-    return _table(read_sweep(source))
+    return _table(read_result(source, "sweep"))
 
 
 def _keys(found: dict[str, Any]) -> list[str]:
-    """The keys of the grid that tell its points apart."""
+    """The keys of the grid with several values."""
     return [key for key, values in found["grid"].items() if len(values) > 1]
 
 
@@ -53,18 +63,15 @@ def _table(found: dict[str, Any]) -> pd.DataFrame:
             if run["status"] != "done" or value is None:
                 continue
             point = run["point"]
-            rows.append(
-                {
-                    "measure": measure,
-                    "x": point.get(first, "all"),
-                    "series": ", ".join(f"{key} {_word(point[key])}" for key in others if key),
-                    "seed": run["seed"],
-                    "value": value,
-                    **means[names[tuple(point.items())]][measure],
-                }
-            )
-    numbers = dict.fromkeys(("value", "mean", "low", "high"), "float64")
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(numbers)
+            keys = {
+                "measure": measure,
+                "x": point.get(first, "all"),
+                "series": ", ".join(f"{key} {_word(point[key])}" for key in others if key),
+                "seed": run["seed"],
+                "value": value,
+            }
+            rows.append((keys, means[names[tuple(point.items())]][measure]))
+    return interval_table(rows, COLUMNS)
 
 
 def _word(value: Any) -> str:
@@ -72,37 +79,37 @@ def _word(value: Any) -> str:
 
 
 def draw(source: Source, *, theme: Theme = "light") -> Figure:
-    """Means over seeds at each point of a sweep's grid, with 95% intervals, one panel a measure; dots are runs.
+    """Means over seeds at each point of a sweep's grid, with 95% intervals, one panel per measure; dots are runs.
 
-    The first key of the grid with several values runs across, to scale if it is a number; the others make the series.
+    The first key of the grid with several values is the horizontal axis, to scale for numbers; the others form series.
 
     Args:
         source: The folder of a sweep.
         theme: ``light`` or ``dark``.
 
     Raises:
-        DataFileError: the folder holds no ``sweep.json``.
-        SettingsError: there is no such theme.
+        DataFileError: the folder contains no ``sweep.json``.
+        SettingsError: the theme is unknown.
     """
-    found = read_sweep(source)
-    with themed(theme):
+    found = read_result(source, "sweep")
+    with use_theme(theme):
         table = _table(found)
         if table.empty:
-            return empty_figure("no run of the sweep is done")
+            return empty_figure("no run of the sweep is finished")
         measures = _measures(found)
-        places, ticks = _places(found)
-        series = looks(table["series"])
+        positions, ticks = _x_positions(found)
+        series = label_styles(table["series"])
         across = min(len(measures), 3)
         down = math.ceil(len(measures) / across)
-        longest = max((len(plain(tick, 20)) for tick in ticks), default=0)
+        longest = max((len(one_line(tick, 20)) for tick in ticks), default=0)
         is_slanted = longest * len(ticks) > 26
         height = 2.3 * down + (0.05 * longest if is_slanted else 0) + 0.18 * math.ceil(len(series) / 3)
         figure = Figure(figsize=(COLUMN_IN if across == 1 else PAGE_IN, height), layout="constrained")
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for ax, measure in zip(axes, measures, strict=False):
-            _panel(ax, table[table["measure"] == measure], places, series, lines=not ticks)
+            _panel(ax, table[table["measure"] == measure], positions, series, lines=not ticks)
             if ticks:
-                ax.set_xticks(range(len(ticks)), [plain(tick, 20) for tick in ticks])
+                ax.set_xticks(range(len(ticks)), [one_line(tick, 20) for tick in ticks])
                 ax.set_xlim(-0.5, len(ticks) - 0.5)
                 if is_slanted:
                     ax.tick_params(axis="x", rotation=30)
@@ -114,11 +121,11 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
         if len(series) > 1:
             handles, names = axes[0].get_legend_handles_labels()
             figure.legend(handles, names, loc="outside lower left", ncols=3)
-        return finished(figure)
+        return fix_ticks(figure)
 
 
-def _places(found: dict[str, Any]) -> tuple[dict[Any, float], list[str]]:
-    """Where each value stands across, and the words there; no words where values are numbers and stand to scale."""
+def _x_positions(found: dict[str, Any]) -> tuple[dict[Any, float], list[str]]:
+    """Positions of values on the horizontal axis, and their tick labels; no labels for numbers, which are to scale."""
     keys = _keys(found)
     values: list[Any] = found["grid"][keys[0]] if keys else ["all"]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
@@ -126,23 +133,25 @@ def _places(found: dict[str, Any]) -> tuple[dict[Any, float], list[str]]:
     return {value: float(place) for place, value in enumerate(values)}, [_word(value) for value in values]
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, places: dict[Any, float], series: dict[str, Look], *, lines: bool) -> None:
-    gaps = np.diff(sorted(places.values()))
+def _panel(
+    ax: Axes, rows: pd.DataFrame, positions: dict[Any, float], series: dict[str, LabelStyle], *, lines: bool
+) -> None:
+    gaps = np.diff(sorted(positions.values()))
     step = float(gaps.min()) if len(gaps) else 1.0
-    for number, (name, look) in enumerate(series.items()):
-        theirs = rows[rows["series"] == name].assign(place=lambda frame: frame["x"].map(places))
-        # Series stand a little apart, so that their bars do not hide each other.
+    for number, (name, style) in enumerate(series.items()):
+        own_rows = rows[rows["series"] == name].assign(place=lambda frame: frame["x"].map(positions))
+        # Series are shifted slightly, so that their bars do not overlap.
         shift = (0.1 if lines else 0.5) * step * ((number + 0.5) / len(series) - 0.5)
-        beside = theirs["place"] + shift - 0.06 * step  # or the bar would hide the dots
-        ax.scatter(beside, theirs["value"], s=9, color=look.colour, alpha=0.5, linewidths=0)
-        means = theirs.drop_duplicates("place").sort_values("place")
+        dots_x = own_rows["place"] + shift - 0.06 * step  # beside the bar, which would hide them
+        ax.scatter(dots_x, own_rows["value"], s=9, color=style.colour, alpha=0.5, linewidths=0)
+        means = own_rows.drop_duplicates("place").sort_values("place")
         x, y = means["place"].to_numpy(dtype=float), means["mean"].to_numpy(dtype=float)
         low, high = means["low"].to_numpy(dtype=float), means["high"].to_numpy(dtype=float)
-        # A single run has no interval: its bar would be NaN long.
+        # A single run has no interval: its bar would be NaN.
         bars = np.nan_to_num(np.stack([y - low, high - y]))
         ax.errorbar(
-            x + shift, y, yerr=bars, color=look.colour, marker=look.marker, label=plain(name) or "all runs",
-            linestyle=look.linestyle if lines else "none", elinewidth=1,
+            x + shift, y, yerr=bars, color=style.colour, marker=style.marker, label=one_line(name) or "all runs",
+            linestyle=style.linestyle if lines else "none", elinewidth=1,
         )  # fmt: skip
 
 
@@ -150,9 +159,9 @@ def _words(ax: Axes, measure: str, found: dict[str, Any]) -> None:
     keys = _keys(found)
     gained = measure.removesuffix("_gain")
     if measure in found["dimensions"]:
-        ax.set(title=plain(measure), ylabel=f"mean rating (1 to {found['scale']})")
+        ax.set(title=one_line(measure), ylabel=f"mean rating (1 to {found['scale']})")
     else:
-        ax.set(title=f"gain in {plain(gained)}", ylabel="revision minus draft")
+        ax.set(title=f"gain in {one_line(gained)}", ylabel="revision minus draft")
         ax.axhline(0, color=ax.spines["left"].get_edgecolor(), linewidth=0.8, linestyle=":")
-    ax.set_xlabel(plain(keys[0].replace("_", " ")) if keys else "")
+    ax.set_xlabel(one_line(keys[0].replace("_", " ")) if keys else "")
     ax.grid(axis="y")
