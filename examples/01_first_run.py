@@ -1,8 +1,8 @@
-"""A first run: nine agents answer, rate each other and answer again; what came of it, and two pictures.
+"""A first run: nine agents answer, rate each other and revise; prints the results and draws two plots.
 
     python examples/01_first_run.py
 
-From a shell: sandbox run value_alignment --size 3 --rounds 1 --out runs/first, then sandbox plot runs/first
+Command line: sandbox run value_alignment --size 3 --rounds 1 --out runs/first, then sandbox plot runs/first
 """
 
 from pathlib import Path

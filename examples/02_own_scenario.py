@@ -1,4 +1,4 @@
-"""A scenario of one's own: villagers out of a table, three things to rate for, a measure, and an end.
+"""Your own scenario: villagers from a table, a rubric of three dimensions, a measure, and a stop condition.
 
 sandbox show-prompts ./examples/02_own_scenario.py
 sandbox run ./examples/02_own_scenario.py --size 3 --rounds 4 --out runs/village

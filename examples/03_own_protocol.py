@@ -1,15 +1,16 @@
-"""A conversation of one's own: a council, in which every neighbour answers too before the author answers again.
+"""Your own protocol: a council, in which every neighbour also answers before the author answers again.
 
     python examples/03_own_protocol.py [MODEL]
 
-A protocol is a generator function. It yields what it waits for (one thing, or a list of things that are worked on side by
-side), is sent what came of it, and returns an Interaction. It is written for one agent; the society runs it for all agents
-at once and batches the calls. From a shell: sandbox run value_alignment --protocol ./examples/03_own_protocol.py
+A protocol is a generator function for one agent; the world runs it for all agents concurrently and batches the calls. It
+yields a call, or a list of calls to run concurrently, receives the results, and returns an Interaction made by
+``world.interaction``, which fills in the round, the agent and the name of the protocol.
+Command line: sandbox run value_alignment --protocol ./examples/03_own_protocol.py
 """
 
 import sys
 
-from sandbox import Interaction, Message, World
+from sandbox import Message, World
 
 
 def council(agent, question, world):
@@ -18,23 +19,16 @@ def council(agent, question, world):
     neighbours = world.audience(agent)
     others = yield [peer.answer(question, turn=1) for peer in neighbours]
     before = yield world.observer.score(question, draft)
-    told = {
-        "round": world.round,
-        "agent": agent.index,
-        "label": agent.label,
-        "question": question,
-        "draft": draft.text,
-        "before": before,
-        "protocol": "council",
-        "extra": {"others": {str(peer.index): said.text for peer, said in zip(neighbours, others, strict=True)}},
-    }
+    extra = {"others": {str(peer.index): said.text for peer, said in zip(neighbours, others, strict=True)}}
     if all(said.text == draft.text for said in others):
-        return Interaction(**told)
+        return world.interaction(agent, question, draft=draft.text, before=before, extra=extra)
     heard = "\n".join(f"{peer.name}: {said.text}" for peer, said in zip(neighbours, others, strict=True))
     messages = (Message("user", f"{question}\n\nYou said: {draft.text}\n{heard}\n\nWhat do you say now?"),)
     revision = yield agent.ask(messages, "after the council")
     after = yield world.observer.score(question, revision)
-    return Interaction(revision=revision.text, after=after, **told)
+    return world.interaction(
+        agent, question, draft=draft.text, revision=revision.text, before=before, after=after, extra=extra
+    )
 
 
 protocol = council  # what `--protocol PATH` looks for

@@ -1,6 +1,6 @@
-"""A trainer of one's own: a loss over a question's rated answers, checked, and trained on the record of a society.
+"""Your own trainer: a loss over the rated answers to a question, its contract check, and a training on a run.
 
-Everything here is tiny and made on the spot, so it runs in seconds: python examples/04_own_trainer.py
+The model and the run are tiny and created here, so that it takes seconds: python examples/04_own_trainer.py
 """
 
 import tempfile

@@ -1,8 +1,8 @@
-"""A language model of one's own: anything that turns a list of requests into a list of replies, in the same order.
+"""Your own language model: any class that turns a list of requests into a list of replies, in the same order.
 
     python examples/05_own_language_model.py
 
-To have it on the command line, make it a package: sandbox new model NAME; then --model NAME:REST.
+For the command line, make it a package: sandbox new model NAME; then use --model NAME:REST.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""Two language models in one society: one speaks for the good, another for the bad; and the same by halves.
+"""Two language models in one society: one per label, and one per half of the agents.
 
-    python examples/06_two_models.py [GOOD BAD]      # as smollm2 hf:models/first
+    python examples/06_two_models.py [GOOD BAD]      # for example smollm2 hf:models/first
 
-From a shell: sandbox run value_alignment --model good=smollm2,bad=hf:models/first
+Command line: sandbox run value_alignment --model good=smollm2,bad=hf:models/first
 """
 
 import sys

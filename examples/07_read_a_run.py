@@ -1,6 +1,6 @@
-"""Read a run in pandas: ratings, reviews, who the agents are, and measures; nothing is run again.
+"""Read a run in pandas: ratings, reviews, agents and measures.
 
-python examples/07_read_a_run.py [RUN]      # by default a tiny one is made on the spot
+python examples/07_read_a_run.py [RUN]      # default: a tiny run, created here
 """
 
 import sys

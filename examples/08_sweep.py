@@ -1,8 +1,8 @@
-"""A sweep: does it matter who lives there, and how many listen? Every combination over several seeds, one table, one figure.
+"""A sweep over population and number of reviewers, with several seeds: one table, one figure.
 
     python examples/08_sweep.py
 
-From a shell: sandbox sweep value_alignment --grid population=all_good,all_bad --grid reviewers=1,4 --seeds 3 --out sweeps/mine
+Command line: sandbox sweep value_alignment --grid population=all_good,all_bad --grid reviewers=1,4 --seeds 3 --out sweeps/mine
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sandbox.sweep.sweep import sweep
+from sandbox import run_sweep
 from visualize.drawing.saving import save
 from visualize.plots.sweep import draw
 
@@ -19,7 +19,7 @@ def main(
     out: Path = Path("sweeps/example-8"), model: str = "smollm2", seeds: int = 2, **settings: object
 ) -> pd.DataFrame:
     # Stopped, it goes on where it stood: each run is a folder of its own.
-    found = sweep(
+    found = run_sweep(
         "value_alignment",
         grid={"population": ["all_good", "all_bad"], "reviewers": [1, 4]},
         seeds=seeds,

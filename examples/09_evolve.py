@@ -1,9 +1,9 @@
-"""A society whose language model learns from its own record, generation after generation; who notices if it goes wrong?
+"""An evolution: the language model of a society learns from its own record, generation after generation.
 
     python examples/09_evolve.py [--model smollm2] [--generations 3] [--out evolution]
 
 The same as `sandbox evolve value_alignment --generations 3`. Each generation's held-out answers are rated by the society's
-own raters, which it learns to please, and by a judge that it never met. What is finished in the folder is not done again.
+own raters, on whose ratings it is trained, and by an independent judge. Finished parts are not repeated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The pictures in README: the demo's society, drawn.
+"""Draw the figures of docs/visualisation.md from the demo's run.
 
     python examples/10_figures.py            # draws demo/run into docs/
 
-Without a demo the society is made first, by the bundled model; that takes some minutes.
+Without a demo, the society is first simulated with the bundled model, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from visualize.drawing.saving import save
 from visualize.plots import grid, ratings, social_graph
 
 # As in `sandbox demo`.
-SOCIETY: dict[str, object] = {"size": 4, "population": "half_half", "n_questions": 40}
+SOCIETY: dict[str, object] = {"size": 4, "population": "half_half", "n_questions": 24}
 
 
 def main(
-    run: Path = Path("demo/run"), out: Path = Path("docs"), model: str = "smollm2", rounds: int = 4, **settings: object
+    run: Path = Path("demo/run"), out: Path = Path("docs"), model: str = "smollm2", rounds: int = 2, **settings: object
 ) -> list[Path]:
     if not is_run(run) or open_run(run).rounds < rounds:
         world = World("value_alignment", model=model, seed=0, out=run, resume=True, **SOCIETY, **settings)

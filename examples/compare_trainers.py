@@ -1,10 +1,10 @@
-"""Which trainer learns most from a society? All of them on one record, with one budget, from one base.
+"""Compare all trainers on the same record, with the same budget and base.
 
     python examples/compare_trainers.py [--model smollm2] [--seeds 2] [--workers 2] [--out compared] [--markdown README.md]
 
 A 4x4 society of three rounds is run, the held-out questions' good and bad answers become preference pairs, and
-`sandbox compare` does the rest. What is finished is not done again, so a run that was stopped goes on. Takes about an
-hour on two cores.
+`sandbox compare` does the rest. Finished parts are not repeated, so an interrupted run resumes. Takes about an hour on
+two cores.
 """
 
 from __future__ import annotations

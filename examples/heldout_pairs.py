@@ -1,6 +1,6 @@
 """Write preference pairs that no agent and no observer has seen: the held-out questions' good and bad answers.
 
-They measure preference accuracy:  python examples/heldout_pairs.py pairs.jsonl
+For preference accuracy:  python examples/heldout_pairs.py pairs.jsonl
                                    sandbox compare RUN --trainers sft,dpo --pairs pairs.jsonl
 """
 

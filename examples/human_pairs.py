@@ -1,10 +1,10 @@
-"""Do trainers learn what people prefer? Preference accuracy on held-out human pairs, before and after training.
+"""Preference accuracy on held-out human pairs, before and after training.
 
-    python examples/human_pairs.py PAIRS.jsonl [--trainers dpo,orpo,rrhf,stable_alignment] [--markdown README.md]
+    python examples/human_pairs.py PAIRS.jsonl [--trainers dpo,orpo,rrhf,stable_alignment] [--markdown docs/training.md]
 
-PAIRS.jsonl holds {prompt, chosen, rejected}, plain or as messages, such as half of Anthropic's HH-RLHF. A fifth of its
-questions is held out; each trainer takes the same number of steps on the rest; `sandbox evaluate --pairs` measures. What
-is finished is not done again. Takes about ten minutes a trainer on one core.
+PAIRS.jsonl contains {prompt, chosen, rejected}, plain or as messages, such as half of Anthropic's HH-RLHF. A fifth of its
+questions is held out; each trainer takes the same number of steps on the rest; `sandbox evaluate --pairs` measures. Finished
+parts are not repeated. Takes about ten minutes per trainer on one core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts what a script measured between the marks of a document: ``<!-- name -->`` and ``<!-- /name -->``."""
+"""Writes the results of a script between the marks of a document: ``<!-- name -->`` and ``<!-- /name -->``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def put(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks; a document without them ends the script."""
+    """Replace the text between the marks; exit if the document has none."""
     before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- /{name} -->")
     if not begin or not end:

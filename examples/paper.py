@@ -1,13 +1,14 @@
-"""The paper in miniature: societies, training data with parts left out, trainers, and which of its claims hold here.
+"""The paper in miniature: societies, training data with and without its parts, trainers, and a test of its claims.
 
-    python examples/paper.py --quick --workers 2          # the small form: all of it, too little to tell anything
-    python examples/paper.py --out paper --workers 2      # the full form: hours; one that was stopped goes on
-    python examples/paper.py --out paper --markdown examples/paper.md --tables   # of what is there so far
+    python examples/paper.py --quick --workers 2 --out quick   # small: runs everything, too little data for conclusions
+    python examples/paper.py --power quick              # questions and seeds that would decide each claim, from its spread
+    python examples/paper.py --out paper --workers 2      # full: takes hours; resumes if interrupted
+    python examples/paper.py --out paper --markdown examples/paper.md --tables   # from the finished parts
 
 Societies of the four population settings are run (`sandbox sweep`), their record becomes training data, and trainers learn
 from all of it and from it without each of its parts (`sandbox compare`): the same base, the same budget of tokens. Answers
-to held-out questions, asked plainly and under pressure, are judged by a judge that no society met. What comes out is
-held against the four claims of arXiv:2305.16960.
+to held-out questions, asked plainly and under adversarial pressure, are rated by an independent judge. The results are
+compared with the four claims of arXiv:2305.16960.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from paper_claims import OURS, TRAINERS, answer_claims
-from paper_tables import markdown, write_between
+from paper_tables import markdown, power, write_between
 
+from sandbox import run_sweep
 from sandbox.folders import finite
 from sandbox.parallel import run_jobs
-from sandbox.sweep.sweep import sweep
 from scenarios.value_alignment import DATA
 from trainers import load_trainer, read_rows, rows_from, write_rows
 from trainers.comparison.compare import compare
@@ -53,8 +54,10 @@ class Size:
     probes: int = 18  # measurements in each of these, on probe_pairs of the pairs
     probe_pairs: int = 32
     model: str = "smollm2"
+    speaker: str = ""  # model of the agents, where another than that which is trained
     dtype: str = "float32"
     embedder: str = "minilm"
+    judge: str = "independent"
     max_tokens: int = 48
 
 
@@ -75,9 +78,9 @@ QUICK = Size(
 
 def run_societies(out: Path, size: Size, workers: int) -> list[Path]:
     """The four population settings; returns the folders of their runs."""
-    result = sweep(
+    result = run_sweep(
         "value_alignment", grid={"population": POPULATIONS}, seeds=size.societies, rounds=size.rounds,
-        out=out / "societies", model=size.model, size=size.side, rater="values", embedder=size.embedder,
+        out=out / "societies", model=size.speaker or size.model, size=size.side, rater="values", embedder=size.embedder,
         max_tokens=size.max_tokens, reason_tokens=max(6, size.max_tokens // 2),
         workers=workers, on_run=lambda row: say(f"society {row['name']}: {row['status']}"),
     )  # fmt: skip
@@ -91,10 +94,12 @@ def make_data(out: Path, runs: list[Path]) -> dict[str, dict[str, int]]:
         path = out / "data" / (f"without-{left_out}.jsonl" if left_out else "all.jsonl")
         if not path.exists():
             parts = [part for part in PARTS if part != left_out]
-            write_rows(
-                rows_from(list(runs), "ranked", parts=parts, mix=[5.0 if p == "imitation" else 1.0 for p in parts]),
-                path,
-            )
+            rows = rows_from(list(runs), "ranked", parts=parts, mix=[5.0 if p == "imitation" else 1.0 for p in parts])
+            if len(rows) == 0:  # no comparison without this part
+                say(f"{path.stem}: no rows, so nothing is trained on them")
+                found[path.stem] = dict.fromkeys(PARTS, 0)
+                continue
+            write_rows(rows, path)
         parts = read_rows(path)["part"]
         found[path.stem] = {part: parts.count(part) for part in PARTS}
     return found
@@ -118,7 +123,7 @@ def compare_on(
         shutil.copytree(known, folder / "base")
     return compare(
         [str(out / "data" / f"{rows}.jsonl")], trainers, out=folder, seeds=size.seeds,
-        settings={"dtype": size.dtype}, base=size.model, tokens=size.tokens, judge="independent",
+        settings={"dtype": size.dtype}, base=size.model, tokens=size.tokens, judge=size.judge,
         n_questions=size.questions, pairs=str(pairs), n_pairs=size.pairs, embedder=size.embedder,
         max_tokens=size.max_tokens, workers=workers, on_job=lambda name, record: say(f"{rows}: {name} {record['status']}"),
     )  # fmt: skip
@@ -180,7 +185,15 @@ def run_paper(out: Path, size: Size, command: str = "", workers: int = 1) -> dic
     if kept.get("size", asdict(size)) != asdict(size):
         sys.exit(f"{out} holds a paper of another size, {kept['size']}; choose another --out")
     began, before = time.monotonic(), kept.get("seconds", 0.0)
+    found = kept
     kept = {"size": asdict(size), "command": command or kept.get("command", ""), "seconds": before}
+    times: dict[str, float] = dict(found.get("seconds_of", {}))
+    last = began
+
+    def ended(part: str) -> None:
+        nonlocal last
+        times[part], last = round(times.get(part, 0.0) + time.monotonic() - last, 1), time.monotonic()
+        write(seconds_of=times)
 
     def write(**more: Any) -> dict[str, Any]:
         kept.update(more, seconds=round(before + time.monotonic() - began, 1))
@@ -189,16 +202,21 @@ def run_paper(out: Path, size: Size, command: str = "", workers: int = 1) -> dic
 
     write()
     runs = run_societies(out, size, workers)
+    ended("societies")
     write(data=make_data(out, runs))
+    ended("data")
     pairs = write_pairs(out / "pairs.jsonl", size.pairs)
     comparison = compare_on(out, "all", TRAINERS, size, pairs, workers)
-    write()
+    ended("comparison")
     for part in PARTS:
+        if not sum(kept["data"][f"without-{part}"].values()):
+            continue
         compare_on(out, f"without-{part}", (OURS,), size, pairs, workers)
-        write()
+    ended("ablation")
     steps = {entry["name"]: entry["steps"] for entry in comparison["trainers"]}
     probed = write_pairs(out / "probed.jsonl", size.probe_pairs)
     write(steps=steps, steadiness=watch_steadiness(out, steps, size, probed, workers))
+    ended("steadiness")
     return write(claims=answer_claims(out, size.seeds, kept["steadiness"]))
 
 
@@ -220,11 +238,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the small form")
     parser.add_argument("--out", type=Path, default=Path("paper"))
     parser.add_argument("--workers", type=int, default=1, help="societies and trainings side by side")
+    parser.add_argument("--power", type=Path, metavar="OUT", help="only print the power analysis of a finished form")
     parser.add_argument("--tables", action="store_true", help="only write the tables of what is there so far")
     parser.add_argument("--markdown", type=Path, help="write the results into this document too, between its marks")
     for field in fields(Size):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.power is not None:
+        print(power(read_paper(given.power)))
+        return
     own = {f.name: value for f in fields(Size) if (value := getattr(given, f.name)) is not None}
     size = replace(QUICK if given.quick else Size(), **own)
     words = [word for name, value in own.items() for word in (f"--{name.replace('_', '-')}", str(value))]

@@ -1,7 +1,7 @@
-"""The paper's four claims against what was measured: did each hold, did it not, or could it not be told?
+"""Tests of the paper's four claims against the measurements: held, did not hold, or undecided.
 
-A claim says that some differences are above 0. It held if every one of them surely is (its 95% interval lies above 0), did
-not hold if one surely is not (its interval lies below 0), and could not be told otherwise. Differences are paired by
+A claim states that some differences are above 0. It held if the 95% intervals of all of them lie above 0, did not hold if
+one lies below 0, and is undecided otherwise. Differences are paired by
 question, after averaging over the seeds of training.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.metrics.intervals import mean_interval
+from sandbox import mean_interval
 
 OURS = "stable_alignment"
 TRAINERS = ("sft", "hindsight", "rrhf", "dpo", "grpo", OURS)
@@ -86,8 +86,8 @@ def claim(words: str, unit: str, differences: Mapping[str, Mapping[str, float]],
 
 
 def verdict(differences: Any) -> str:
-    """``held``, ``did not hold`` or ``could not be told``; see the top of this file."""
+    """``held``, ``did not hold`` or ``undecided``; see the top of this file."""
     bounds = [(one["low"], one["high"]) for one in differences]
     if bounds and all(low > 0 for low, _ in bounds):
         return "held"
-    return "did not hold" if any(high < 0 for _, high in bounds) else "could not be told"
+    return "did not hold" if any(high < 0 for _, high in bounds) else "undecided"

@@ -1,4 +1,4 @@
-"""The tables of the paper in miniature, as Markdown; every number comes from the files that the run left behind."""
+"""The tables of the paper in miniature, as Markdown, from the result files of examples/paper.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from paper_claims import OURS, PLAIN, PRESSED, TRAINERS, losses, minus, scores, unsteadiness
+from paper_power import power_table
 
-from sandbox.metrics.intervals import mean_interval
+from sandbox import mean_interval
 from sandbox.store.manifest import environment
 from trainers.evolution.generations import society_scores
 
@@ -36,14 +37,21 @@ def markdown(out: Path, result: Mapping[str, Any]) -> str:
     )
     parts = [
         "### What held\n\n" + _claims(result["claims"]),
+        "### Power\n\n" + power(result),
         f"### How\n\n```sh\n{result['command']}\n```\n\n{about}",
         "### Societies: alignment against engagement\n\n" + _societies(out, size),
-        "### Trainers: held-out and under pressure\n\n" + _trainers(out, size["seeds"]),
+        "### Trainers: held-out and under pressure\n\n" + _trainers(out, size),
         "### Data with each part left out (stable alignment)\n\n"
         + _ablation(out, result.get("data", {}), size["seeds"]),
         "### Steadiness over training\n\n" + _steadiness(result.get("steadiness", {})),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def power(result: Mapping[str, Any]) -> str:
+    """How many questions and seeds would decide each claim, from this form's own spread."""
+    theirs = [unsteadiness(courses["margin"]) for courses in result.get("steadiness", {}).get("rrhf", {}).values()]
+    return power_table(result, sum(theirs) / len(theirs) if theirs else math.nan)
 
 
 def _steps(steps: Mapping[str, int]) -> str:
@@ -66,7 +74,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
     ]
     note = (
         "A claim held if every difference lies above 0 with its whole 95% interval, did not hold if one lies below 0 with "
-        "its whole interval, and could not be told otherwise. Intervals are Student's t, over questions (claims 1 to 3, "
+        "its whole interval, and is undecided otherwise. Intervals are Student's t, over questions (claims 1 to 3, "
         "seeds averaged before) or seeds (claim 4)."
     )
     return _table(["", "claim", "verdict", "differences [95%]"], rows) + f"\n\n{note}"
@@ -90,7 +98,7 @@ def _societies(out: Path, size: Mapping[str, Any]) -> str:
     )
 
 
-def _trainers(out: Path, seeds: int) -> str:
+def _trainers(out: Path, size: dict[str, Any]) -> str:
     folder = out / "comparisons" / "all"
     if not (folder / "base" / "result.json").exists():
         return "Not done yet."
@@ -101,12 +109,13 @@ def _trainers(out: Path, seeds: int) -> str:
     own = [_plain(mean_interval(list(base["scores"][m].values()))._asdict()) for m in measures]
     rows = [["base", *own, _plain(mean_interval(list(lost.values()))._asdict()), _whole(base["answer_tokens"])]]
     for name in TRAINERS:
-        gained = [_signed(minus(scores(folder, name, seeds, m), base["scores"][m])) for m in measures]
+        gained = [_signed(minus(scores(folder, name, size["seeds"], m), base["scores"][m])) for m in measures]
         tokens = [_read(path)["answer_tokens"] for path in folder.glob(f"{name}-[0-9]*/result.json") if _is_done(path)]
         words = _whole(sum(tokens) / len(tokens)) if tokens else "-"
-        rows.append([name, *gained, _signed(minus(losses(folder, name, seeds), lost)), words])
+        rows.append([name, *gained, _signed(minus(losses(folder, name, size["seeds"]), lost)), words])
     heads = ["trainer", *measures, "lost under pressure", "answer tokens"]
-    return _table(heads, rows) + "\n\nThe base's means, and each trainer's paired difference to it; judge: independent."
+    judge = size.get("judge", "independent")
+    return _table(heads, rows) + f"\n\nThe base's means, and each trainer's paired difference to it; judge: {judge}."
 
 
 def _is_done(path: Path) -> bool:

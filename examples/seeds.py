@@ -1,9 +1,9 @@
-"""Does training on a society's record help? The demo over several seeds, summed up in a table.
+"""Run the demo over several seeds, and summarise the effect of training in a table.
 
-    python examples/seeds.py [--seeds 3] [--rounds 4] [--out seeds] [--markdown README.md]
+    python examples/seeds.py [--seeds 3] [--rounds 2] [--out seeds] [--markdown README.md]
 
-Each seed is a society, a training and an evaluation of its own: `sandbox demo --seed S --out seeds/S`. What is finished
-there is not done again, so a run that was stopped goes on. Takes about ten minutes a seed on two cores.
+Each seed has its own society, training and evaluation: `sandbox demo --seed S --out seeds/S`. Finished parts
+are not repeated, so an interrupted run resumes. Takes about ten minutes per seed on two cores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from marks import put
 
-from sandbox.metrics.intervals import Interval, mean_interval
+from sandbox import Interval, mean_interval
 
 
 def differences(result: dict[str, Any], dimension: str) -> dict[str, float]:
@@ -46,6 +46,18 @@ def rows(results: dict[int, dict[str, Any]], dimension: str) -> list[tuple[str, 
     ]
 
 
+def at_equal_length(result: dict[str, Any], dimension: str) -> dict[str, float | None]:
+    """Trained minus base at equal length: see :mod:`trainers.evaluation.judge_bias`."""
+    [found] = [d for d in result["differences"] if d["model"] == "trained"]
+    return dict(found["at_equal_length"][dimension])
+
+
+def signed(found: dict[str, float | None]) -> str:
+    """A difference with its interval, where it has one."""
+    numbers = ["-" if found[key] is None else f"{found[key]:+.2f}" for key in ("mean", "low", "high")]
+    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+
+
 def table(results: dict[int, dict[str, Any]]) -> str:
     """The whole result as Markdown."""
     first = next(iter(results.values()))
@@ -57,18 +69,33 @@ def table(results: dict[int, dict[str, Any]]) -> str:
         seed = list(results.values())[number] if number < len(results) else None
         tokens = " → ".join(f"{m['tokens_mean']:.0f}" for m in seed["models"]) if seed else ""
         lines.append(f"| {name} | {' | '.join(cells)} | {tokens} |")
+        if seed is not None:
+            equal = [signed(at_equal_length(seed, d)) for d in dimensions]
+            lines.append(f"| at equal length | {' | '.join(equal)} |  |")
     lines.append(
         f"\n{first['questions']} held-out questions, {first['samples']} answers each, rated 1 to {first['scale']} by "
-        f"{first['judge']}; 95% intervals (Student's t), differences paired by question."
+        f"{first['judge']}; 95% intervals (Student's t), differences paired by question. "
+        "At equal length: the intercept of the differences over those in length."
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, *report_card(first)])
+
+
+def report_card(result: dict[str, Any]) -> list[str]:
+    """What the judge makes of speakers of known worth, as a Markdown table; empty where it was not checked."""
+    lines = []
+    for judge, card in result.get("judging", {}).get("controls", {}).items():
+        known = card["speakers"]
+        lines += ["", f"The judge `{judge}` on speakers of known worth ({card['source']}), mean rating:", ""]
+        lines += ["| " + " | ".join(known) + " |", "|" + "---:|" * len(known)]
+        lines.append("| " + " | ".join(f"{of['mean']:.2f}" for of in known.values()) + " |")
+    return lines
 
 
 def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--out", type=Path, default=Path("seeds"))
     parser.add_argument("--markdown", type=Path, help="also write the table into this document")

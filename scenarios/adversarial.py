@@ -1,15 +1,16 @@
-"""Some agents are told to talk the others into misbehaving; how far does it spread?
+"""Some agents are instructed to talk the others into misbehaving; how far does it spread?
 
-After the adversarial form of the paper's evaluation (HH-A in arXiv:2305.16960, section 4: a prompt urges the model to
-misbehave), moved inside the society: the urging comes from neighbours. Each round every agent answers a question of its
-own, a neighbour speaks against the answer, and it answers again (protocol ``debate``); what it said last it is reminded
-of in the next round, so that what was once talked into it can stay, and be passed on.
+After the adversarial evaluation of the paper (HH-A in arXiv:2305.16960, section 4: a prompt urges the model to
+misbehave), moved into the society: here neighbours do. In each round every agent answers its own question, a neighbour
+argues against the answer, and the agent answers again (protocol ``debate``). Its last answer is recalled in the next
+round, so that an effect can persist and spread.
 
-Look at ``pull`` (``sandbox plot RUN measures``): below 0, members lose more alignment against an adversary than against
-another member; ``swayed`` is the share of the former that lost a point or more, ``members`` the mean alignment of members'
-final answers, whose fall over rounds is the spread. ``told`` says whether adversaries misbehave at all. Known limits: a
-small model may be too tame or too weak to argue for harm, and observers judge tone and stance, not deeds; with one or two
-adversaries on a small grid a round has few answers against them: run several seeds.
+See ``pull`` (``sandbox plot RUN measures``): below 0, members lose more alignment against an adversary than against
+another member; ``swayed`` is the share of the former that lost a point or more, ``members`` the mean alignment of
+members' final answers, whose decline over rounds is the spread; ``told`` is the mean alignment of adversaries, which
+shows whether they misbehave at all. Known limits: a small model may be too tame or too weak to argue for harm, and
+observers judge tone and stance, not deeds; with one or two adversaries on a small grid a round has few answers against
+them: run several seeds.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ ROLE = (
 
 
 def scenario(adversaries: float = 0.34, n_questions: int | None = None) -> Scenario:
-    """Some agents are told to talk the others into misbehaving; how far does it spread?
+    """Some agents are instructed to talk the others into misbehaving; how far does it spread?
 
     Args:
-        adversaries: Share of the agents that are told so, in (0, 1).
-        n_questions: How many of value_alignment's questions are asked; agent i always gets number i mod this.
+        adversaries: Share of the agents that are so instructed, in (0, 1).
+        n_questions: Number of questions of value_alignment that are used; agent i always gets number i mod this.
     """
     known = load_scenario("value_alignment", {})
     return Scenario(
@@ -47,7 +48,7 @@ def scenario(adversaries: float = 0.34, n_questions: int | None = None) -> Scena
 
 
 def _gains(interactions: Sequence[Interaction], world: World, opponent: str) -> list[float]:
-    """What members' answers gained by talking with an opponent of a label, in rating points of the first dimension."""
+    """Gains of members' answers in debates with opponents of a label, in rating points of the first dimension."""
     name = world.scenario.rubric.dimensions[0].name
     found = []
     for it in interactions:

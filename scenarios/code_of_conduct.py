@@ -1,14 +1,14 @@
-"""A company's own policy as the rubric: do its people, and does its model, keep to it?
+"""A company policy as the rubric: how well do its employees, and its model, follow it?
 
 After norm- and constitution-guided feedback (Bai and others 2022, arXiv:2212.08073): each section of a Markdown document
-becomes one dimension of the rubric, in its own words. Colleagues rate each other's answers by the first section and say why;
-observers rate by all of them (protocol ``back_scatter``).
+becomes a dimension of the rubric, in its own words. Colleagues rate each other's answers by the first section and give
+reasons; observers rate by all sections (protocol ``back_scatter``).
 
-Look at each section's ratings of drafts and revisions (``sandbox plot RUN ratings``): which rules feedback helps to keep, and
-which answers break; ``weakest`` is the mean rating of the section that fared worst. Then train on the record and evaluate.
-Known limits: only the document that comes with it brings labelled answers (ten a section), from which the ``values`` rater
-learns; a document of one's own is rated by the language model unless it brings some, and a small model is a poor judge of
-rules. Long sections are cut to their first 400 characters.
+See the ratings of drafts and revisions by section (``sandbox plot RUN ratings``): which rules feedback helps to follow, and
+which are violated; ``weakest`` is the mean rating of the lowest-rated section. Then train on the record and evaluate.
+Known limits: only the included document has labelled answers (ten per section), from which the ``values`` rater learns;
+other documents are rated by the language model unless labelled answers are given, and a small model is a poor judge of
+rules. Only the first 400 characters of a section are used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST = 400
 def scenario(
     policy: str | None = None, questions: str | None = None, examples: str | None = None, scale: int = 5
 ) -> Scenario:
-    """A company's own policy as the rubric: do its people, and does its model, keep to it?
+    """A company policy as the rubric: how well do its employees, and its model, follow it?
 
     Args:
         policy: A Markdown file; each heading of level 2 is one dimension.
@@ -60,11 +60,9 @@ def sections(policy: str, labelled: str | None) -> tuple[Dimension, ...]:
     """
     parts = re.split(r"^##\s+", read_text(Path(policy)), flags=re.MULTILINE)[1:]
     if not parts:
-        raise DataFileError(
-            f"{policy} has no headings of level 2 ('## Confidentiality'); each is one thing to rate for"
-        )
+        raise DataFileError(f"{policy} has no headings of level 2 ('## Confidentiality'); each becomes a dimension")
     examples: dict[str, list[Example]] = {}
-    for row in read_table(labelled) if labelled else ():
+    for row in read_table(labelled, texts=("section", "question", "answer")) if labelled else ():
         good = str(row.get("good")).strip().lower() in ("yes", "true", "1")
         examples.setdefault(_name(str(row.get("section"))), []).append(Example(row["question"], row["answer"], good))
     found = []
@@ -72,11 +70,11 @@ def sections(policy: str, labelled: str | None) -> tuple[Dimension, ...]:
         title, _, text = part.partition("\n")
         words = " ".join(text.split())
         if not words:
-            raise DataFileError(f"{policy}: the section {title.strip()!r} has no text; say what it asks for")
+            raise DataFileError(f"{policy}: the section {title.strip()!r} has no text; describe the rule")
         rule = f"how well the answer keeps to this rule on {title.strip().lower()}: {words[:_LONGEST]}"
         found.append(Dimension(_name(title), rule, tuple(examples.pop(_name(title), ()))))
     if examples:
-        raise DataFileError(f"{labelled} has examples of {', '.join(examples)}, which are no sections of {policy}")
+        raise DataFileError(f"{labelled} has examples of {', '.join(examples)}, which are not sections of {policy}")
     return tuple(found)
 
 
@@ -87,7 +85,7 @@ def _name(title: str) -> str:
 
 
 def weakest(interactions: Sequence[Interaction], world: World) -> float | None:
-    """Mean final rating of the section that fared worst, in points."""
+    """Mean final rating of the lowest-rated section, in points."""
     means = []
     for dimension in world.scenario.rubric.dimensions:
         rated = [v for it in interactions

@@ -1,15 +1,15 @@
-"""A shared lake fished over rounds, with talk and without: does it last?
+"""A shared lake is fished over rounds, with or without communication: how long does it last?
 
-After Ostrom (1990) and Ostrom, Gardner and Walker (1994) on the governance of commons, as GovSim has it for language models
-(Piatti and others 2024, arXiv:2404.16698): what is left in the lake doubles each month, up to its capacity of ten tons a
-fisher. With talk, fishers hear what their neighbours said the month before (protocol ``gossip``); without, each decides
-by itself. Five tons a fisher and month can be caught for ever; above that the stock falls as
-2 N h + (S - 2 N h) 2^t, to collapse, which ends the run.
+After Ostrom (1990) and Ostrom, Gardner and Walker (1994) on the governance of commons, in the form of GovSim for language
+models (Piatti and others 2024, arXiv:2404.16698): the fish left in the lake double each month, up to its capacity of ten
+tons per fisher. With communication, fishers hear what their neighbours said in the previous month (protocol ``gossip``);
+without, each decides alone. Catches of five tons per fisher and month are sustainable; with larger ones the stock falls as
+2 N h + (S - 2 N h) 2^t until it collapses, which ends the run.
 
-Look at ``stock`` over the rounds (``sandbox plot RUN measures``) with ``talk=yes`` against ``talk=no``: how many months the
-lake lasts, ``harvest`` against five, and ``equality`` of the catches. Known limits: catches are drawn from the model's
+Compare ``stock`` over the rounds (``sandbox plot RUN measures``) for ``talk=yes`` and ``talk=no``: how many months the lake
+lasts, ``harvest`` relative to five, and ``equality`` of the catches. Known limits: catches are drawn from the model's
 probabilities of a few numbers, which in small models follow habits of language more than the stock; a lake that lasts is
-then luck, not cooperation, and the run without talk is what to compare with.
+then luck, not cooperation, so always compare with the run without communication.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ COLLAPSED = 0.1  # of the capacity
 
 
 def scenario(talk: bool = True) -> Scenario:
-    """A shared lake fished over rounds, with talk and without: does it last?
+    """A shared lake is fished over rounds, with or without communication: how long does it last?
 
     Args:
-        talk: Whether fishers hear what their neighbours said the month before.
+        talk: Whether fishers hear what their neighbours said in the previous month.
     """
     return Scenario(
         name="commons",
@@ -47,12 +47,10 @@ def scenario(talk: bool = True) -> Scenario:
 
 
 def alone(agent: Any, question: str, world: World) -> Conversation:
-    """A fisher decides by itself; nobody hears of it."""
+    """A fisher decides alone, without communication."""
     choice = yield agent.choose(question)
-    return Interaction(
-        world.round, agent.index, agent.label, question, draft=choice.best or choice.raw or "?",
-        protocol="alone", extra={"choice": choice.probs and dict(choice.probs)},
-    )  # fmt: skip
+    extra = {"choice": choice.probs and dict(choice.probs)}
+    return world.interaction(agent, question, draft=choice.best or choice.raw or "?", extra=extra)
 
 
 def level(world: World) -> float:
@@ -62,7 +60,7 @@ def level(world: World) -> float:
 
 
 def ask(agent: Any, world: World) -> str:
-    """Tell how the lake stands, and ask for a catch."""
+    """Ask for a catch, given the stock of the lake."""
     n, now = len(world.members), level(world)
     return (
         f"The lake holds {now:.0f} tons of fish for {n} fishers, {now / n:.1f} tons each. What is left at the end of the "
@@ -71,7 +69,7 @@ def ask(agent: Any, world: World) -> str:
 
 
 def _catches(interactions: Sequence[Interaction], world: World) -> list[float]:
-    """Tons that each fisher takes; less than it wants, in proportion, when the lake does not hold that."""
+    """Catch of each fisher in tons; reduced in proportion if the lake does not contain as much."""
     wanted = []
     for it in interactions:
         if probs := it.extra.get("choice"):
@@ -87,7 +85,7 @@ def stock(interactions: Sequence[Interaction], world: World) -> float:
 
 
 def harvest(interactions: Sequence[Interaction], world: World) -> float:
-    """Mean catch of a fisher in tons; five can last."""
+    """Mean catch per fisher in tons; five is sustainable."""
     return sum(_catches(interactions, world)) / max(1, len(interactions))
 
 

@@ -1,14 +1,15 @@
-"""A jury hears a case: private opinion, deliberation, vote; are its members closer together after it, or further apart?
+"""A jury hears a case: private opinion, deliberation, vote; does deliberation bring its members closer together?
 
-After group polarisation (Myers and Lamm 1976: deliberation moves a group further to where it leaned) and deliberative
-polls (Fishkin 2009). Jurors are personas of a table, strict and lenient ones; each round all judge the same case
-(protocol ``vote``): each says privately whether the accused is guilty, hears its neighbours' reasons, and votes.
+After group polarisation (Myers and Lamm 1976: deliberation moves a group further towards its initial tendency) and
+deliberative polls (Fishkin 2009). Jurors have personas from a table, strict and lenient ones; in each round all judge the
+same case (protocol ``vote``): each states privately whether the accused is guilty, hears its neighbours' reasons, and
+votes.
 
-Look at ``polarisation_private`` against ``polarisation_vote`` (``sandbox plot RUN measures``): 0 when all are of one
-opinion, 1 when half are sure of each side. ``shift`` is above 0 where deliberation moved the jury further to where it
-leaned, ``moved`` is how far jurors moved at all, ``by_outlook`` how much further strict jurors stand from lenient
-ones. Known limits: an opinion is the model's probability of "guilty", which in small models leans to one word
-whatever the case: compare before and after, not cases with verdicts; the cases are four, short and made up.
+Compare ``polarisation_private`` with ``polarisation_vote`` (``sandbox plot RUN measures``): 0 if all have the same opinion,
+1 if half are certain of each side. ``shift`` is above 0 if deliberation moved the jury further towards its initial
+tendency, ``moved`` is the mean distance that jurors moved, ``by_outlook`` the distance between strict and lenient jurors.
+Known limits: an opinion is the model's probability of "guilty", and small models prefer one word whatever the case:
+compare before and after, not cases with verdicts; there are only four, short and invented cases.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ GUILTY = "guilty"
 
 
 def scenario(jurors: str | None = None, cases: int = 4) -> Scenario:
-    """A jury hears a case: private opinion, deliberation, vote; are its members closer together after it?
+    """A jury hears a case: private opinion, deliberation, vote; does deliberation bring its members closer together?
 
     Args:
-        jurors: A table of one's own with the columns name, age, job and outlook.
-        cases: How many of the cases are heard, one a round.
+        jurors: A table with the columns name, age, job and outlook, in place of the included one.
+        cases: Number of cases, one per round.
     """
     return Scenario(
         name="jury",
@@ -64,7 +65,7 @@ def scenario(jurors: str | None = None, cases: int = 4) -> Scenario:
 
 
 def opinions(interactions: Sequence[Interaction]) -> tuple[NDArray[np.float64], list[str]]:
-    """How likely each juror finds guilt, before and after, and its outlook. Shape [jurors, 2]."""
+    """Probability of "guilty" of each juror before and after, shape [jurors, 2]; and their outlooks."""
     whole = [it for it in interactions if it.extra.get("private") and it.extra.get("vote")]
     found = [[it.extra[when][GUILTY] for when in ("private", "vote")] for it in whole]
     return np.array(found, dtype=np.float64).reshape(len(found), 2), [it.label for it in whole]
@@ -83,7 +84,7 @@ def polarisation_vote(interactions: Sequence[Interaction], world: World) -> floa
 
 
 def shift(interactions: Sequence[Interaction], world: World) -> float | None:
-    """Mean move to where the jury leaned, -1 to 1."""
+    """Mean shift towards the jury's initial tendency, -1 to 1."""
     found, _ = opinions(interactions)
     if not len(found):
         return None

@@ -1,9 +1,9 @@
 """The naming game without language: the baseline of ``norm_emergence``, in numpy.
 
 The minimal naming game (Baronchelli, Felici, Loreto, Caglioti and Steels 2006, arXiv:physics/0509075): a speaker says a
-name out of its inventory, and invents one when that is empty; a hearer who knows the name and the speaker then keep it
-alone, one who does not adds it. On a two-dimensional lattice the games to consensus grow as N^2, where everybody meets
-everybody as N^1.5 (Baronchelli, Dall'Asta, Barrat and Loreto 2006, arXiv:physics/0512045).
+name from its inventory, and invents one if that is empty; if the hearer knows the name, both keep only this name;
+otherwise the hearer adds it. The number of games to consensus grows as N^2 on a two-dimensional lattice, and as N^1.5 if all
+agents meet (Baronchelli, Dall'Asta, Barrat and Loreto 2006, arXiv:physics/0512045).
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.society.space import ball
-
 
 def lattice(size: int, *, torus: bool = False) -> list[list[int]]:
-    """The four nearest neighbours of each cell of a grid, fewer at its edges unless they meet.
+    """The four nearest neighbours of each cell of a grid, fewer at the edges without a torus.
 
     Args:
         size: Side of the grid.
-        torus: Whether the edges meet.
+        torus: Whether opposite edges are joined.
     """
-    offsets = ball("euclidean", 1).tolist()
+    offsets = [(-1, 0), (0, -1), (0, 1), (1, 0)]
     found = []
     for x in range(size):
         for y in range(size):
@@ -33,20 +31,20 @@ def lattice(size: int, *, torus: bool = False) -> list[list[int]]:
 
 
 def games_to_consensus(neighbours: Sequence[Sequence[int]], seed: int, *, at_most: int = 10_000_000) -> int | None:
-    """Play until all agents know one and the same name only.
+    """Play until all agents know only the same name.
 
     Args:
-        neighbours: Whom each agent may speak to.
-        seed: Of the draws.
-        at_most: Games.
+        neighbours: Neighbours of each agent.
+        seed: Seed of the draws.
+        at_most: Maximum number of games.
 
     Returns:
-        How many games that took; None when ``at_most`` were not enough.
+        Number of games; None if ``at_most`` were not enough.
     """
     draw = np.random.default_rng(seed)
     known: list[list[int]] = [[] for _ in neighbours]
-    names, inventories, n = 0, 0, len(neighbours)  # inventories: names known, over all agents
-    holders: dict[int, int] = {}  # how many agents know a name
+    names, inventories, n = 0, 0, len(neighbours)  # inventories: total size of all inventories
+    holders: dict[int, int] = {}  # number of agents that know each name
     for start in range(0, at_most, 4096):
         chances = draw.random((min(4096, at_most - start), 3))
         for game, (who, whom, which) in enumerate(chances.tolist(), start + 1):

@@ -1,14 +1,14 @@
 """A naming game with language models: does one convention win, and how soon?
 
 After Baronchelli's naming game (arXiv:physics/0509075) as played by language models (Ashery, Aiello and Baronchelli 2025,
-arXiv:2410.08948): each round every agent meets a random neighbour, both name one of a few letters, and both gain when
-they named the same; an agent is told its last games. Letters are listed in a random order each time, so that none wins
-by its place. ``scenarios.naming_game`` is the same game without language, on the same grid.
+arXiv:2410.08948): in each round every agent meets a random neighbour, both name one of a few letters, and both win if they
+named the same; an agent's prompt lists its last games. Letters are listed in a random order each time, so that none wins
+by its position. ``scenarios.naming_game`` is the same game without language, on the same grid.
 
-Look at ``dominance`` over the rounds (``sandbox plot RUN measures``): it climbs from about 1 / names to 1 when a convention
-wins, which ends the run; ``agreement`` is the share of games that were won, ``names_alive`` how many letters are left. Known
-limits: agents learn from the games they begin, not from those they are drawn into; a small model may like one letter from
-the start, and then nothing emerged: see ``dominance`` in the first round, before anybody has played.
+See ``dominance`` over the rounds (``sandbox plot RUN measures``): it rises from about 1 / names to 1 when a convention
+wins, which ends the run; ``agreement`` is the share of games that were won, ``names_alive`` the number of letters left.
+Known limits: agents learn only from the games that they start; a small model may prefer one letter from the start, in
+which case nothing emerged: see ``dominance`` in the first round, before any game was played.
 """
 
 from __future__ import annotations
@@ -29,19 +29,17 @@ def scenario(names: int = 4, remembered: int = 5) -> Scenario:
     """A naming game with language models: does one convention win, and how soon?
 
     Args:
-        names: How many letters there are to choose among, 2 to 8.
-        remembered: Games that an agent is told of.
+        names: Number of letters to choose from, 2 to 8.
+        remembered: Number of past games in an agent's prompt.
     """
 
     def naming_game(agent: Any, question: str, world: World) -> Conversation:
-        """Two neighbours name a letter each, knowing the games that they began before."""
+        """Two neighbours each name a letter, given the games that they started before."""
         partner = world.audience(agent)[0]
         mine, theirs = yield [_play(agent, question, world, 0), _play(partner, question, world, 1 + agent.index)]
         past = [*_games(agent, world), [mine, theirs]]
         extra = {"partner": partner.index, "mine": mine, "theirs": theirs, "games": past[-remembered:]}
-        return Interaction(
-            world.round, agent.index, agent.label, question, draft=mine or "?", protocol="naming_game", extra=extra
-        )
+        return world.interaction(agent, question, draft=mine or "?", extra=extra)
 
     return Scenario(
         name="norm_emergence",
@@ -81,7 +79,7 @@ def _named(interactions: Sequence[Interaction]) -> Counter[str]:
 
 
 def dominance(interactions: Sequence[Interaction], world: World) -> float | None:
-    """Share of agents who named the most frequent letter, 1 / names to 1."""
+    """Share of agents that named the most frequent letter, 1 / names to 1."""
     named = _named(interactions)
     return max(named.values()) / named.total() if named else None
 
@@ -93,5 +91,5 @@ def agreement(interactions: Sequence[Interaction], world: World) -> float | None
 
 
 def names_alive(interactions: Sequence[Interaction], world: World) -> float:
-    """How many letters were named."""
+    """Number of letters that were named."""
     return len(_named(interactions))

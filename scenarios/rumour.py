@@ -1,14 +1,15 @@
-"""A false claim enters at a few agents; who comes to believe it, with and without neighbours who have checked it?
+"""A false claim is introduced by a few agents; how many come to believe it, with and without fact-checking neighbours?
 
 After models of rumour spreading on networks (Daley and Kendall 1964; Moreno, Nekovee and Pacheco 2004) and of correction
-(Walter and others 2020). Tellers are told that the claim is true, checkers that they found it false, listeners nothing;
-each round everyone hears what its neighbours said the round before (protocol ``gossip``) and answers yes or no.
+(Walter and others 2020). The prompts of tellers say that the claim is true, those of checkers that they found it false,
+those of listeners nothing; in each round all agents hear what their neighbours said in the previous round (protocol
+``gossip``) and answer yes or no.
 
-Look at ``belief`` over the rounds (``sandbox plot RUN measures``): it starts where the model's own opinion stands, before
-anybody has heard anything, and tellers move it up, checkers down. ``contact`` compares listeners who heard a teller with
-those who did not; the map (``sandbox plot RUN grid``) shows where tellers live. Known limits: a belief is the model's
-probability of "yes", which in small models leans to one word whatever is asked: compare rounds and settings, not levels;
-the claim is one and in English.
+See ``belief`` over the rounds (``sandbox plot RUN measures``): it starts at the model's own opinion, before any agent has
+heard anything; tellers raise it and checkers lower it. ``contact`` compares listeners who heard a teller with the others;
+the map (``sandbox plot RUN grid``) shows the positions of tellers. Known limits: a belief is the model's probability of
+"yes", and small models prefer one word whatever the question: compare rounds and settings, not levels; there is one claim,
+in English.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROLES = {
 
 
 def scenario(checkers: float = 0.0, tellers: float = 0.22) -> Scenario:
-    """A false claim enters at a few agents; who comes to believe it, with and without neighbours who have checked it?
+    """A false claim is introduced by a few agents; how many believe it, with and without fact-checking neighbours?
 
     Args:
         checkers: Share of the agents who know that the claim is false, in [0, 1].
@@ -44,7 +45,7 @@ def scenario(checkers: float = 0.0, tellers: float = 0.22) -> Scenario:
 
 
 def _beliefs(interactions: Sequence[Interaction], label: str) -> dict[int, float]:
-    """How far each agent of a label believes the claim, in [0, 1], by its index."""
+    """Belief of each agent of a label in the claim, in [0, 1], by its index."""
     return {it.agent: it.extra["choice"]["yes"] for it in interactions if it.label == label and it.extra.get("choice")}
 
 
@@ -58,7 +59,7 @@ def belief(interactions: Sequence[Interaction], world: World) -> float | None:
 
 
 def believers(interactions: Sequence[Interaction], world: World) -> float | None:
-    """Share of listeners who rather believe, 0 to 1."""
+    """Share of listeners with a belief above one half, 0 to 1."""
     return _mean([float(p > 0.5) for p in _beliefs(interactions, "listener").values()])
 
 

@@ -1,8 +1,8 @@
-"""Everyday moral questions in a society where some were brought up well and some badly.
+"""Everyday moral questions in a society of agents with good and bad upbringing.
 
-After arXiv:2305.16960: agents answer, neighbours rate and criticise by the values they were brought up with, agents
-revise. Look at whether alignment rises from draft to revision and over rounds, and at how the labels mix on the social
-graph. Known limits: the questions are short and in English, and the labels say only which answers an agent has seen.
+After arXiv:2305.16960: agents answer, neighbours rate and criticise by the values of their upbringing, agents revise.
+See whether alignment rises from draft to revision and over rounds, and how the labels mix on the social graph. Known
+limits: the questions are short and in English, and the labels determine only which answers an agent has seen.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from sandbox import (
     read_questions,
     read_table,
 )
-from sandbox.errors import DataFileError
 
 DATA = Path(__file__).parent / "data" / "value_alignment.jsonl"
 
 
 def scenario(questions: str | None = None, upbringing: str | None = None, n_questions: int | None = None) -> Scenario:
-    """Everyday moral questions in a society where some were brought up well and some badly.
+    """Everyday moral questions in a society of agents with good and bad upbringing.
 
     Args:
-        questions: A .txt, .jsonl, .json or .csv file, or a hub dataset as Anthropic/hh-rlhf, to ask from instead.
-        upbringing: A table with the columns question, good and bad to bring agents up with instead.
-        n_questions: Ask only the first so many, so that several agents answer the same one.
+        questions: A .txt, .jsonl, .json or .csv file, or a hub dataset such as Anthropic/hh-rlhf, with other questions.
+        upbringing: A table with the columns question, good and bad, with another upbringing.
+        n_questions: Maximum number of questions; with few, several agents answer the same one.
     """
     entries = read_table(DATA)
     splits: dict[str, list[dict[str, Any]]] = {}
@@ -68,12 +67,4 @@ def _engagement(entries: list[dict[str, Any]]) -> tuple[Example, ...]:
 
 
 def _upbringing(source: str) -> list[dict[str, Any]]:
-    rows = read_table(source)
-    for number, row in enumerate(rows, 1):
-        missing = [column for column in ("question", "good", "bad") if not row.get(column)]
-        if missing:
-            raise DataFileError(
-                f"{source}, row {number} has no {', '.join(missing)}; upbringing needs the columns question, "
-                "good and bad"
-            )
-    return rows
+    return read_table(source, texts=("question", "good", "bad"))
