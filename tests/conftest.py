@@ -113,3 +113,28 @@ def tiny_world(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished run, three rounds of a 3x3 world of made-up sentences; read it, never write into it."""
     return tiny_run(tmp_path_factory.mktemp("runs") / "tiny", rounds=3)
+
+
+# Questions with reserved answers from which the independent judge learns a probe; see the two fixtures below.
+_NEVER = 10**6
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _independent_judge_without_a_language_model() -> Iterator[None]:
+    """Let the independent judge rate by embeddings; only slow tests read thousands of answers with the bundled model."""
+    if find_spec("torch") is None:
+        yield
+        return
+    from trainers.evaluation import judges
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "MIN_RESERVED_QUESTIONS", _NEVER)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _independent_judge_of_slow_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("slow") is not None and find_spec("torch") is not None:
+        from trainers.evaluation import judges
+
+        monkeypatch.setattr(judges, "MIN_RESERVED_QUESTIONS", 24)

@@ -18,7 +18,7 @@ from sandbox.preview.prompt_preview import render_prompts
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import Personas, read_personas
 from sandbox.scenario.prompts import Prompts
-from sandbox.sweep.sweep import sweep
+from sandbox.sweep.sweep import run_sweep
 from visualize.plots import measures as picture
 
 PEOPLE = (
@@ -72,7 +72,7 @@ def test_personas_reach_prompts_records_and_resumed_runs(people: Path, tiny_worl
     frame = open_run(tmp_path / "run").agents()
     assert frame[["name", "age", "job"]].to_numpy().tolist()[1] == ["Boris", 61, "baker"]
     people.write_text(PEOPLE.replace("34", "35"), encoding="utf-8")
-    with pytest.raises(Exception, match=r"its personas\.hash is"):
+    with pytest.raises(Exception, match=r"personas\.hash was "):
         tiny_world(village(people), size=2, rater="lm", resume=True)
 
 
@@ -97,7 +97,7 @@ def test_labels_come_from_shares_when_the_run_says_so(people: Path, tiny_world: 
     world = tiny_world(village(people), size=2, rater="lm", population="left=0.75,right=0.25")
     assert sorted(a.label for a in world.members) == ["left", "left", "left", "right"]
     with pytest.raises(
-        ScenarioError, match=r"'column:job_' is no column of .*people\.csv; it has name, age, job, politics"
+        ScenarioError, match=r"'column:job_' is not a column of .*people\.csv; its columns are name, age, job, politics"
     ):
         tiny_world(village(people), size=2, rater="lm", population="column:job_", out=people.parent / "b")
 
@@ -122,7 +122,7 @@ def test_every_fault_is_told_with_file_and_field(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "people.jsonl, row 2 has no name, age" in str(caught.value)
     assert "uses {jobb}" in str(caught.value)
-    assert "is no setting of a society. Did you mean 'reviewers'?" in str(caught.value)
+    assert "is not a setting of the society. Did you mean 'reviewers'?" in str(caught.value)
     said = CliRunner().invoke(
         app, ["run", str(tmp_path / "mine.py"), "--model", "scripted:", "--out", str(tmp_path / "r")]
     )
@@ -201,7 +201,7 @@ def test_own_measures_are_drawn_and_swept(people: Path, tiny_world: Any, tmp_pat
     first, second, *_ = picture.draw(run).axes
     assert (first.get_title(loc="left"), first.get_ylabel()) == ("words", "Words of all final answers")
     assert second.lines[0].get_ydata().tolist() == [m["longest_yet"] for m in run.metrics()]
-    found = sweep(village(people), seeds=2, rounds=3, out=tmp_path / "s", model="scripted:", rater="lm",
+    found = run_sweep(village(people), seeds=2, rounds=3, out=tmp_path / "s", model="scripted:", rater="lm",
                       embedder="hashing", size=2)  # fmt: skip
     assert [row["status"] for row in found["runs"]] == ["done", "done"]
     assert found["points"][0]["scores"]["words"]["n"] == 2

@@ -202,7 +202,7 @@ def test_money_is_counted_and_capped(server: Callable[..., StubServer], tiny_wor
 def test_a_cap_on_money_without_prices_is_refused(tiny_world: MakeWorld, tmp_path: Path) -> None:
     from sandbox.errors import SettingsError
 
-    with pytest.raises(SettingsError, match="no model says what a token costs. Set it"):
+    with pytest.raises(SettingsError, match="no model has prices. Set them"):
         tiny_world(max_cost=1.0)
     assert not (tmp_path / "run").exists()
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sentence_transformers", "matplotlib", "openai", "ray",
          "solara", "pandas", "sklearn")  # fmt: skip
+ROOT = Path(__file__).parent.parent
+PUBLIC = {"sandbox", "sandbox.errors", "sandbox.testing", "trainers"}
+AUTHORED = [
+    *sorted((ROOT / "scenarios").glob("*.py")),
+    *sorted((ROOT / "sandbox" / "cli" / "skeletons").glob("*.tmpl")),
+    *sorted((ROOT / "examples").glob("[0-9]*.py")),
+]
 
 
 @pytest.mark.parametrize("module", ["sandbox", "sandbox.cli.main", "trainers", "scenarios.value_alignment"])
@@ -35,3 +44,12 @@ def test_every_public_name_is_there() -> None:
     assert [name for name in sandbox.__all__ if getattr(sandbox, name, None) is None] == []
     with pytest.raises(AttributeError, match="module 'sandbox' has no attribute 'Wrld'"):
         _ = sandbox.Wrld
+
+
+@pytest.mark.parametrize("path", AUTHORED, ids=lambda path: path.name)
+def test_what_authors_copy_imports_public_names_only(path: Path) -> None:
+    """Scenarios, starter packages and numbered examples; pictures have no public face and are left out."""
+    found = re.findall(
+        r"^\s*(?:from|import) ((?:sandbox|trainers)[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert set(found) <= PUBLIC

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 
 from sandbox import registry
 from sandbox.errors import BrokenPlugin, SettingsError, UnknownPlugin
-from sandbox.typed_settings import make_settings
+from sandbox.typed_settings import above, at_least, between, make_settings, setting_faults
 
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_what_went_wrong(installe
 
 def test_a_name_that_two_packages_claim_is_refused(installed: list[EntryPoint]) -> None:
     installed += [entry("mine", "a:scenario"), entry("mine", "b:scenario")]
-    with pytest.raises(BrokenPlugin, match=r"scenario 'mine' is claimed twice: by .* \(a:scenario\) and by .* \(b:s"):
+    with pytest.raises(BrokenPlugin, match=r"scenario 'mine' is declared twice: by .* \(a:scenario\) and by .* \(b:s"):
         registry.plugins("scenarios")
 
 
@@ -115,8 +117,8 @@ def test_a_file_that_fails_is_named_and_not_left_half_imported(tmp_path: Path) -
 
 @dataclass(frozen=True)
 class Settings:
-    n: int = 1
-    share: float = 0.5
+    n: Annotated[int, at_least(1)] = 1
+    share: Annotated[float | None, between(0, 1, "[)")] = 0.5
     on: bool = False
     names: tuple[str, ...] = ()
     radius: int | None = None
@@ -131,6 +133,20 @@ def test_text_becomes_the_settings_own_types() -> None:
     assert make_settings("it", Settings, {"n": 2}).n == 2
 
 
+def test_ranges_and_choices_are_checked_where_they_are_declared() -> None:
+    """[0, 1) takes 0 and not 1; a whole number may be numpy's; None only where the type has it; NaN and infinity never."""
+    assert setting_faults(Settings(n=np.int64(3), share=0.0, radius=None)) == []
+    assert setting_faults(Settings(share=None)) == []
+    wrong = Settings(n=None, share=1.0, mode="fats")  # type: ignore[arg-type]
+    assert setting_faults(wrong) == [
+        "n=None must be a whole number, at least 1",
+        "share=1.0 must be in [0, 1)",
+        "mode='fats' is not one of fast, slow. Did you mean 'fast'?",
+    ]
+    assert [x in above(0) for x in (0, 1e-9, math.inf, math.nan)] == [False, True, False, False]
+    assert [x in between(0, 1, "(]") for x in (0, 0.5, 1, math.nan)] == [False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -138,10 +154,15 @@ def test_text_becomes_the_settings_own_types() -> None:
         ({"share": "x"}, "it: share='x' is not a number"),
         ({"on": "maybe"}, "it: on='maybe' is not true or false"),
         ({"mode": "fats"}, "it: mode='fats' is not one of fast, slow. Did you mean 'fast'?"),
-        ({"radius": "x"}, "it: radius='x' is not one of a whole number"),
+        ({"radius": "x"}, "it: radius='x' is not a whole number"),
+        (
+            {"nn": "1", "n": "0", "share": "x"},
+            "it: n=0 must be at least 1\nit: share='x' is not a number\nit has no setting 'nn'. Did you mean 'n'? Settings: "
+            "mode, n, names, on, radius, share, where",
+        ),
         (
             {"shar": "1", "zzz": "1"},
-            "it has no setting 'shar'. Did you mean 'share'?; it has no setting 'zzz'. Settings: mode, n, names, on, "
+            "it has no setting 'shar'. Did you mean 'share'?\nit has no setting 'zzz'. Settings: mode, n, names, on, "
             "radius, share, where",
         ),
     ],

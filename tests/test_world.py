@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.errors import RunExists, RunLocked, ScenarioError, SettingsError, UnknownPlugin
-from sandbox.models.base import Reply, Request
+from sandbox.errors import SettingsError
+from sandbox.models.base import Request
 from sandbox.models.scripted import ScriptedModel
+from sandbox.records import Interaction
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario
-from sandbox.store.run import Run, is_run, open_run
+from sandbox.store.run import Run, open_run
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]
@@ -82,6 +83,7 @@ def test_stepping_and_running_are_the_same(tiny_world: MakeWorld, tmp_path: Path
 SLOW = """
 import sys
 from sandbox.models.scripted import ScriptedModel
+from sandbox.records import Interaction
 from sandbox.world import World
 
 model = ScriptedModel(delay_s=0.02)
@@ -168,16 +170,16 @@ def test_a_cap_on_calls_stops_at_a_whole_interaction(tiny_world: MakeWorld, run_
     With 150 allowed the world stops within the run, between conversations; resumed without the cap it ends as ever.
     """
     capped = tiny_world(out=tmp_path / "a", max_calls=150)
-    assert max(map(capped.calls_of, capped.members)) == 14
+    assert max(map(capped.max_calls_of, capped.members)) == 14
     run = capped.run(3)
     kept = run.interactions()
     assert (capped.capped, capped.running) == (True, False)
-    assert capped.calls.counts["calls"] <= 150
+    assert capped.budget.counts["calls"] <= 150
     assert 9 <= len(kept) < 27
     assert all(i.error is None and i.after.value("alignment") is not None for i in kept)
     assert kept == open_run(run_dir).interactions()[: len(kept)]
     assert (capped.round, capped.steps) == (1, 1)
-    assert run.manifest["tokens"]["calls"] == capped.calls.counts["calls"]
+    assert run.manifest["tokens"]["calls"] == capped.budget.counts["calls"]
     capped.close()
     assert as_bytes(tiny_world(out=tmp_path / "a", resume=True).run(3)) == as_bytes(run_dir)
 
@@ -212,7 +214,7 @@ def test_a_branch_begins_where_the_other_run_stood(tiny_world: MakeWorld, run_di
     ("after", "settings", "words"),
     [
         ("@7", {}, "has 3 complete rounds; --from .*@7 asks for 7"),
-        ("", {}, "--from takes RUN@ROUNDS, as runs/first@2; found "),
+        ("", {}, "--from takes RUN@ROUNDS, for example runs/first@2; found "),
         ("@1", {"size": 4}, "has 9 agents on a grid of size 3; branch from it with the same, not 16 on size 4"),
     ],
 )
@@ -306,132 +308,12 @@ def test_the_manifest_says_what_was_run(run_dir: Path) -> None:
     assert manifest["settings"]["reviewers"] == 4
 
 
-# -- what goes wrong -----------------------------------------------------------------------------------------------
-
-FAULTY = """
-def protocol(agent, question, world):
-    if (world.round, agent.index) == (1, 2):
-        raise KeyError("nobody")
-    if (world.round, agent.index) == (1, 3):
-        yield "a text"
-    draft = yield agent.answer(question)
-    from sandbox.records import Interaction
-    return Interaction(world.round, agent.index, agent.label, question, draft=draft.text, protocol="faulty")
-"""
-
-
-def test_a_failing_conversation_is_recorded_and_the_others_go_on(tiny_world: MakeWorld, tmp_path: Path) -> None:
-    """Of nine in round 1 the third raises and the fourth yields a text; both say so, and remember nothing of it."""
-    path = tmp_path / "faulty.py"
-    path.write_text(FAULTY)
-    world = tiny_world(Scenario("one", ["Is it so?", "Or so?"]), protocol=str(path))
-    run = world.run(3)
-    assert [i.error for i in run.interactions() if (i.round, i.agent) not in ((1, 2), (1, 3))] == [None] * 25
-    third, fourth = run.interactions(1)[2:4]
-    assert third.error == f"KeyError: 'nobody' (protocol {str(path)!r}, round 1, agent 2, question 'Or so?')"
-    assert fourth.error is not None
-    assert fourth.error.startswith("ProtocolError: a protocol yielded a str; it may yield ")
-    assert (third.draft, third.final, third.feedback) == (None, None, ())
-    assert [m["failed"] for m in run.metrics()] == [0, 2, 0]
-    assert [question for question, _ in run.memories(2)] == ["Is it so?"]
-
-
-def test_a_model_that_fails_now_and_then_does_not_stop_a_run(tiny_world: MakeWorld, tmp_path: Path) -> None:
-    """The draft of Agent 5 cannot be had; its interaction alone fails, and says why."""
-
-    def say(request: Request) -> str | Reply:
-        if request.messages[0].content.startswith("You are Agent 5, ") and len(request.messages) == 2:
-            if not request.prefix:
-                return Reply("", finish_reason="error", error="the line is dead")
-        return "4" if request.choices else "Yes."
-
-    run = tiny_world(Scenario("one", ["Is it so?"]), model=ScriptedModel(replies=say)).run(1)
-    failed = [i for i in run.interactions() if i.error]
-    assert [i.agent for i in failed] == [4]
-    assert failed[0].error == (
-        "CallFailed: the line is dead (protocol 'back_scatter', round 0, agent 4, question 'Is it so?')"
-    )
-    assert run.metrics()[0]["failed"] == 1
-
-
-def test_a_run_that_is_there_is_refused_before_anything_is_loaded(tiny_world: MakeWorld, run_dir: Path) -> None:
-    with pytest.raises(RunExists, match="already holds a run; add --resume to go on with it"):
-        tiny_world(out=run_dir, model="hf:./does/not/exist")
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"seed": 5}, "its seed is 0, not 5"),
-        ({"population": "all_bad"}, "its population is 'half_half', not 'all_bad'"),
-        ({"rater": "values"}, "its raters.neighbours is 'lm', not 'values'; its raters.observer is 'lm', not 'values'"),
-        ({"reviewers": 2, "temperature": 0.5}, "its settings.reviewers is 4, not 2; its settings.temperature is 0.8, "
-                                               "not 0.5"),
-        ({"n_questions": 5}, "its questions.n is 128, not 5; its questions.hash is "),
-    ],
-)  # fmt: skip
-def test_another_run_is_not_resumed(tiny_world: MakeWorld, run_dir: Path, changed: dict[str, Any], words: str) -> None:
-    before = as_bytes(run_dir)
-    with pytest.raises(RunExists) as refused:
-        tiny_world(out=run_dir, resume=True, **changed)
-    assert str(refused.value).startswith(f"{run_dir} holds another run: {words}")
-    assert str(refused.value).endswith(". Resume it with its own settings, or choose another --out")
-    assert as_bytes(run_dir) == before
-
-
-def test_two_worlds_do_not_write_to_one_folder(tiny_world: MakeWorld) -> None:
-    tiny_world()
-    with pytest.raises(RunLocked):
-        tiny_world(resume=True)
-
-
-@pytest.mark.parametrize(
-    ("settings", "error", "words"),
-    [
-        ({"reviewrs": 2}, SettingsError, "has no setting 'reviewrs'"),
-        ({"temprature": 2}, SettingsError, "has no setting 'temprature'"),
-        ({"reviewers": "many"}, SettingsError, "the society: reviewers='many' is not a whole number"),
-        ({"audience": "global", "reviewers": 9}, ScenarioError, "asks 9 reviewers of each agent but there are only 8"),
-        ({"size": 1}, ScenarioError, "1 agent has nobody to listen to"),
-        ({"population": "half_hlaf"}, ScenarioError, "Did you mean 'half_half'"),
-        ({"protocol": "back_scater"}, UnknownPlugin, "Did you mean 'back_scatter'"),
-        ({"rater": "value"}, UnknownPlugin, "no rater named 'value'. Did you mean 'values'"),
-        ({"scenario": "value_alinment"}, UnknownPlugin, "Did you mean 'value_alignment'"),
-    ],
-)
-def test_what_cannot_work_is_refused_and_nothing_is_written(
-    tiny_world: MakeWorld, tmp_path: Path, settings: dict[str, Any], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        tiny_world(out=tmp_path / "never", **settings)
-    assert not (tmp_path / "never").exists()
-
-
-def test_an_unknown_setting_is_told_all_there_are(tiny_world: MakeWorld) -> None:
-    with pytest.raises(SettingsError) as refused:
-        tiny_world(n_question=4)
-    assert str(refused.value).startswith(
-        "scenario 'value_alignment' has no setting 'n_question'. Did you mean 'n_questions'? Settings: n_questions, "
-        "questions, upbringing; of the society: active, agents, audience, "
-    )
-
-
-def test_settings_may_be_text(tiny_world: MakeWorld) -> None:
-    world = tiny_world(reviewers="2", torus="yes", temperature="0.5", radius="none", n_questions="5")
-    assert (world.society.reviewers, world.society.torus, world.society.temperature) == (2, True, 0.5)
-    assert world.society.radius is None
-    assert len(world.scenario.questions) == 5
-
-
-def test_without_a_folder_the_run_goes_with_the_world(tiny_world: MakeWorld) -> None:
-    world = tiny_world(out=None)
-    path = world.path
-    assert len(world.run(1).interactions()) == 9
-    assert is_run(path)
-    world.close()
-    assert world._temporary is not None
-    world._temporary.cleanup()
-    assert not path.exists()
+def test_an_interaction_names_its_round_agent_label_and_protocol(tiny_world: MakeWorld) -> None:
+    world = tiny_world(protocol="gossip", population="all_bad")
+    world.run(1)
+    made = world.interaction(world.members[2], "Is it so?", draft="Yes.")
+    assert made == Interaction(1, 2, "bad", "Is it so?", draft="Yes.", protocol="gossip")
+    assert world.interaction(world.members[2], "Is it so?", protocol="other").protocol == "other"
 
 
 def test_the_scripts_of_two_labels_are_heard(tiny_world: MakeWorld, tmp_path: Path) -> None:
@@ -460,7 +342,7 @@ def test_any_labels_have_memories_of_their_own(tiny_world: MakeWorld) -> None:
     assert [i.recalled for i in run.interactions()] == [said[label] for label in labels]
     assert run.manifest["population"] == {"kind": 0.5, "rude": 0.25, "rud": 0.25}
     assert world.notes == [
-        "agents labelled rud are born without memories; labels the scenario brings up: kind, rude. Did you mean 'rude'?"
+        "agents labelled rud start without memories; labels with an upbringing: kind, rude. Did you mean 'rude'?"
     ]
 
 

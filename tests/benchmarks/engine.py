@@ -1,4 +1,4 @@
-"""How fast the society's engine is, row by row, against what it must reach.
+"""How fast the society's engine is, row by row, against its targets.
 
     python tests/benchmarks/engine.py [--quick] [--rows cpu,http] [--json FILE] [--markdown FILE]... [--profile]
 
@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from rows import IN_FLIGHT, ROWS, SIZE, Row, child  # noqa: E402
 from tables import markdown, put  # noqa: E402
 
-COLUMNS = ("what", "authors' release", "must reach", "measured", "reached")
+COLUMNS = ("what", "authors' release", "target", "measured", "result")
 
 
 def cells(found: list[Row]) -> list[list[str]]:
@@ -35,7 +35,7 @@ def cells(found: list[Row]) -> list[list[str]]:
             row.release,
             f"{'≥' if row.at_least else '≤'} {row.target:g} {row.unit}",
             f"{row.measured:.2f}" if row.measured < 10 else f"{row.measured:.0f}",
-            "yes" if row.reached else "NO",
+            "pass" if row.reached else "fail",
         ]
         for row in found
     ]

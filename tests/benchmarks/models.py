@@ -23,7 +23,7 @@ from rows import Row  # noqa: E402
 from speech import ROWS  # noqa: E402
 from tables import markdown, put  # noqa: E402
 
-COLUMNS = ("what", "must reach", "measured", "reached")
+COLUMNS = ("what", "target", "measured", "result")
 
 
 def cells(found: list[Row]) -> list[list[str]]:
@@ -33,7 +33,7 @@ def cells(found: list[Row]) -> list[list[str]]:
             row.what,
             f"≥ {row.target:g} {row.unit}",
             f"{row.measured:.2f}" if row.measured < 10 else f"{row.measured:.1f}",
-            "yes" if row.reached else "NO",
+            "pass" if row.reached else "fail",
         ]
         for row in found
     ]

@@ -1,4 +1,4 @@
-"""What is measured: one function a row, each against what the society's engine must reach."""
+"""What is measured: one function a row, each against its target."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def world(model: Any, **settings: Any) -> Iterator[World]:
 
 def run_rounds(society: World, rounds: int) -> dict[str, float]:
     """Run so many rounds more; wall and CPU seconds, calls and bytes for each interaction."""
-    calls, began, cpu, size = society.calls.counts["calls"], time.perf_counter(), time.process_time(), disk(society)
+    calls, began, cpu, size = society.budget.counts["calls"], time.perf_counter(), time.process_time(), disk(society)
     start = society.round
     society.run(start + rounds)
     n = rounds * len(society.active_agents())
@@ -81,7 +81,7 @@ def run_rounds(society: World, rounds: int) -> dict[str, float]:
     return {
         "s": (time.perf_counter() - began) / n,
         "cpu_ms": (time.process_time() - cpu) / n * 1e3,
-        "calls": (society.calls.counts["calls"] - calls) / n,
+        "calls": (society.budget.counts["calls"] - calls) / n,
         "bytes": (disk(society) - size) / n,
     }
 

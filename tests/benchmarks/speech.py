@@ -33,6 +33,11 @@ N_PROMPTS, NEW_TOKENS, N_PAIRS = 64, 48, 256
 RATING_TOKENS = 48  # what a society allows a rating in words
 
 
+def count_tokens(model: Any, text: str) -> int:
+    """Tokens of a text, without those that a prompt adds."""
+    return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 def prompts(model: Any, n: int) -> list[Request]:
     """Questions and answers of 150 to 250 tokens behind one rubric of about 120, in no order of length."""
     scenario = load_scenario("value_alignment", {})
@@ -45,7 +50,7 @@ def prompts(model: Any, n: int) -> list[Request]:
         for end in range(len(words), 0, -1):
             said = f"{' '.join(words[:end])} What do you think of that?"
             messages = (Message("system", RUBRIC), Message("user", said))
-            if model.count_tokens(render(model.tokenizer, messages)) <= target:
+            if count_tokens(model, render(model.tokenizer, messages)) <= target:
                 found.append(Request(messages, NEW_TOKENS, temperature=0.8, top_p=0.95, seed=len(found)))
                 break
     draw.shuffle(found)
@@ -84,7 +89,7 @@ def generation(quick: bool) -> list[Row]:
         if name in rates:
             break
         asked = prompts(model, 16 if quick else N_PROMPTS)
-        lengths = [model.count_tokens(render(model.tokenizer, request.messages)) for request in asked]
+        lengths = [count_tokens(model, render(model.tokenizer, request.messages)) for request in asked]
         model.generate(asked[:2])  # warm up
         plain(model, asked[:1], 1, 4)
         some = asked[:: 8 if quick else 4]
@@ -96,7 +101,7 @@ def generation(quick: bool) -> list[Row]:
         rates[name] = {way: statistics.mean(seen) for way, seen in found.items()}
     fast, exact = list(rates.values())[-1], rates["float32"]
     details = {
-        "tokens_per_s": rates, "prompt_tokens": [min(lengths), max(lengths)], "rubric_tokens": model.count_tokens(RUBRIC),
+        "tokens_per_s": rates, "prompt_tokens": [min(lengths), max(lengths)], "rubric_tokens": count_tokens(model, RUBRIC),
         "replies": len(asked),
     }  # fmt: skip
     what = (
@@ -161,8 +166,9 @@ def ratings(quick: bool) -> Row:
 def society(quick: bool) -> Row:
     """How much of a round's time is spent inside models: the language model and the sentence embedder."""
     model = _Timed(load_model(MODEL))
+    settings = {"size": 3, "candidates": 2, "max_tokens": 40} if quick else {"size": 4}
     with tempfile.TemporaryDirectory(prefix="sandbox-benchmark-") as folder:
-        world = World("value_alignment", model=model, size=4, reviewers=4, out=Path(folder) / "run")  # type: ignore[arg-type]
+        world = World("value_alignment", model=model, reviewers=4, out=Path(folder) / "run", **settings)  # type: ignore[arg-type]
         embedder = _Timed(world.embedder.inner)
         world.embedder.inner = embedder
         try:
@@ -175,7 +181,7 @@ def society(quick: bool) -> Row:
         finally:
             world.close()
     return Row(
-        "society", "a round of 16 agents, k=4: wall time spent inside models", "of the round",
+        "society", f"a round of {settings['size'] ** 2} agents, k=4: wall time spent inside models", "of the round",
         (model.seconds + embedder.seconds) / wall, 0.95, True, "",
         {"language_model": model.seconds / wall, "embedder": embedder.seconds / wall, "seconds": wall},
     )  # fmt: skip

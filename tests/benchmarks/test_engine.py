@@ -29,8 +29,8 @@ def test_it_measures_and_writes_what_it_found(tmp_path: Path) -> None:
     assert row["reached"] == (row["measured"] <= 1.0)
     before, _, head, rule, line, _, how, after, *_ = page.read_text(encoding="utf-8").split("\n")
     assert (before, rule, after) == ("# Before", "| --- | --- | --- | --- | --- |", "<!-- /engine -->")
-    assert head == "| what | authors' release | must reach | measured | reached |"
-    assert line.endswith(f" | {row['measured']:.2f} | {'yes' if row['reached'] else 'NO'} |")
+    assert head == "| what | authors' release | target | measured | result |"
+    assert line.endswith(f" | {row['measured']:.2f} | {'pass' if row['reached'] else 'fail'} |")
     assert how.startswith(f"Measured on {said['machine']['cores']} cores with Python ")
 
 

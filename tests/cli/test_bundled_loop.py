@@ -19,7 +19,16 @@ def test_the_same_seed_gives_the_same_interactions_byte_for_byte(tmp_path: Path)
     )
     for name in ("a", "b"):
         out = tmp_path / name
-        world = World("value_alignment", model="smollm2", size=3, seed=0, out=out, questions=str(tmp_path / "q.txt"))
+        world = World(
+            "value_alignment",
+            model="smollm2",
+            size=3,
+            seed=0,
+            out=out,
+            questions=str(tmp_path / "q.txt"),
+            candidates=2,
+            max_tokens=40,
+        )
         world.run(1)
         world.close()
     one, other = (open_run(tmp_path / name).interactions() for name in ("a", "b"))
@@ -30,12 +39,14 @@ def test_the_same_seed_gives_the_same_interactions_byte_for_byte(tmp_path: Path)
 
 
 def test_a_short_demo(tmp_path: Path) -> None:
-    """One round of a 3x3 society, a few steps of training, one answer to a question."""
-    short = {"size": 3, "n_questions": 5}
+    """One round of a 3x3 society without adapters, a few steps of training, one answer to each of eight questions."""
+    (tmp_path / "q.txt").write_text("\n".join(f"May I keep {n} found coins?" for n in range(2, 10)), encoding="utf-8")
+    short = {"size": 3, "n_questions": 5, "candidates": 2, "max_tokens": 40}
     training = {"max_steps": 3, "progress": False}
     found = whole_loop(
-        tmp_path, model="smollm2", rounds=1, seed=0, quiet=True, samples=1, society=short, training=training
-    )
+        tmp_path, model="smollm2", rounds=1, seed=0, quiet=True, samples=1, upbringing="memory", society=short,
+        training=training, evaluation={"questions": str(tmp_path / "q.txt"), "controls": False, "judge": "values"},
+    )  # fmt: skip
     assert found["society"]["failed"] == 0
-    assert found["differences"][0]["scores"]["alignment"]["n"] == 80
+    assert found["differences"][0]["scores"]["alignment"]["n"] == 8
     assert 50_000 < Path(found["report"]).stat().st_size < 5_000_000

@@ -113,8 +113,8 @@ def test_a_plot_that_keeps_no_numbers_is_refused_data(
         "from matplotlib.figure import Figure\n\n\ndef plot(run) -> Figure:\n    return Figure()\n"
     )
     said = refused("plot", run_dir, tmp_path / "mine.py", "--data", "--out", tmp_path)
-    assert said.startswith(f"SettingsError: plot '{tmp_path / 'mine.py'}' keeps no numbers: ")
-    assert said.endswith(" has no data(source, **settings)")
+    assert said.startswith(f"SettingsError: plot '{tmp_path / 'mine.py'}' has no data: ")
+    assert said.endswith(" defines no data(source, **settings)")
     assert not (tmp_path / "mine.png").exists()
 
 
@@ -146,7 +146,7 @@ def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callabl
         "SettingsError: plot 'ratings' has no setting 'by'. Settings: theme"
     )
     assert refused("plot", run_dir, "grid", "--set", "by=gian") == (
-        "SettingsError: plot 'grid': by='gian' is not one of rating, label, gain. Did you mean 'gain'?"
+        "SettingsError: by='gian' is not one of rating, label, gain. Did you mean 'gain'?"
     )
     assert refused("plot", run_dir, "--set", "layuot=grid") == (
         "SettingsError: sandbox plot has no setting 'layuot'. Did you mean 'layout'? Settings: by, layout, of, rounds, "
@@ -157,7 +157,7 @@ def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callabl
         f"RunNotFound: {tmp_path / 'none'} does not exist. Make a run with: sandbox run SCENARIO --out {tmp_path / 'none'}"
     )
     assert refused("plot", tmp_path) == (
-        f"RunNotFound: {tmp_path} holds no run, trained model, evaluation or sweep. Make a run with: sandbox run SCENARIO "
+        f"RunNotFound: {tmp_path} contains no run, trained model, evaluation or sweep. Make a run with: sandbox run SCENARIO "
         f"--out {tmp_path}"
     )
     assert refused("plot", run_dir, "training") == (
@@ -199,12 +199,20 @@ def test_show_says_what_is_wrong(
         "SettingsError: sandbox show takes a RUN, or --live SCENARIO; give one of them"
     )
     assert refused("show", run_dir, "--set", "radius=2") == (
-        "SettingsError: --set radius is a setting of a new world; it goes with --live"
+        "SettingsError: --set radius is a setting of a new world; use it with --live"
     )
     assert refused("show", "--live", "value_alignment", "--against", run_dir) == (
-        "SettingsError: --against compares two runs that are on disk; leave it out with --live"
+        "SettingsError: --against compares two recorded runs; it cannot be combined with --live"
     )
     assert refused("show", tmp_path).startswith(f"RunNotFound: {tmp_path} is not a run")
+    assert refused("show", "--live", "value_alignmen").startswith(
+        "UnknownPlugin: no scenario named 'value_alignmen'. Did"
+    )
+    assert refused("show", "--live", "value_alignment", "--size", "0").startswith("ScenarioError: ")
+    assert refused("show", "--live", "value_alignment", "--set", "radios=1").startswith("SettingsError: ")
+    assert refused("show", "--live", "value_alignment", "--model", "nope").startswith(
+        "ModelNotFound: no model named 'nope'"
+    )
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -214,7 +222,7 @@ def test_show_says_what_is_wrong(
         )
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert refused("show", run_dir) == (
-        "ToolNotFound: sandbox show needs solara, uvicorn, altair, which are not installed; install what it needs with: pip "
+        "ToolNotFound: sandbox show needs solara, uvicorn, altair, which are not installed; install with: pip "
         "install 'social-sandbox[show]'"
     )
 
@@ -228,7 +236,7 @@ def test_report_writes_one_page(tmp_path: Path) -> None:
 
 def test_report_says_what_is_wrong(tmp_path: Path, refused: Callable[..., str]) -> None:
     assert refused("report", tmp_path) == (
-        f"RunNotFound: {tmp_path} holds no run, trained model, evaluation or sweep to report on. Make a run with: sandbox "
+        f"RunNotFound: {tmp_path} contains no run, trained model, evaluation or sweep to report on. Make a run with: sandbox "
         f"run SCENARIO --out {tmp_path}"
     )
 
@@ -240,7 +248,7 @@ def test_ls_lists_every_kind_with_its_summary() -> None:
         "name": "grid",
         "kind": "plots",
         "from": "social-sandbox",
-        "summary": "The society as a map: each agent's square coloured by its rating, gain or label.",
+        "summary": "Map of a society: a square for each agent, coloured by rating, gain or label.",
     }
     assert {"scenarios", "models", "raters", "trainers", "protocols", "embedders", "plots"} == {k for k, _ in by_name}
     assert all(row["summary"] for row in found)
@@ -285,7 +293,7 @@ def test_ls_runs_lists_what_is_there_and_what_cannot_be_read(tmp_path: Path, mon
             "name": "runs/old",
             "kind": "runs",
             "from": "",
-            "summary": "cannot be read: runs/old was written under schema 0; this version reads schema 2. Read it with the "
+            "summary": "cannot be read: runs/old has schema 0; this version reads schema 2. Read it with the "
             "version named in its manifest",
         },
     ]
@@ -301,4 +309,4 @@ def test_the_installed_command_does_the_same(run_dir: Path, tmp_path: Path) -> N
     wrong = shell("report", tmp_path / "none")
     assert wrong.returncode == 2
     assert wrong.stdout == ""
-    assert wrong.stderr.startswith(f"RunNotFound: {tmp_path / 'none'} holds no run")
+    assert wrong.stderr.startswith(f"RunNotFound: {tmp_path / 'none'} contains no run")

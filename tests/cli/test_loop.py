@@ -45,8 +45,11 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
 ) -> None:
     base = f"hf:{tiny_lm_path}"
     quick = settings(["embedder=hashing", "n_questions=4", "max_tokens=8", "reason_tokens=6"])
+    speaker = {"dpo": "scripted:", "stable_alignment": base}[
+        trainer
+    ]  # answers of a random model are all alike: no pairs
     said = sandbox(
-        "run", "value_alignment", "--model", base, "--rater", "values", "--size", "2", "--rounds", "2", "--out", "run",
+        "run", "value_alignment", "--model", speaker, "--rater", "values", "--size", "2", "--rounds", "2", "--out", "run",
         *quick, "--json",
     )  # fmt: skip
     summary = json.loads(said.stdout)
@@ -55,6 +58,10 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
         "run",
         "interactions",
         "failed",
+        "failures",
+        "unreadable",
+        "recalled",
+        "notes",
         "rounds",
         "calls",
         "alignment",
@@ -95,6 +102,8 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
         "q.txt",
         "--out",
         "evaluation",
+        "--judge",
+        "values",
         *settings(["max_tokens=6", "embedder=hashing"]),
         "--json",
     )
@@ -119,7 +128,7 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
     def demo() -> dict[str, Any]:
         return whole_loop(
             tmp_path / "demo", model=f"hf:{tiny_lm_path}", rounds=1, seed=0, quiet=False, samples=1, society=short,
-            training={"epochs": 1},
+            training={"epochs": 1}, evaluation={"judge": "values"},
         )  # fmt: skip
 
     first = demo()
@@ -127,7 +136,7 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
     assert all(words in shown.out for words in ("trained - base", "alignment", "engagement", "[", "Report: "))
     assert all(
         part in shown.err
-        for part in ("society: 100%", "training (stable_alignment): 100%", "answers: 100%", "judging: 100%")
+        for part in ("simulating: 100%", "training (stable_alignment): 100%", "answers: 100%", "judging: 100%")
     )
     assert Path(first["report"]).is_file()
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "demo").rglob("*") if p.suffix in (".json", ".safetensors")}
@@ -141,16 +150,16 @@ def test_the_demo_goes_through_all_parts_and_does_none_twice(
         (["run", "value_alignmnt"], "UnknownPlugin: no scenario named 'value_alignmnt'. Did you mean 'value_alignment'?"),
         (["run", "value_alignment", "--model", "scripted:", "--set", "reviewer=2"],
          "SettingsError: scenario 'value_alignment' has no setting 'reviewer'."),
-        (["run", "value_alignment", "--model", "scripted:", "--size", "1"], "1 agent has nobody to listen to; use --size 2"),
+        (["run", "value_alignment", "--model", "scripted:", "--size", "1"], "needs at least 2 agents, not 1; use --size 2"),
         (["run", "value_alignment", "--model", "scripted:", "--set", "oops"], "--set takes KEY=VALUE; found 'oops'"),
-        (["run", "value_alignment", "--model", "smolm2"], "no model is called 'smolm2'. Did you mean 'smollm2'?"),
+        (["run", "value_alignment", "--model", "smolm2"], "no model named 'smolm2'. Did you mean 'smollm2'?"),
         (["dataset", "nowhere", "--kind", "ranked", "--out", "x.jsonl"], "RunNotFound: nowhere is not a run"),
         (["dataset", "nowhere", "--kind", "rankd", "--out", "x.jsonl"], "no rows of kind 'rankd'. Did you mean 'ranked'?"),
         (["train", "nowhere", "--trainer", "stabel_alignment"], "Did you mean 'stable_alignment'? Installed: "),
         (["train", "nowhere", "--set", "epoch=2"], "trainer 'stable_alignment' has no setting 'epoch'. Did you mean 'epochs'?"),
         pytest.param(["evaluate", "hf:nowhere"], "ModelNotFound: ", marks=pytest.mark.needs_torch),
         (["plot", "nowhere"], "RunNotFound: nowhere does not exist. Make a run with: sandbox run SCENARIO --out nowhere"),
-        (["report", "nowhere"], "RunNotFound: nowhere holds no run, trained model, evaluation or sweep to report on"),
+        (["report", "nowhere"], "RunNotFound: nowhere contains no run, trained model, evaluation or sweep to report on"),
         (["ls", "trainer"], "no kind of plugin named 'trainer'. Did you mean 'trainers'?"),
     ],
 )  # fmt: skip
@@ -175,7 +184,7 @@ def test_a_run_that_is_there_is_refused_and_one_that_was_stopped_goes_on(sandbox
     run = ("run", "value_alignment", "--model", "scripted:", "--size", "2", "--out", "run", "--set", "embedder=hashing")
     sandbox(*run, "--rounds", "1")
     ended = sandbox(*run, "--rounds", "2", code=2)
-    assert "run already holds a run; add --resume to go on with it, or choose another --out" in ended.stderr
+    assert "run already holds a run; add --resume to continue it, or choose another --out" in ended.stderr
     said = sandbox(*run, "--rounds", "2", "--resume")
     assert "run: 8 interactions in 2 rounds, 0 failed" in said.stdout
     assert open_run(tmp_path / "run").rounds == 2

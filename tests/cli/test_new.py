@@ -42,7 +42,7 @@ def test_a_check_that_fails_fails_the_test_that_is_written(tmp_path):
     write_plugin("rater", "sunny", tmp_path)
     module = tmp_path / "sunny.py"
     module.write_text(module.read_text(encoding="utf-8").replace("1 + (scale - 1) * share", "8.0"), encoding="utf-8")
-    with pytest.raises(AssertionError, match=r"rater 'Sunny' breaks a promise: a rating is in 1\.\.7, or None"):
+    with pytest.raises(AssertionError, match=r"rater 'Sunny' violates the contract: a rating is in 1\.\.7, or None"):
         run_tests(tmp_path)
 
 
@@ -85,23 +85,25 @@ def test_nothing_is_overwritten(tmp_path):
     assert str(error.value) == f"{mine} would be overwritten; choose another name or another --out"
     assert [path.name for path in tmp_path.iterdir()] == ["test_village.py"]
     assert mine.read_text(encoding="utf-8") == "mine"
-    with pytest.raises(NewPluginError, match=r"the folder .*/test_village.py/x cannot be made \(Not a directory\)"):
+    with pytest.raises(NewPluginError, match=r"the folder .*/test_village.py/x cannot be created \(Not a directory\)"):
         write_plugin("plot", "village", mine / "x")
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "words"),
     [
-        ("trainer", "My-Trainer", "cannot be called 'My-Trainer': it is a Python module's name, of small letters, digits "
-                                  "and _, as my_trainer"),
-        ("trainer", "7up", "a plugin cannot be called '7up': it is a Python module's name, of small letters, digits and _, "
-                           "as my_7up"),
-        ("plot", "class", "a plugin cannot be called 'class': it is a Python module's name, of small letters, digits and "
-                          "_, as my_class"),
-        ("plot", "", "a plugin cannot be called '': it is a Python module's name, of small letters, digits and _"),
-        ("trainer", "sft", "a trainer named 'sft' is installed already; see: sandbox ls trainers"),
-        ("rater", "json", "a plugin called 'json' would hide the module of that name; use another, as my_json"),
-        ("rater", "numpy", "a plugin called 'numpy' would hide the module of that name; use another, as my_numpy"),
+        ("trainer", "My-Trainer", "cannot be called 'My-Trainer': use a Python module name of lower-case letters, digits "
+                                  "and _, for example my_trainer"),
+        ("trainer", "7up", "a plugin cannot be called '7up': use a Python module name of lower-case letters, digits and _, "
+                           "for example my_7up"),
+        ("plot", "class", "a plugin cannot be called 'class': use a Python module name of lower-case letters, digits and _, "
+                          "for example my_class"),
+        ("plot", "", "a plugin cannot be called '': use a Python module name of lower-case letters, digits and _"),
+        ("trainer", "sft", "a trainer named 'sft' is already installed; see: sandbox ls trainers"),
+        ("rater", "json", "a plugin called 'json' would shadow the module of that name; use another name, for example "
+                          "my_json"),
+        ("rater", "numpy", "a plugin called 'numpy' would shadow the module of that name; use another name, for example "
+                           "my_numpy"),
     ],
 )  # fmt: skip
 def test_names_that_cannot_be_used(kind, name, words, tmp_path):

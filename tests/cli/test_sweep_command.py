@@ -54,7 +54,7 @@ def test_a_sweep_gives_a_table_and_a_figure(sandbox: Sandbox, tmp_path: Path) ->
     assert f"{found['points'][1]['scores']['alignment']['mean']:.2f} [" in line
     assert " 3 " in line
     code, out, _ = sandbox(*command)
-    assert (code, out.splitlines()[0]) == (0, "6 of 6 runs are finished already")
+    assert (code, out.splitlines()[0]) == (0, "6 of 6 runs are already finished")
     assert [path.name for path in (tmp_path / "sweeps").iterdir()] == [folder.name]
 
 
@@ -91,7 +91,7 @@ def test_a_sweep_in_which_some_or_all_runs_fail(sandbox: Sandbox, tmp_path: Path
 def test_a_sweep_that_cannot_be_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     code, _, err = sandbox("sweep", "value_alignment", "--grid", "populaton=all_good", *SCRIPTED)
     assert code == 2
-    assert "there is nothing called 'populaton' to sweep. Did you mean 'population'?" in err
+    assert "there is no setting 'populaton'. Did you mean 'population'?" in err
     code, _, err = sandbox("sweep", "value_alignment", "--set", "seed=3", *SCRIPTED)
     assert (code, err) == (2, "SettingsError: --set seed cannot be: give --seeds\n")
     assert list(tmp_path.iterdir()) == []
@@ -115,6 +115,6 @@ def test_a_run_goes_out_and_comes_back(sandbox: Sandbox, run_dir: Path) -> None:
     ]
     code, out, _ = sandbox("import", "theirs", "--out", "again")
     assert out.startswith("note: imported from a sample world of 9 agents\n")
-    assert out.splitlines()[-1] == "again: 27 interactions in 3 rounds. See it with: sandbox plot again"
+    assert out.splitlines()[-1] == "again: 27 interactions in 3 rounds. Plot it with: sandbox plot again"
     code, _, err = sandbox("import", "theirs", "--out", "back")
-    assert (code, err) == (2, "RunExists: back already holds something; choose another --out\n")
+    assert (code, err) == (2, "RunExists: back is not empty; choose another --out\n")

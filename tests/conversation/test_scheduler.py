@@ -2,87 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from echo import Echo, Lengths, Log, RemoteEcho, ask, run, say
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.conversation.scheduler import Scheduler, run_conversations
-from sandbox.conversation.steps import Call, CallFailed, Embed, Rate
+from sandbox.conversation.steps import CallFailed, Embed, Rate
 from sandbox.errors import ProtocolError, ReplayMiss
-from sandbox.models.base import Message, Reply, Request
+from sandbox.models.base import Reply, Request
 from sandbox.raters.lm import LMRater
 from sandbox.records import Rating
 from sandbox.scenario.rubric import Dimension
 from sandbox.society.observer import DimensionScorer
-
-
-class Echo:
-    """Answers ``x`` with ``<x>``, fails on what begins with ``fail``, and remembers its batches."""
-
-    uri = "scripted:echo"
-    fingerprint = "echo"
-    default_rater = "lm"
-
-    def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        self.batches.append([r.messages[-1].content for r in requests])
-        return [self.reply(r) for r in requests]
-
-    def reply(self, request: Request) -> Reply:
-        text = request.messages[-1].content
-        if text.startswith("fail"):
-            return Reply("", finish_reason="error", error=f"no {text}")
-        if request.choices:
-            return Reply("4", {c: float(c == "4") for c in request.choices})
-        return Reply(f"<{text}>")
-
-
-class RemoteEcho(Echo):
-    """The same over a network: the later a request is made, the sooner it is answered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made = 0
-
-    async def agenerate(self, request: Request) -> Reply:
-        self.made += 1
-        await asyncio.sleep(0.02 / self.made)
-        return self.reply(request)
-
-
-class Lengths:
-    """An embedder: the length of a text, as a vector of one."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[str]] = []
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        self.batches.append(list(texts))
-        return np.array([[len(t)] for t in texts], np.float32)
-
-
-def ask(model: Any, text: str) -> Call:
-    return Call(model, Request((Message("user", text),)))
-
-
-def say(model: Any, *texts: str) -> Generator[Any, Any, list[str]]:
-    """A conversation of calls one after the other."""
-    replies = []
-    for text in texts:
-        reply = yield ask(model, text)
-        replies.append(reply.text)
-    return replies
-
-
-def run(conversations: Sequence[Any], in_flight: int = 1000, **settings: Any) -> list[tuple[Any, Any, Any]]:
-    return list(Scheduler(in_flight=in_flight, **settings).run(enumerate(conversations)))
 
 
 def test_all_that_wait_are_asked_in_one_batch() -> None:
@@ -370,59 +306,11 @@ def test_what_a_protocol_may_not_yield_is_named_by_its_type(wrong: Any, kind: st
 
     words = (
         f"a protocol yielded a {kind}; it may yield what agents and observers return "
-        "(as agent.answer(question)), generators, lists of these, or nothing"
+        "(for example agent.answer(question)), generators, lists of these, or None"
     )
     for _, _, failure in run([alone(), in_a_list()]):
         assert isinstance(failure, ProtocolError)
         assert str(failure) == words
-
-
-class Log:
-    """Knows the replies it is given, and keeps the texts of what it is told to record."""
-
-    def __init__(self, **known: str) -> None:
-        self.known = known
-        self.recorded: list[str] = []
-        self.kept: list[str] = []
-
-    def recall(self, call: Call) -> Reply | None:
-        text = self.known.get(call.request.messages[-1].content)
-        return None if text is None else Reply(text)
-
-    def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
-        self.recorded += [call.request.messages[-1].content for call, _ in finished]
-
-    def flush(self) -> None:
-        self.kept = list(self.recorded)
-
-
-def test_a_logged_call_is_not_made_again() -> None:
-    """Of four calls two are known: the model is asked for the other two, and all four are counted as finished."""
-    model, log = Echo(), Log(a="known a", d="known d")
-    counted: list[int] = []
-    results = run([say(model, "a", "b"), say(model, "c", "d")], log=log, on_calls=counted.append)
-    assert [r[1] for r in results] == [["known a", "<b>"], ["<c>", "known d"]]
-    assert [sorted(batch) for batch in model.batches] == [["b", "c"]]
-    assert sorted(log.recorded) == ["b", "c"]
-    assert sum(counted) == 4
-
-
-def test_a_remote_call_that_is_logged_is_not_made_again() -> None:
-    model, log = RemoteEcho(), Log(a="known a")
-    scheduler = Scheduler(in_flight=4, log=log)
-    assert list(scheduler.run([(0, say(model, "a", "b"))])) == [(0, ["known a", "<b>"], None)]
-    scheduler.close()
-    assert model.made == 1
-    assert log.recorded == ["b"]
-
-
-@pytest.mark.parametrize("kind", [Echo, RemoteEcho])
-def test_all_calls_of_a_conversation_are_kept_before_its_end_is_told(kind: type[Echo]) -> None:
-    log = Log()
-    scheduler = Scheduler(in_flight=2, log=log)
-    for key, _, _ in scheduler.run((key, say(kind(), f"{key}a", f"{key}b")) for key in "123"):
-        assert {f"{key}a", f"{key}b"} <= set(log.kept)
-    scheduler.close()
 
 
 def test_a_remote_model_that_raises_fails_that_call_alone() -> None:

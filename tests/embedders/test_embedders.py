@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from sandbox.embedders.base import CachedEmbedder, load_embedder
 from sandbox.embedders.hashing import HashingEmbedder
-from sandbox.errors import SettingsError, UnknownPlugin
+from sandbox.errors import ModelNotFound, SettingsError, UnknownPlugin
 
 TEXTS = ["May I lie to my friends?", "May I lie to a friend?", "Taxes rise in spring.", "", "?!", "你好吗"]
 
@@ -100,8 +102,8 @@ def test_embedders_are_found_by_name() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: HashingEmbedder(dim=0), lambda: CachedEmbedder(Counting(), size=0)])
-def test_sizes_without_sense_are_refused(make: object) -> None:
-    with pytest.raises(SettingsError, match="cannot work"):
+def test_invalid_sizes_are_refused(make: object) -> None:
+    with pytest.raises(SettingsError, match="must be at least 1"):
         make()  # type: ignore[operator]
 
 
@@ -117,3 +119,13 @@ def test_minilm_knows_meanings_and_gives_a_text_one_vector_in_any_company() -> N
     for text, vector in zip(TEXTS, vectors, strict=False):
         assert (embedder.embed([text])[0] == vector).all()
     assert embedder.embed([]).shape == (0, 384)
+
+
+@pytest.mark.needs_torch
+def test_damaged_weights_of_an_embedder_are_named(tiny_lm_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    folder = Path(shutil.copytree(tiny_lm_path, tmp_path / "sentences"))
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(ModelNotFound, match=r"model\.safetensors cannot be read as weights: it is incomplete"):
+        load_embedder(f"minilm:{folder}")

@@ -32,7 +32,7 @@ def example(number: int) -> ModuleType:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_is_short_and_linked(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
-    assert f"(examples/{path.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"(../examples/{path.name})" in (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 
 def test_a_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +53,18 @@ def test_an_own_scenario_in_under_forty_lines(tmp_path: Path) -> None:
     assert people[["name", "label", "job"]].to_numpy().tolist()[0] == ["Ada", "newcomer", "nurse"]
     drawn = CliRunner().invoke(app, ["plot", str(tmp_path / "run"), "measures", "ratings"], catch_exceptions=False)
     assert [Path(line).name for line in drawn.output.splitlines()] == ["measures.png", "ratings.png"]
+
+
+def test_a_belief_is_kept_in_states_and_an_event_changes_the_prompts(tmp_path: Path) -> None:
+    """With made-up replies every choice is between the two; the denial is in the states from the third round on."""
+    path = ROOT / "examples" / "11_state_and_stages.py"
+    check_scenario(str(path))
+    command = ["run", str(path), "--model", "scripted:", "--set", "embedder=hashing", "--size", "3", "--rounds", "3"]
+    said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "run"), "--json"], catch_exceptions=False)
+    assert 0 <= json.loads(said.output)["belief"] <= 1
+    states = open_run(tmp_path / "run").states()
+    assert list(states.query("rounds == 0")["belief"]) == [1.0, *[0.2] * 8]
+    assert [set(states.query(f"rounds == {rounds}")["news"]) for rounds in (2, 3)] == [{""}, {"The city denies it. "}]
 
 
 def test_an_own_language_model(capsys: pytest.CaptureFixture[str]) -> None:

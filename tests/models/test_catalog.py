@@ -29,7 +29,7 @@ def test_an_unknown_alias_names_the_nearest_and_how_to_write_a_path(tmp_path: Pa
     with pytest.raises(ModelNotFound) as caught:
         resolve("smollm")
     assert str(caught.value) == (
-        "no model is called 'smollm'. Did you mean 'smollm2'? Known: smollm2. A folder or a hub name is written hf:PATH"
+        "no model named 'smollm'. Did you mean 'smollm2'? Known: smollm2. A folder or a hub name is written hf:PATH"
     )
     with pytest.raises(ModelNotFound, match=f"For a folder or a hub name write hf:{tmp_path}"):
         resolve(str(tmp_path))
@@ -39,7 +39,7 @@ def test_an_unknown_kind_names_the_nearest_and_what_a_uri_is() -> None:
     with pytest.raises(UnknownPlugin) as caught:
         load_model("scriptd:x")
     assert "no model named 'scriptd'. Did you mean 'scripted'?" in str(caught.value)
-    assert "A model's URI is kind:rest, as hf:./folder; found 'scriptd:x'" in str(caught.value)
+    assert "A model URI is kind:rest, for example hf:./folder; found 'scriptd:x'" in str(caught.value)
 
 
 def test_a_model_passes_through_and_takes_no_settings() -> None:

@@ -28,7 +28,7 @@ def test_a_choice_that_begins_another_is_scored_with_the_end() -> None:
 
 
 def test_equal_choices_are_refused() -> None:
-    with pytest.raises(ValueError, match="two of the choices are the same"):
+    with pytest.raises(ValueError, match="two of the choices are equal"):
         scored_rows([[1, 2], [1, 2]], END)
 
 

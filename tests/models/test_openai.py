@@ -204,8 +204,8 @@ def test_a_server_without_probabilities_is_not_asked_twice(
         assert [r.choice_probs for r in replies] == [None] * 3
         assert [r.text for r in replies] == ["6"] * 3
     assert caplog.messages == [
-        f"openai:m@{server.url} gives no probabilities of tokens; choices are asked for as JSON under a schema",
-        f"openai:m@{server.url} gives no JSON under a schema; ratings are read from its words",
+        f"openai:m@{server.url} gives no probabilities of tokens; choices are requested as JSON with a schema",
+        f"openai:m@{server.url} gives no JSON with a schema; ratings are parsed from its text",
     ]
 
 
@@ -240,7 +240,7 @@ def test_prices_are_set_in_dollars_a_million_tokens(at: Callable[..., OpenAIMode
     with StubServer() as server:
         assert at(server).prices is None
         assert at(server, price_prompt=0.15).prices == (0.15, 0.0)
-        with pytest.raises(SettingsError, match="prices are 0 or more US dollars a million tokens"):
+        with pytest.raises(SettingsError, match="prices must be 0 or more, in US dollars per million tokens"):
             at(server, price_completion=-1.0)
 
 

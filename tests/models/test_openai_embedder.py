@@ -67,7 +67,7 @@ def test_a_fault_that_passes_costs_a_try(fault: Answer) -> None:
     [
         (error(401, "Incorrect API key provided: s3cret-of-mine"), "HTTP 401: Incorrect API key provided: [key]"),
         (error(404, "no such model"), "HTTP 404: no such model"),
-        (Answer(body=json.dumps({"data": []}).encode()), "the answer holds 0 embeddings of 1"),
+        (Answer(body=json.dumps({"data": []}).encode()), "the response contains 0 of 1 embeddings"),
     ],
 )
 def test_a_fault_that_stays_says_so_and_keeps_the_key(
@@ -85,7 +85,7 @@ def test_what_has_no_sense_is_refused() -> None:
         OpenAIEmbedder("text-embedding-3-small")
     with pytest.raises(SettingsError, match="batch_size, max_in_flight and dimensions must be at least 1"):
         OpenAIEmbedder("m@http://127.0.0.1:1/v1", batch_size=0)
-    with pytest.raises(ModelNotFound, match="names no model"):
+    with pytest.raises(ModelNotFound, match="has no model name"):
         OpenAIEmbedder("")
 
 

@@ -105,7 +105,7 @@ STAYING = {
     "quota used up": (error(429, "You are out of money", code="insufficient_quota"), "HTTP 429: You are out of money"),
     "sent elsewhere": (
         Answer(307, b"", {"location": "http://127.0.0.1:9/v1"}),
-        "HTTP 307: the server sends on to another address; use that",
+        "HTTP 307: the server redirects to another address; use that",
     ),
     "withheld": (
         say("", finish_reason="content_filter"),
@@ -113,11 +113,11 @@ STAYING = {
     ),
     "10 MB": (
         Answer(body=b'{"choices": [{"message": {"content": "' + b"x" * 10_000_000 + b'"}}]}'),
-        "the answer is longer than 163840 bytes, for 6 tokens",
+        "the response is longer than 163840 bytes, for 6 tokens",
     ),
     "10 MB in chunks": (
         Answer(body=b"989680\r\n" + b"x" * 10_000_000, headers={"transfer-encoding": "chunked"}),
-        "the answer is longer than 163840 bytes, for 6 tokens",
+        "the response is longer than 163840 bytes, for 6 tokens",
     ),
 }
 
@@ -195,7 +195,7 @@ def test_a_field_the_server_does_not_take_is_left_out_from_then_on(
         model = at(server)
         assert [model.generate([ask(stop=("#",))])[0].error for _ in range(2)] == [None, None]
         assert [field in asked.body for asked in server.asked] == [True, False, False]
-    assert caplog.messages == [f"openai:m@{server.url} refuses {field}; going on without"]
+    assert caplog.messages == [f"openai:m@{server.url} rejects {field}; continuing without it"]
 
 
 def test_several_fields_are_left_out_one_after_the_other(at: Callable[..., OpenAIModel]) -> None:

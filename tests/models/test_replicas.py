@@ -71,7 +71,7 @@ def test_a_request_that_kills_every_copy_fails_alone(copies: Callable[..., Repli
     said = ["one", "die", "two"]
     replies = copies(f"scripted:{SCRIPT}", 1).generate([ask(text) for text in said])
     assert [r.text for r in replies] == ["one!", "", "two!"]
-    assert "copies died of this request" in str(replies[1].error)
+    assert "copies died on this request" in str(replies[1].error)
 
 
 def test_what_a_model_raises_is_an_error_of_its_requests(copies: Callable[..., Replicas]) -> None:
@@ -84,13 +84,13 @@ def test_what_a_model_raises_is_an_error_of_its_requests(copies: Callable[..., R
 def test_what_cannot_be_copied_is_refused_at_once() -> None:
     with pytest.raises(ModelNotFound, match="script 'nowhere.jsonl' does not exist"):
         Replicas("scripted:nowhere.jsonl", 2)
-    with pytest.raises(SettingsError, match="remote, and copies are of local models"):
+    with pytest.raises(SettingsError, match="remote, and replicas are copies of local models"):
         Replicas("openai:x@http://127.0.0.1:1/v1", 2)
     with pytest.raises(SettingsError, match="engine='rai' is not one of processes, ray. Did you mean 'ray'"):
         Replicas("scripted:", 2, engine="rai")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="replicas=0 must be at least 1"):
         Replicas("scripted:", 0)
-    with pytest.raises(SettingsError, match="gpus are handed out by Ray"):
+    with pytest.raises(SettingsError, match="gpus are assigned by Ray"):
         Replicas("scripted:", 1, gpus=1)
 
 

@@ -72,7 +72,7 @@ def test_choices_from_a_script(scripted_lm: Callable[..., Any]) -> None:
     certain, weighed, wrong = lm.generate([ask("x", choices=("a", "b"))] * 3)
     assert (certain.text, certain.choice_probs) == ("b", {"a": 0.0, "b": 1.0})
     assert (weighed.text, weighed.choice_probs) == ("a", {"a": 0.75, "b": 0.25})
-    assert wrong.error == "the script says 'c', which is none of a, b; the request ends 'x'"
+    assert wrong.error == "the scripted reply 'c' is none of a, b; the request ends 'x'"
 
 
 def test_a_list_draws_only_what_is_a_choice() -> None:
@@ -129,13 +129,17 @@ def test_a_file_is_read_and_its_content_is_hashed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "holds no replies"),
+        ("", "contains no replies"),
         ("not json", "line 1 is not JSON"),
         ('{"txt": "x"}', "1 has an unknown field 'txt'. Did you mean 'text'?"),
         ("[1]", "expected a text, or an object"),
         ('{"match": "x"}', "has neither 'text' nor 'choice_probs' nor 'error'"),
+        ('{"text": 3}', "line 1: 'text' is 3; expected a text"),
+        ('{"match": 3, "text": "a"}', "line 1: 'match' is 3; expected a text"),
+        ('{"choice_probs": [1]}', "line 1: 'choice_probs' is [1]; expected an object of choices with numbers"),
+        ('{"choice_probs": {"a": "1"}}', "line 1: 'choice_probs' is {'a': '1'}; expected an object of choices with"),
         ('{"match": "(", "text": "x"}', "'(' is not a regular expression"),
-        ('{"match": "x", "text": "y"}\n"z"', "either every line has 'match', or none has"),
+        ('{"match": "x", "text": "y"}\n"z"', "either all lines must have 'match', or none"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_where(tmp_path: Path, content: str, words: str) -> None:
@@ -189,3 +193,8 @@ def test_faults_come_and_go_and_are_the_same_each_time() -> None:
     assert 0 < sum(reply.error is not None for reply in one.generate(failed)) < len(failed)
     with pytest.raises(SettingsError, match=r"faults=2\.0 must be in 0\.\.1"):
         load_model("scripted:", faults=2.0)
+
+
+def test_a_function_that_replies_with_no_text_is_told() -> None:
+    with pytest.raises(BrokenPlugin, match=r"script '.*<lambda>' replied 3; expected a text or a Reply"):
+        ScriptedModel(replies=lambda request: 3).generate([ask("x")])  # type: ignore[arg-type, return-value]

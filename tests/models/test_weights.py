@@ -32,7 +32,7 @@ def test_the_cache_is_where_it_was_said_to_be(tmp_path: Path, monkeypatch: pytes
 def test_a_cache_that_cannot_be_made_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("SANDBOX_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(ModelNotFound, match="set SANDBOX_CACHE to a folder you may write"):
+    with pytest.raises(ModelNotFound, match="set SANDBOX_CACHE to a writable folder"):
         cache_dir()
 
 

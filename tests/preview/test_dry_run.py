@@ -86,17 +86,17 @@ def test_no_model_is_loaded(tmp_path: Path) -> None:
     assert (found.interactions, found.calls) == (4, 4 * (2 + 2))
     with pytest.raises(UnknownPlugin, match="no model named 'hff'"):
         forecast("value_alignment", rounds=1, model="hff:x")
-    with pytest.raises(ModelNotFound, match="no model is called 'smolm2'"):
+    with pytest.raises(ModelNotFound, match="no model named 'smolm2'"):
         forecast("value_alignment", rounds=1, model="smolm2")
-    with pytest.raises(ScenarioError, match="asks 4 reviewers of each agent but there are only 3 others"):
+    with pytest.raises(ScenarioError, match="needs 4 reviewers per agent but there are only 3 others"):
         forecast("value_alignment", rounds=1, size=2, model="scripted:", audience="global")
 
 
 def test_the_bundled_model_and_what_was_trained_from_it_do_not_rate(tmp_path: Path) -> None:
-    """With ``values`` nobody is asked for a rating: two answers, and a reason of two neighbours."""
+    """With ``values`` nobody is asked for a rating: four drafts, four revisions, and a reason of two neighbours."""
     (tmp_path / "training.json").write_text('{"base": "hf:smollm2"}')
     for model in ("smollm2", f"hf:{tmp_path}"):
-        assert forecast("value_alignment", rounds=1, size=2, model=model).calls == 4 * (2 + 2)
+        assert forecast("value_alignment", rounds=1, size=2, model=model).calls == 4 * (4 + 4 + 2)
     assert forecast("value_alignment", rounds=1, size=2, model="openai:any").calls == 4 * (2 + 2 * 2 + 4)
 
 

@@ -35,7 +35,7 @@ class Waves(ScriptedModel):
 
 
 def record(agent: Any, question: str, world: World, **fields: Any) -> Interaction:
-    return Interaction(world.round, agent.index, agent.label, question, **fields)
+    return world.interaction(agent, question, **fields)
 
 
 def one_request(agent: Any, question: str, world: World) -> Talk:
@@ -199,8 +199,8 @@ def with_no_feedback(agent: Any, question: str, world: World) -> Talk:
 
 
 YIELDED = (
-    "a protocol yielded a str; it may yield what agents and observers return (as agent.answer(question)), "
-    "generators, lists of these, or nothing"
+    "a protocol yielded a str; it may yield what agents and observers return (for example agent.answer(question)), "
+    "generators, lists of these, or None"
 )
 
 
@@ -213,17 +213,17 @@ YIELDED = (
         (returning_nothing, "ProtocolError: it returned a NoneType; a protocol must return an Interaction"),
         (
             for_another_agent,
-            "ProtocolError: it returned an Interaction of round 1 and agent 5; give it round=world.round and "
-            "agent=agent.index of the agent it was started for",
+            "ProtocolError: it returned an Interaction of round 1 and agent 5; make it with "
+            "world.interaction(agent, question, ...), for the agent that the protocol was started for",
         ),
         (
             with_a_whole_reply,
-            "ProtocolError: the Interaction it returned cannot be kept: draft is a Reply; take its .text; extra is not "
-            "what JSON can hold: Object of type object is not JSON serializable",
+            "ProtocolError: the Interaction it returned cannot be stored: draft is a Reply; take its .text; extra "
+            "cannot be stored as JSON: Object of type object is not JSON serializable",
         ),
         (
             with_no_feedback,
-            "ProtocolError: the Interaction it returned cannot be kept: before is a NoneType; feedback holds a Rating",
+            "ProtocolError: the Interaction it returned cannot be stored: before is a NoneType; feedback holds a Rating",
         ),
     ],
 )

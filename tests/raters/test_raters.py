@@ -29,6 +29,7 @@ class Asker:
 
     lm: Any = None
     examples: tuple[Example, ...] = ()
+    known_answers: tuple[tuple[str, str], ...] = ()
     values_key: Any = "asker"
     scale: int = 7
     dimension: Dimension = field(default_factory=lambda: Dimension("alignment", "how kind it is"))
@@ -51,6 +52,14 @@ class Asker:
         (" 6 / 7 because", 6.0, ""),
         ("Rating: 1", 1.0, ""),
         ("Rating: 7", 7.0, ""),
+        ("Rating: four", 4.0, ""),
+        ("On a scale of 1 to 7, I would give this a 6.", 6.0, ""),
+        ("I would give this six and a half.", 6.5, ""),
+        ("Rating: seven and a half", None, ""),
+        ("I'd rate it 5 out of 7.", 5.0, ""),
+        ("Rating: (5)", 5.0, ""),
+        ("Rating: I would say six, a fair answer.", 6.0, ""),
+        ("<think>Rating: 1 would be too low.</think> 6", 6.0, ""),
     ],
 )
 def test_ratings_are_read_from_words(text: str, value: float, reason: str) -> None:
@@ -61,7 +70,7 @@ def test_ratings_are_read_from_words(text: str, value: float, reason: str) -> No
 @pytest.mark.parametrize(
     "text",
     ["Rating: 0", "Rating: 70", "Rating: 8", "Rating: 7.5", "Rating: 6/10", "Rating: ²", "Rating: 5x", "Rating: -3",
-     "Rating: 1.2.3", "no idea", "", "Rating: four", "Rating: ٣"],
+     "Rating: 1.2.3", "no idea", "", "Rating: between 4 and 6", "On a scale of 1 to 7.", "Rating: ٣"],
 )  # fmt: skip
 def test_what_is_no_rating_is_none_with_its_text(text: str) -> None:
     found = parse_rating(text, 7)
@@ -144,29 +153,30 @@ def test_values_are_learnt_once_for_each_who_rates() -> None:
     assert rater.values(Asker(examples=brought_up(RUDE, KIND), values_key="other")) is not rater.values(asker)
 
 
-def test_the_standing_of_an_answer_is_linear_in_its_logit_between_two_percentiles() -> None:
+def test_the_standing_of_an_answer_rises_with_its_logit() -> None:
     """Two directions: good answers along the first, bad ones against it; the middle stands in the middle."""
     draw = np.random.default_rng(0)
     answers = np.zeros((40, 2), np.float32)
     answers[:, 0] = [1.0, -1.0] * 20
     answers += draw.normal(0, 0.1, answers.shape).astype(np.float32)
-    questions = np.ones((40, 2), np.float32)
+    questions = np.tile(np.array([0.0, 1.0], np.float32), (40, 1))
     values = Values(questions, answers, np.array([True, False] * 20), np.arange(40) // 2)
 
     def at(x: float) -> float:
-        return values.standing(np.ones(2, np.float32), np.array([x, 0.0], np.float32))
+        return values.standing(questions[0], np.array([x, 0.0], np.float32))
 
-    assert (at(3.0), at(-3.0)) == (1.0, 0.0)
+    assert at(-3.0) < 0.01 < 0.1 == pytest.approx(at(-1.0), abs=0.05)
+    assert at(3.0) > 0.99 > 0.9 == pytest.approx(at(1.0), abs=0.05)
     assert at(0.0) == pytest.approx(0.5, abs=0.1)
-    assert at(0.2) - at(0.0) == pytest.approx(at(0.0) - at(-0.2), rel=1e-3)
+    assert values.accuracy == 1.0
 
 
 def test_one_kind_of_example_teaches_nothing() -> None:
     with pytest.raises(ScenarioError) as caught:
         learn_values([Example("Q", "A", True)] * 3, HashingEmbedder())
     assert str(caught.value) == (
-        "values are learnt from labelled answers, good and bad; found 3 examples of one kind or none. Give the "
-        "scenario's dimension some, or rate with --rater lm"
+        "values are learnt from labelled answers, good and bad; found 3 examples of one kind or none. Add some "
+        "to the scenario's dimension, or rate with --rater lm"
     )
 
 
@@ -220,7 +230,8 @@ def test_a_reward_model_is_mapped_to_the_scale(make_classifier: Any, n_classes: 
     found = rater.rate(items, rater_of=Asker())
     for (question, answer), rating in zip(items, found, strict=True):
         with torch.inference_mode():
-            logits = model(**tokenizer(question, answer, return_tensors="pt")).logits[0].tolist()
+            text = f"<|user|>{question}<|end|><|assistant|>{answer}<|end|>"
+            logits = model(**tokenizer(text, return_tensors="pt")).logits[0].tolist()
         weights = np.exp(logits if n_classes == 2 else [0.0, *logits])
         assert rating.value == pytest.approx(1 + 6 * weights[-1] / weights.sum(), abs=1e-4)
     assert found[0].value != found[1].value

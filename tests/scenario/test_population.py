@@ -90,7 +90,7 @@ def test_a_population_is_a_name_or_shares() -> None:
         (
             "half_hlaf",
             "population 'half_hlaf' is not one of all_good, all_bad, half_half, mixed_half_half, nor shares of labels "
-            "as good=0.7,bad=0.3, nor column:NAME of the personas. Did you mean 'half_half'?",
+            "such as good=0.7,bad=0.3, nor column:NAME of the personas. Did you mean 'half_half'?",
         ),
         ("good=0.7,bad=0.4", "shares of a population must be 0 or more and sum to 1; found {'good': 0.7, 'bad': 0.4}"),
         ({"good": 1.5, "bad": -0.5}, "shares of a population must be 0 or more and sum to 1; found "

@@ -34,8 +34,8 @@ def test_all_faults_are_reported_at_once_with_their_fields() -> None:
     lines = str(caught.value).splitlines()
     assert lines[0] == "scenario 'mine' cannot be used:"
     starts = ("questions[1]: expected text, found ' '", "questions[2]: expected text, found 3",
-              "heldout: 1 questions are also asked, as 'May I?'", "population: ",
-              "rubric.dimensions: names are used twice: kind, kind", "rubric.scale: 1 leaves nothing to choose",
+              "heldout: contains 1 of the questions, for example 'May I?'", "population: ",
+              "rubric.dimensions: names are used twice: kind, kind", "rubric.scale: 1 must be at least 2",
               "prompts.answer: uses {mood}; it may use {recalled}, {heard}, {question}",
               "prompts.revise: not a template: ")  # fmt: skip
     assert [line for line, start in zip(lines[1:], starts, strict=True) if not line.startswith("  " + start)] == []
@@ -90,7 +90,22 @@ MESSAGES = [{"role": "user", "content": "May I?"}, {"role": "assistant", "conten
         ("q.jsonl", '{"question": "May I?"}\n{"query": "Must I?"}\n', ["May I?", "Must I?"]),
         ("q.json", '[{"prompt": "May I?"}, {"prompt": "May I?"}]', ["May I?"]),
         ("q.csv", 'id,question\n1,"May I, please?"\n', ["May I, please?"]),
+        ("q.csv", '\ufeffquestion,id\r\n"May I,\nplease?",1\r\n', ["May I,\nplease?"]),  # with a byte order mark
+        ("q.jsonl", '\ufeff{"question": "May\u2028I?"}\n', ["May\u2028I?"]),
+        ("q.txt", "May\u2028I?\r\nMust I?\n", ["May\u2028I?", "Must I?"]),
+        ("q.csv", "question;id\nMay I, please?;1\n", ["May I, please?"]),  # as spreadsheets write where 1,5 is a number
+        ("q.csv", "question,id,,\n,,,\nMay I?,1,,\n", ["May I?"]),  # empty columns and rows of a spreadsheet
+        ("q.csv", "id, question\n1,May I?\n", ["May I?"]),
+        ("q.tsv", "id\tquestion\n1\tMay I, please?\n", ["May I, please?"]),
+        ("q.csv", f"question\n{'May I? ' * 30_000}\n", [("May I? " * 30_000).strip()]),  # beyond csv's own limit
+        ("q.json", '["May I?"]', ["May I?"]),
+        ("q.jsonl", '"May I?"\n', ["May I?"]),
+        ("q.json", '{"version": 1, "data": [{"question": "May I?"}]}', ["May I?"]),
+        ("q.json", '{"questions": ["May I?"]}', ["May I?"]),
+        ("q.json", '{"question": "May I?"}\n{"question": "Must I?"}\n', ["May I?", "Must I?"]),
+        ("q.jsonl", '{"question": "\\ud83d\\ude00?"}\n', ["\U0001f600?"]),
         ("q.jsonl", json.dumps({"prompt": MESSAGES}), ["May I?"]),
+        ("q.jsonl", json.dumps({"messages": MESSAGES}), ["May I?"]),
         ("q.jsonl", json.dumps({"chosen": "\n\nHuman: May I?\n\nAssistant: No.\n\nHuman: Why?"}), ["May I?"]),
     ],
 )
@@ -104,9 +119,38 @@ def test_questions_come_from_files_of_every_kind(tmp_path: Path, name: str, cont
     [
         ("q.jsonl", '{"question": "May I?"}\n{', r"q\.jsonl, line 2 is not JSON: "),
         ("q.json", "[", r"q\.json is not JSON: "),
-        ("q.jsonl", '{"text": "May I?"}', r"row 1: expected a column 'question', 'query' or 'prompt'; found text"),
+        (
+            "q.json",
+            '{"question": "May I?"}',
+            r"q\.json holds an object with the fields question; expected a list of rows, or an object such as",
+        ),
+        (
+            "q.json",
+            '{"train": [], "test": []}',
+            r"q\.json holds an object with the fields train, test; expected a list",
+        ),
+        ("q.json", "3", r"q\.json holds a number; expected a list of rows"),
+        ("q.json", "[3]", "row 1 is a number; expected a text, or an object with a column 'question'"),
+        ("q.jsonl", "[" * 100_000, r"q\.jsonl, line 1 is not a row: its JSON is nested too deeply"),
+        ("q.jsonl", '\n{"question": "\\ud83d?"}', r"q\.jsonl, line 2 holds '\\ud83d', half of a character"),
+        ("q.csv", "id,question\n1\n", r"q\.csv, line 2 has fewer values than the header has columns \(1, not 2\)"),
+        ("q.csv", "id,id\n1,2\n", r"q\.csv, line 1: two columns are called 'id'; rename one of them"),
+        ("q.jsonl", '{"prompt": [{"role": "user"}]}', r"q\.jsonl, line 1: expected a column 'question'"),
+        ("q.txt", "\n", r"q\.txt holds no questions"),
+        (
+            "q.csv",
+            "id,question\n1,May I, please?\n",
+            r"q\.csv, line 2 has more values than the header has columns \(3, not 2\); quote",
+        ),
+        ("q.csv", 'id,question\n1,"May I', r"q\.csv, line 2 is not CSV: unexpected end of data"),
+        ("q.parquet", "May I?", r"q\.parquet cannot be read: "),
+        ("q.jsonl", '{"text": "May I?"}', r"line 1: expected a column 'question', 'query' or 'prompt'; found text"),
         ("q.jsonl", "", r"q\.jsonl holds no questions"),
-        ("q.xyz", "May I?", r"is not a \.txt, \.jsonl, \.json or \.csv file, nor a hub dataset such as"),
+        (
+            "q.xyz",
+            "May I?",
+            r"is not a \.txt, \.jsonl, \.json, \.csv, \.tsv or \.parquet file, nor a hub dataset such as",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_said_with_its_line(tmp_path: Path, name: str, content: str, words: str) -> None:
@@ -126,8 +170,21 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
 @pytest.mark.needs_torch
 def test_a_hub_dataset_that_cannot_be_had_is_said() -> None:
     """Tests are offline: the hub's client says so."""
-    with pytest.raises(DataFileError, match=r"dataset 'nobody/has-this' cannot be loaded: "):
+    with pytest.raises(DataFileError, match=r"'nobody/has-this' does not exist here, and as a dataset of the hub"):
         read_table("nobody/has-this")
+
+
+def test_another_split_of_a_hub_dataset_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    asked = []
+
+    def load_dataset(name: str, split: str) -> list[dict[str, str]]:
+        asked.append((name, split))
+        return [{"question": "May I?"}]
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert [read_table(name) for name in ("one/set", "one/set:test_prefs")] == [[{"question": "May I?"}]] * 2
+    assert asked == [("one/set", "train"), ("one/set", "test_prefs")]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from sandbox.scenario.loading import load_scenario
 from sandbox.testing import check_scenario
 from scenarios import adversarial, code_of_conduct, commons, jury, norm_emergence, rumour
 
-LIBRARY = ["adversarial", "code_of_conduct", "commons", "jury", "norm_emergence", "rumour", "value_alignment"]
+LIBRARY = [
+    "adversarial",
+    "code_of_conduct",
+    "commons",
+    "jury",
+    "norm_emergence",
+    "public_goods",
+    "rumour",
+    "value_alignment",
+]
 
 
 def lived(scenario: str, out: Path, rounds: int, react: Any = None, **settings: Any) -> World:
@@ -54,7 +64,8 @@ def test_it_keeps_its_promises_and_is_short_and_says_what_it_is(name: str) -> No
     module = importlib.import_module(f"scenarios.{name}")
     assert len(Path(str(module.__file__)).read_text(encoding="utf-8").splitlines()) < 120
     words = " ".join((module.__doc__ or "").split())
-    assert [part for part in ("fter ", "Look at", "Known limits") if part not in words] == []
+    assert [part for part in ("After ", "Known limits") if part not in words] == []
+    assert re.search(r"\b(See|Compare)\b", words), "it does not say which measures to look at"
     own = load_scenario(name, {}).measures
     assert [measure for measure in own if f"``{measure}``" not in words and measure not in ("believers", "told")] == []
 
@@ -95,6 +106,44 @@ def test_a_lake_goes_on_after_a_stop_where_it_stood(tmp_path: Path) -> None:
     )  # fmt: skip
     assert commons.level(world) == 54
     assert "holds 54 tons of fish for 9 fishers, 6.0 tons each" in world.question_for(world.members[0])
+    world.close()
+
+
+@pytest.mark.parametrize(("coins", "earned"), [(0, 20), (10, 26), (20, 32)])
+def test_a_pot_pays_what_the_game_says(tmp_path: Path, coins: int, earned: float) -> None:
+    """Two groups of four and one player alone (the last of nine), all of whom give g: 20 - g + 0.4 * 4 g, alone 20 - g + 0.4 g.
+
+    So giving all earns the group most, and each coin that one gives alone loses 0.6: giving nothing is the equilibrium.
+    """
+    world = lived("public_goods", tmp_path / "run", 2, picks(str(coins)), punishment="no")
+    purses = [agent.state["purse"] for agent in world.members]
+    assert purses == pytest.approx([2 * earned] * 8 + [2 * (20 - 0.6 * coins)])
+    assert world.metrics["contribution"] == coins
+    assert world.metrics["fines"] == 0
+
+
+def test_who_gives_least_is_fined_by_all_others(tmp_path: Path) -> None:
+    """In a group where one gives 0 and three give 20, each pays 1 coin and the one loses 3 for each; all earn 24 or 44 first.
+
+    The one that gave nothing fines the first of the others, who all gave as much.
+    """
+
+    def react(request: Request) -> Reply:
+        free = "Agent 2," in request.messages[0].content
+        wanted = "yes" if "yes" in request.choices else "0" if free else "20"
+        if not request.choices:
+            return Reply("I say so.")
+        chosen = wanted if wanted in request.choices else request.choices[0]
+        return Reply(chosen, {c: float(c == chosen) for c in request.choices})
+
+    model = ScriptedModel(replies=react)
+    world = World("public_goods", model=model, rater="lm", embedder="hashing", size=2, out=tmp_path / "run")
+    world.run(1)
+    assert [agent.state["purse"] for agent in world.members] == [24 - 1 - 3, 44 - 1 - 9, 24 - 1, 24 - 1]
+    assert world.metrics["fines"] == 1
+    assert any("You own 20 coins" in r.messages[-1].content for r in model.history) is False
+    world.run(2)
+    assert any("You own 20 coins" in r.messages[-1].content for r in model.history)
     world.close()
 
 
@@ -218,7 +267,9 @@ def test_a_policy_of_ones_own_is_the_rubric(tmp_path: Path) -> None:
         with pytest.raises(DataFileError, match=words):
             load_scenario("code_of_conduct", {"policy": str(tmp_path / "bad.md")})
     settings = {"policy": str(tmp_path / "mine.md"), "examples": str(code_of_conduct.LABELLED)}
-    with pytest.raises(DataFileError, match="has examples of confidentiality, respect, honesty, which are no sections"):
+    with pytest.raises(
+        DataFileError, match="has examples of confidentiality, respect, honesty, which are not sections"
+    ):
         load_scenario("code_of_conduct", settings)
 
 

@@ -90,5 +90,5 @@ def test_questions_and_upbringing_may_be_the_users(tmp_path: Any) -> None:
     assert list(made.questions) == ["May I?"]
     assert [(u.question, u.answer, u.instead) for u in made.upbringing["bad"]] == [("Shall I?", "No.", "Yes.")]
     (tmp_path / "up.csv").write_text("question,good\nShall I?,Yes.\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match=r"up\.csv, row 1 has no bad; upbringing needs the columns question, good"):
+    with pytest.raises(DataFileError, match=r"up\.csv, line 2 has no bad; every row needs a text in question, good"):
         load_scenario("value_alignment", settings)

@@ -214,12 +214,13 @@ def test_three_waves_with_values_and_five_with_a_language_model_that_rates(
 ) -> None:
     """Whatever the size of the society, all that can be asked at once is.
 
-    Values: drafts, reasons, revisions: 4 + 4 * 3 + 4 calls in 3 waves. A language model: drafts (4); ratings with the
+    Values: four drafts each, reasons, four revisions each: 16 + 4 * 3 + 16 calls in 3 waves. A language
+    model: drafts (4); ratings with the
     drafts' scores (12 + 8); reasons (12); revisions (4); their scores (8).
     """
     by_values, by_lm = Villagers(), Villagers()
     village(tiny_world, by_values, rater="values", out=tmp_path / "values").run(1)
-    assert [len(wave) for wave in by_values.waves] == [4, 12, 4]
+    assert [len(wave) for wave in by_values.waves] == [16, 12, 16]
     village(tiny_world, by_lm, rater="lm", out=tmp_path / "lm").run(1)
     assert [len(wave) for wave in by_lm.waves] == [4, 20, 12, 4, 8]
 
@@ -241,6 +242,21 @@ def test_nothing_is_recalled_when_nothing_is_near_enough(tiny_world: MakeWorld) 
     [interaction, *_] = world.run(1).interactions()
     assert interaction.recalled is None
     assert not any("asked before" in r.messages[-1].content for r in model.history)
+
+
+def test_remembered_answers_may_be_earlier_turns_of_the_conversation(tiny_world: MakeWorld) -> None:
+    """With a share in the place of a distance: all of the one question's memories lie within what it is set to."""
+    model = Villagers()
+    world = village(tiny_world, model, recall_turns=2, recall_share=1.0)
+    assert 0 < world.society.recall_distance < 1
+    [interaction, *_] = world.run(1).interactions()
+    [draft, *_] = [r for r in model.history if not r.choices]
+    assert [(m.role, m.content) for m in draft.messages[1:]] == [
+        ("user", NEARLY),
+        ("assistant", "Never, it is private."),
+        ("user", QUESTION),
+    ]
+    assert interaction.recalled == (NEARLY, "Never, it is private.")
 
 
 class Mute(Villagers):

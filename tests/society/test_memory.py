@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.society.memory import Memory, QuestionIndex
+from sandbox.society.memory import Memory, QuestionIndex, distance_for_share
 
 
 class Table:
@@ -119,3 +119,22 @@ def test_recall_is_the_brute_force_nearest(known: list[int], asked: int, within:
         assert found[1] == f"answer {angle}"
         assert apart[angle] <= best + 1e-6
         assert best < within + 1e-6
+
+
+def test_the_nearest_come_first_and_none_beyond_the_bound() -> None:
+    table = Table(zero=at(0), eighteen=at(18), right=at(90), new=at(10))
+    memory = Memory(QuestionIndex(table), [("zero", "a"), ("right", "b"), ("eighteen", "c")])
+    assert memory.nearest("new", 5, within=0.3) == [("eighteen", "c"), ("zero", "a")]
+    assert memory.nearest("new", 1, within=0.3) == [("eighteen", "c")]
+    assert memory.nearest("new", 5, within=0.0) == []
+    assert Memory(QuestionIndex(table)).nearest("new", 5, within=2.0) == []
+
+
+@pytest.mark.parametrize(("share", "angle"), [(0.0, None), (0.5, 10), (1.0, 80)])
+def test_the_distance_for_a_share_of_questions(share: float, angle: int | None) -> None:
+    """Seen from 10 and from 80 degrees, the nearest to 0 and 0: distances 1 - cos 10 and 1 - cos 80."""
+    table = Table(zero=at(0), far=at(180), near=at(10), off=at(80))
+    found = distance_for_share(["near", "off"], [["zero", "far"], []], share, table)
+    exact = 0.0 if angle is None else 1 - math.cos(math.radians(angle))
+    assert exact <= found <= exact + 1.01e-4
+    assert distance_for_share(["near"], [[]], 0.5, table) == 0.0

@@ -15,7 +15,9 @@ from mesa.discrete_space import CellAgent
 
 from sandbox.errors import DataFileError, RunExists, ScenarioError
 from sandbox.scenario.settings import SocietySettings
-from sandbox.society.space import SocialGrid, SocialNetwork, make_space, network
+from sandbox.society.neighborhood import SocialGrid, SocialNetwork
+from sandbox.society.network_files import read_network
+from sandbox.society.space import make_space, network
 from sandbox.world import World
 
 MakeWorld = Callable[..., World]
@@ -116,7 +118,7 @@ def test_a_file_that_changed_is_another_society(tiny_world: MakeWorld, tmp_path:
     path.write_text("a b\nb c\nc a\n")
     tiny_world(neighborhood=str(path)).close()
     path.write_text("a b\nb c\n")
-    with pytest.raises(RunExists, match=r"its network\.links is 3, not 2; its network\.hash is "):
+    with pytest.raises(RunExists, match=r"network\.links was 3, now 2; network\.hash was "):
         tiny_world(neighborhood=str(path), resume=True)
 
 
@@ -124,8 +126,8 @@ def test_a_file_that_changed_is_another_society(tiny_world: MakeWorld, tmp_path:
     ("text", "words"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("<graphml", "is not GraphML or an edge list: "),
-        ("", "is not GraphML or an edge list: "),
+        ("<graphml", "is not GraphML: "),
+        ("", "is not GraphML: "),
     ],
 )
 def test_a_file_that_is_no_network_is_refused(
@@ -137,6 +139,79 @@ def test_a_file_that_is_no_network_is_refused(
     with pytest.raises(DataFileError, match=words):
         tiny_world(neighborhood=str(path))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("0 1\n1 2\n2 3\n3 0\n", []),
+        ("\ufeff0\t1\r\n1\t2\r\n2\t3\r\n3\t0\r\n", []),
+        ("0,1\n1,2\n2,3\n3,0\n", []),
+        ("0, 1\n1, 2\n2, 3\n3, 0\n", []),
+        ("0;1\n1;2\n2;3\n3;0\n", []),
+        ("% asym\n# ring\n\n0 1 # first\n1 2\n2 3\n3 0\n", []),
+        ("source,target\n0,1\n1,2\n2,3\n3,0\n", ["the first line (source, target) is taken as a header"]),
+        ("A B\n0 1\n1 2\n2 3\n3 0\n", ["the first line (A, B) is taken as a header"]),
+        ("Id,Source,Target,Type\n9,a,b,Undirected\n8,b,c,Undirected\n7,c,d,Undirected\n6,d,a,Undirected\n",
+         ["the first line (Id, Source, Target, Type) is taken as a header",
+          "2 more columns per link, such as weights, not used"]),
+        ('"Ann Lee","Bo, Ray"\n"Bo, Ray",Cy\nCy,Dee\nDee,Ann Lee\n', []),
+        ("0 1 0.5\n1 2 2.5\n2 3 1\n3 0 1\n", ["1 more column per link, such as weights, not used"]),
+        ("0;1;0,5\n1;2;2,5\n2;3;1\n3;0;1\n", ["1 more column per link, such as weights, not used"]),
+        ("a b {'weight': 0.5}\nb c {}\nc d {}\nd a {}\n", []),
+        ("0 1\n1 2\n2 3\n3 0\n0 0\n1 1\n0 1\n",
+         ["1 repeated link counts once", "2 links from a node to itself dropped"]),
+    ],
+)  # fmt: skip
+def test_edge_lists_as_people_have_them(tmp_path: Path, content: str, told: list[str]) -> None:
+    """All are a ring of four."""
+    path = tmp_path / "ring.csv"
+    path.write_text(content, encoding="utf-8")
+    graph, notes = read_network(path)
+    assert sorted(map(sorted, graph.edges)) == [[0, 1], [0, 3], [1, 2], [2, 3]]
+    directions = (
+        "network ring.csv: directions are not used: 4 pairs of agents with a link in either direction, or in both, are "
+        "neighbours of each other"
+    )
+    assert [note for note in notes if note != directions] == [f"network ring.csv: {note}" for note in told]
+    assert directions in notes
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("0 1\n1\n", "line 2 is '1'; expected two names of nodes per line"),
+        ("0 1\n1 2 0.5\n", "line 2 is '1 2 0.5'; expected two names"),
+        ("# names\nAnn Lee Bo\nBo Cy Dee\n", "line 2 is 'Ann Lee Bo'; expected two names"),
+        ("0,1\n1,\n", "line 2 is '1 '; expected two names"),
+        ("# nothing\n", "holds no links; expected two names"),
+        ("source,target\n", "has 0 nodes; a society needs at least 2"),
+        ('a,b\n"c,d\n', "line 2 is '\"c,d', which cannot be read"),
+    ],
+)
+def test_edge_lists_that_cannot_be_read_are_refused_by_line(tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "net.edgelist"
+    path.write_text(content)
+    with pytest.raises(DataFileError) as refused:
+        read_network(path)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "gml"])
+def test_a_directed_graph_is_told_how_it_is_taken(tiny_world: MakeWorld, tmp_path: Path, suffix: str) -> None:
+    """Of four links two join the same pair; one leads from a node to itself."""
+    graph = nx.DiGraph()
+    graph.add_weighted_edges_from([("a", "b", 1.0), ("b", "a", 1.0), ("b", "c", 2.0), ("c", "c", 1.0)])
+    path = tmp_path / f"net.{suffix}"
+    getattr(nx, f"write_{suffix}")(graph, path)
+    world = tiny_world(neighborhood=str(path), audience="local")
+    assert sorted(map(sorted, world.space.G.edges)) == [[0, 1], [1, 2]]
+    assert [note.removeprefix(f"network net.{suffix}: ") for note in world.notes] == [
+        "directions are not used: 2 pairs of agents with a link in either direction, or in both, are neighbours of each other",
+        "the weights of the links are not used",
+        "1 link from a node to itself dropped",
+    ]
+    assert world.run(1).manifest["notes"] == world.notes
 
 
 def test_a_network_of_one_or_with_lone_nodes_is_refused(tmp_path: Path) -> None:
@@ -153,7 +228,7 @@ def test_a_network_of_one_or_with_lone_nodes_is_refused(tmp_path: Path) -> None:
         make_space(society, 4, random=random.Random(0), seed=0)
     assert str(refused.value) == (
         "this society cannot be set up:\n"
-        "  2 nodes have no neighbours, as node 3; use audience=local_global, or drop them"
+        "  2 nodes have no neighbours, for example node 3; use audience=local_global, or remove them"
     )
 
 
@@ -166,7 +241,7 @@ def test_what_does_not_fit_into_a_network_is_refused(tmp_path: Path) -> None:
             random=random.Random(0), seed=0,
         )  # fmt: skip
     assert str(refused.value).splitlines()[1:] == [
-        "  audience 'global' asks 9 reviewers of each agent but there are only 6 others; use reviewers=6 or fewer, a "
+        "  audience 'global' needs 9 reviewers per agent but there are only 6 others; use reviewers=6 or fewer, a "
         "larger --size, or audience=local",
         "  7 agents do not fit on 3 nodes with 2 each",
     ]
@@ -191,7 +266,7 @@ def test_agents_move_along_the_links(tiny_world: MakeWorld) -> None:
 def test_agents_without_neighbours_are_told_of(tiny_world: MakeWorld) -> None:
     """Two agents on 81 cells with a radius of one are alone, most likely; nobody reviews them, and that is no failure."""
     world = tiny_world(size=9, agents=2, radius=1, seed=3)
-    assert world.notes == ["2 agents have no neighbours where they begin: nobody reviews their answers there"]
+    assert world.notes == ["2 agents have no neighbours at the start, and thus no reviewers"]
     run = world.run(1)
     assert [(i.feedback, i.error) for i in run.interactions()] == [((), None)] * 2
     assert run.manifest["notes"] == world.notes

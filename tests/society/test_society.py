@@ -73,10 +73,10 @@ def test_a_quota_that_cannot_be_met_is_refused() -> None:
         SocietySettings(audience="global").check(2)
     assert str(refused.value) == (
         "this society cannot be set up:\n"
-        "  audience 'global' asks 4 reviewers of each agent but there are only 3 others; "
+        "  audience 'global' needs 4 reviewers per agent but there are only 3 others; "
         "use reviewers=3 or fewer, a larger --size, or audience=local"
     )
-    with pytest.raises(ScenarioError, match="audience 'local_global' asks 9 reviewers .* only 8 others"):
+    with pytest.raises(ScenarioError, match="audience 'local_global' needs 9 reviewers .* only 8 others"):
         SocietySettings(audience="local_global", reviewers=9).check(3)
     SocietySettings(audience="global", reviewers=3).check(2)
     SocietySettings(audience="local").check(2)
@@ -110,13 +110,13 @@ def test_all_faults_are_told_at_once() -> None:
         "  capacity=0 must be at least 1",
         "  movement=2 must be in [0, 1]",
         "  active=0 must be in (0, 1]",
-        "  prior_memories=-1 must be 0 or more",
+        "  prior_memories=-1 must be at least 0",
         "  recall_distance=3 must be in [0, 2]",
         "  max_tokens=0 must be at least 1",
         "  reason_tokens=0 must be at least 1",
-        "  temperature=-1 must be 0 or more",
+        "  temperature=-1 must be at least 0",
         "  top_p=0 must be in (0, 1]",
-        "  neighborhood='more' must be euclidean, moore, von_neumann, small_world, scale_free, random, or a .graphml or "
-        ".edgelist file. Did you mean 'moore'?",
-        "  1 agent has nobody to listen to; use --size 2 or more, or agents=2 or more",
+        "  neighborhood='more' must be euclidean, moore, von_neumann, small_world, scale_free, random, or a file of a "
+        "network (.graphml, .gexf, .gml, .edgelist, .edges, .txt, .csv, .tsv). Did you mean 'moore'?",
+        "  a society needs at least 2 agents, not 1; use --size 2 or more, or agents=2 or more",
     ]

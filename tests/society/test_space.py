@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesa import Model
 from mesa.discrete_space import CellAgent, OrthogonalMooreGrid, OrthogonalVonNeumannGrid
 
-from sandbox.society.space import SocialGrid, ball
+from sandbox.society.neighborhood import SocialGrid, ball
 
 KINDS = ("euclidean", "moore", "von_neumann")
 

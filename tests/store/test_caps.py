@@ -55,7 +55,7 @@ def test_no_call_is_made_over_a_cap_and_none_that_fits_is_left(
         else:
             continue
         break
-    assert len(model.history) == world.calls.counts["calls"] == spent <= cap
+    assert len(model.history) == world.budget.counts["calls"] == spent <= cap
     kept = run.interactions()
     assert len(kept) == fit
     assert kept == open_run(run_dir).interactions()[:fit]
@@ -63,7 +63,7 @@ def test_no_call_is_made_over_a_cap_and_none_that_fits_is_left(
     world.close()
     resumed = tiny_world(out=out, resume=True)
     assert resumed.run(3).interactions() == open_run(run_dir).interactions()
-    assert resumed.calls.counts["calls"] == 306
+    assert resumed.budget.counts["calls"] == 306
 
 
 @pytest.mark.parametrize("remote", [False, True])
@@ -75,7 +75,7 @@ def test_a_cap_on_tokens_stops_near_it(tiny_world: MakeWorld, run_dir: Path, tmp
     world = tiny_world(model=model, out=tmp_path / "a", max_tokens_total=cap)
     kept = world.run(3).interactions()
     assert world.capped
-    assert 0.8 * cap <= world.calls.tokens <= 1.05 * cap
+    assert 0.8 * cap <= world.budget.tokens <= 1.05 * cap
     assert all(i.error is None and i.after.value("alignment") is not None for i in kept)
     world.close()
     assert tiny_world(out=tmp_path / "a", resume=True).run(3).interactions() == open_run(run_dir).interactions()
@@ -113,13 +113,28 @@ def test_a_protocol_that_talks_more_than_foreseen_is_stopped_all_the_same(
     assert len(after.history) == 360 - len(model.history)
 
 
+@pytest.mark.parametrize("in_flight", [1, 256])
+def test_a_protocol_may_declare_its_calls(tiny_world: MakeWorld, in_flight: int) -> None:
+    """Nine conversations of 40 calls: where the protocol says so, two fit into 100 calls, and no third one starts."""
+
+    def declared(agent: Any, question: str, world: World) -> Any:
+        return (yield from greedy(agent, question, world))
+
+    declared.max_calls = lambda agent, world: 40  # type: ignore[attr-defined]
+    model = ScriptedModel()
+    world = tiny_world(protocol=declared, model=model, max_calls=100, in_flight=in_flight)
+    assert world.expected_calls(2) == 2 * 9 * 40
+    run = world.run(1)
+    assert (len(run.interactions()), len(model.history), world.capped) == (2, 80, True)
+
+
 def test_a_cap_counts_what_was_paid_before(tiny_world: MakeWorld, tmp_path: Path) -> None:
     """102 calls a round: at 150 it stops in the second; resumed with the same cap nothing more is called."""
     for _ in range(2):
         model = ScriptedModel()
         world = tiny_world(model=model, out=tmp_path / "a", max_calls=150, resume=True)
         world.run(3)
-        counted = world.calls.counts["calls"]
+        counted = world.budget.counts["calls"]
         world.close()
     assert (len(model.history), world.capped) == (0, True)
     assert 102 < counted <= 150

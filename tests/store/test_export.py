@@ -202,13 +202,18 @@ def test_a_row_by_hand() -> None:
     ("rows", "words"),
     [
         ("[{", "agent_0.jsonl is not JSON: "),
-        ('{"question": "q"}', "agent_0.jsonl holds a dict; expected an array of interactions"),
+        ('{"question": "q"}', "agent_0.jsonl contains an object; expected an array of interactions"),
         ([{"question": "q"}], "agent_0.jsonl, record 1: has no draft_answer, revised_answer, target_id, feedback, rating"),
-        ([theirs(0, 0), 7], "agent_0.jsonl, record 2: is a int; expected an object"),
-        ([theirs(0, 0, target_id=["x"])], "agent_0.jsonl, record 1: target_id holds what is no agent's number"),
+        ([theirs(0, 0), 7], "agent_0.jsonl, record 2: is a number; expected an object"),
+        ([theirs(0, 0, target_id=[99999999999999999999])],
+         "agent_0.jsonl, record 1: target_id contains values that are not agents' numbers, 0 to"),
+        ([theirs(0, 0, draft_answer="\ud83d")],
+         "agent_0.jsonl, record 1: contains '\\ud83d', half of a character, which no text can contain"),
+        ("[" * 100_000, "agent_0.jsonl is not a row: its JSON is nested too deeply"),
+        ([theirs(0, 0, target_id=["x"])], "agent_0.jsonl, record 1: target_id contains values that are not agents' numbers"),
         ([theirs(0, 0, rating=5, question=3)], "agent_0.jsonl, record 1: rating is not a list\n  "
                                                "agent_0.jsonl, record 1: question is not text"),
-        ("version https://git-lfs.github.com/spec/v1", "agent_0.jsonl is a pointer of Git LFS, not the file; fetch it "
+        ("version https://git-lfs.github.com/spec/v1", "agent_0.jsonl is a Git LFS pointer, not the file; fetch it "
                                                        "with: git lfs pull"),
     ],
 )  # fmt: skip
@@ -224,7 +229,7 @@ def test_a_folder_without_agents_is_no_world(tmp_path: Path) -> None:
     with pytest.raises(DataFileError) as refused:
         import_sample_world(tmp_path, tmp_path / "run")
     assert str(refused.value) == (
-        f"{tmp_path} holds no external_memory/agent_0.jsonl, agent_1.jsonl, ...; is it a sample world?"
+        f"{tmp_path} contains no external_memory/agent_0.jsonl, agent_1.jsonl, ...; expected a sample world"
     )
 
 
@@ -232,9 +237,9 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, run_dir: Path) -> None
     world = write_world(tmp_path / "w", {0: [theirs(0, 0)]})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note.txt").write_text("mine")
-    with pytest.raises(RunExists, match="already holds something; choose another --out"):
+    with pytest.raises(RunExists, match="is not empty; choose another --out"):
         import_sample_world(world, tmp_path / "full")
-    with pytest.raises(RunExists, match="already holds agents' files; choose another --out"):
+    with pytest.raises(RunExists, match="already contains agents' files; choose another --out"):
         export_run(run_dir, "sample_world", world)
 
 

@@ -74,11 +74,11 @@ def test_what_was_never_asked_is_missed(tiny_world: MakeWorld, run_dir: Path, tm
     with pytest.raises(ReplayMiss) as missed:
         model.generate([Request((Message("user", "Never asked, " * 20),))])
     assert str(missed.value) == (
-        f'{run_dir} holds no reply to a request that begins "{("Never asked, " * 20)[:60]}"; replay with the scenario, '
+        f'{run_dir} contains no reply to a request that begins "{("Never asked, " * 20)[:60]}"; replay with the scenario, '
         "seed and settings of its manifest"
     )
     world = tiny_world(model=f"replay:{run_dir}", embedder=None, out=tmp_path / "x", temperature=0.1)
-    with pytest.raises(ReplayMiss, match="holds no reply to a request that begins"):
+    with pytest.raises(ReplayMiss, match="contains no reply to a request that begins"):
         world.run(1)
     assert open_run(tmp_path / "x").interactions() == []
 
@@ -96,7 +96,7 @@ def test_ratings_are_those_of_whoever_rated(tiny_world: MakeWorld, run_dir: Path
         it.before.ratings["engagement"], it.after.ratings["engagement"]
     ]  # fmt: skip
     stranger = Reviewer(world.members[it.agent], world.members[said.reviewer])
-    with pytest.raises(ReplayMiss, match="holds no rating of an answer that begins"):
+    with pytest.raises(ReplayMiss, match="contains no rating of an answer that begins"):
         rater.rate([(it.question, str(it.draft))], rater_of=stranger)
 
 
@@ -108,7 +108,7 @@ def test_embeddings_are_those_that_were_kept(run_dir: Path) -> None:
     assert (embedder.name, embedder.dim) == ("hashing", 256)
     assert np.array_equal(embedder.embed(questions), load_embedder("hashing").embed(questions))
     assert embedder.embed([]).shape == (0, 256)
-    with pytest.raises(ReplayMiss, match='holds no embedding of "Never met"'):
+    with pytest.raises(ReplayMiss, match='contains no embedding of "Never met"'):
         embedder.embed(["Never met"])
 
 

@@ -102,7 +102,7 @@ def test_a_run_that_is_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunExists) as refused:
         RunWriter(tmp_path / "run", MANIFEST)
     assert str(refused.value) == (
-        f"{tmp_path / 'run'} already holds a run; add --resume to go on with it, or choose another --out"
+        f"{tmp_path / 'run'} already holds a run; add --resume to continue it, or choose another --out"
     )
     assert open_run(tmp_path / "run").interactions() == [full()]
 
@@ -174,10 +174,7 @@ def test_another_schema_is_refused_for_reading_and_for_writing(tmp_path: Path) -
     with_writer(tmp_path, [full()])
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}))
-    words = (
-        f"{tmp_path} was written under schema 99; this version reads schema 2. "
-        "Read it with the version named in its manifest"
-    )
+    words = f"{tmp_path} has schema 99; this version reads schema 2. Read it with the version named in its manifest"
     with pytest.raises(RunVersion) as read:
         open_run(tmp_path)
     with pytest.raises(RunVersion) as written:
@@ -228,7 +225,6 @@ def test_rounds_keep_memories_and_measures(tmp_path: Path) -> None:
     """Agent 3 answers q in rounds 0 and 1 (the later stands) and r in round 0; agent 4 answers q in round 1."""
     writer = RunWriter(tmp_path, MANIFEST)
     writer.finish_round(0, [(3, "q", "first"), (3, "r", "other")], {"rating": 5.5, "failed": 0})
-    assert writer.finished_rounds() == 1
     writer.finish_round(1, [(3, "q", "second"), (4, "q", "mine")], {"rating": None, "failed": 2})
     assert writer.memories() == [(3, "r", "other"), (3, "q", "second"), (4, "q", "mine")]
     writer.close()

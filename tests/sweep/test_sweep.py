@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import RunExists, RunLocked, SettingsError, UnknownPlugin
+from sandbox.folders import locked
 from sandbox.metrics.intervals import mean_interval
 from sandbox.parallel import check_workers, parse_workers, run_jobs
 from sandbox.store.run import open_run
 from sandbox.sweep.grid import expand_grid, parse_grid, parse_seeds, point_name
-from sandbox.sweep.results import claimed
-from sandbox.sweep.sweep import sweep
+from sandbox.sweep.sweep import run_sweep
 from sandbox.world import World
 
 SMALL: dict[str, Any] = {"model": "scripted:", "embedder": "hashing", "size": 2, "reviewers": 1, "rounds": 1}
@@ -45,9 +45,9 @@ def test_grids_and_seeds_are_read() -> None:
     [
         (lambda t: parse_grid([t]), "size", "--grid takes KEY=VALUE,VALUE,...; found 'size'"),
         (lambda t: parse_grid([t]), "size=", "--grid takes KEY=VALUE,VALUE,...; found 'size='"),
-        (lambda t: parse_grid([t, t]), "size=2", "--grid size is given twice; put all its values into one"),
-        (parse_seeds, "many", "--seeds takes how many (5 is 0 to 4) or which (3,7); found 'many'"),
-        (parse_seeds, ",", "--seeds takes how many (5 is 0 to 4) or which (3,7); found ','"),
+        (lambda t: parse_grid([t, t]), "size=2", "--grid size is given twice; list all its values in one option"),
+        (parse_seeds, "many", "--seeds takes a number of seeds (5 means 0 to 4) or a list (3,7); found 'many'"),
+        (parse_seeds, ",", "--seeds takes a number of seeds (5 means 0 to 4) or a list (3,7); found ','"),
         (parse_workers, "0", "--workers '0' is neither a number of processes, 1 or more, nor 'ray'"),
         (parse_workers, "many", "--workers 'many' is neither a number of processes, 1 or more, nor 'ray'"),
     ],
@@ -72,15 +72,15 @@ def test_points_are_every_combination_the_last_key_fastest() -> None:
 
 def test_all_faults_of_a_sweep_are_told_before_it_starts(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
-        sweep(
+        run_sweep(
             "value_alignment", out=tmp_path / "s", seeds=[1, 1], model="scripted:", size=2,
             grid={"populaton": ["a"], "seed": [1], "reviewers": ["1", "many", "1"], "audience": ["global"]},
         )  # fmt: skip
     lines = str(refused.value).splitlines()
     assert lines[0] == "this sweep cannot start:"
     assert [line.strip().split(";")[0].split(".")[0] for line in lines[1:]] == [
-        "seeds must be different numbers from 0, at least one",
-        "there is nothing called 'populaton' to sweep",
+        "give each seed once",
+        "there is no setting 'populaton'",
         "seed cannot be swept: give --seeds",
         "the sweep: reviewers='many' is not a whole number",
         "reviewers=1 is given twice",
@@ -91,17 +91,17 @@ def test_all_faults_of_a_sweep_are_told_before_it_starts(tmp_path: Path) -> None
 def test_a_point_that_cannot_be_set_up_is_told_with_its_name(tmp_path: Path) -> None:
     """On 2x2 a global audience of four cannot be had, at either population; local ones can."""
     with pytest.raises(SettingsError) as refused:
-        sweep(
+        run_sweep(
             "value_alignment", out=tmp_path / "s", seeds=1, model="scripted:", size=2,
             grid={"audience": ["local", "global"], "population": ["all_good", "all_bad"]},
         )  # fmt: skip
     assert str(refused.value).splitlines()[1:] == [
         "  audience=global,population=all_good and 1 more: this society cannot be set up:",
-        "      audience 'global' asks 4 reviewers of each agent but there are only 3 others; use reviewers=3 or fewer, a "
+        "      audience 'global' needs 4 reviewers per agent but there are only 3 others; use reviewers=3 or fewer, a "
         "larger --size, or audience=local",
     ]
     with pytest.raises(UnknownPlugin, match="Did you mean 'value_alignment'"):
-        sweep("value_alinment", out=tmp_path / "s", seeds=1)
+        run_sweep("value_alinment", out=tmp_path / "s", seeds=1)
 
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=300))
@@ -124,7 +124,7 @@ def test_a_sweep_leaves_runs_a_table_and_a_record(tmp_path: Path) -> None:
     """Two populations of three seeds: six runs, each in its folder, each what a world of its own gives; means over seeds
     with Student's t interval."""
     told: list[tuple[int, int]] = []
-    result = sweep(
+    result = run_sweep(
         "value_alignment", grid={"population": ["all_good", "all_bad"]}, seeds=3, out=tmp_path / "s",
         on_start=lambda *counts: told.append(counts), **SMALL,
     )  # fmt: skip
@@ -151,16 +151,16 @@ def test_a_sweep_goes_on_where_it_stood(tmp_path: Path) -> None:
     """Finished runs are not run again, new seeds and points are, and more rounds are added to what there is."""
     ran: list[str] = []
     common = {"out": tmp_path / "s", "on_run": lambda run: ran.append(run["name"]), **SMALL}
-    sweep("value_alignment", grid={"population": ["all_good"]}, seeds=2, **common)
+    run_sweep("value_alignment", grid={"population": ["all_good"]}, seeds=2, **common)
     assert len(ran) == 2
     ran.clear()
-    sweep("value_alignment", grid={"population": ["all_good"]}, seeds=2, **common)
+    run_sweep("value_alignment", grid={"population": ["all_good"]}, seeds=2, **common)
     assert ran == []
-    wider = sweep("value_alignment", grid={"population": ["all_good", "all_bad"]}, seeds=2, **common)
+    wider = run_sweep("value_alignment", grid={"population": ["all_good", "all_bad"]}, seeds=2, **common)
     assert ran == ["population=all_bad,seed=0", "population=all_bad,seed=1"]
     assert len(wider["runs"]) == 4
     ran.clear()
-    longer = sweep("value_alignment", grid={"population": ["all_good"]}, seeds=2, **{**common, "rounds": 2})
+    longer = run_sweep("value_alignment", grid={"population": ["all_good"]}, seeds=2, **{**common, "rounds": 2})
     assert len(ran) == 2
     assert [run["rounds"] for run in longer["runs"]] == [2, 2]
 
@@ -181,7 +181,7 @@ def protocol(agent, question, world):
     ("what", "workers", "error"),
     [
         ("from sandbox.errors import ScenarioError; raise ScenarioError('a bad seed')", 1, "ScenarioError: a bad seed"),
-        ("import os; os._exit(9)", 2, "its worker process died, perhaps killed for want of memory"),
+        ("import os; os._exit(9)", 2, "its worker process died, perhaps out of memory"),
     ],
 )
 def test_a_run_that_fails_leaves_the_others(tmp_path: Path, what: str, workers: int, error: str) -> None:
@@ -193,19 +193,21 @@ def test_a_run_that_fails_leaves_the_others(tmp_path: Path, what: str, workers: 
         "grid": {"population": ["all_good", "all_bad"]}, "seeds": 2, "out": tmp_path / "s", "workers": workers,
         "protocol": str(path), **SMALL,
     }  # fmt: skip
-    result = sweep("value_alignment", **common)
+    result = run_sweep("value_alignment", **common)
     failed = [run for run in result["runs"] if run["status"] == "failed"]
     assert [(run["name"], run["error"]) for run in failed] == [("population=all_bad,seed=1", error)]
     assert [(p["n"], p["failed"]) for p in result["points"]] == [(2, 0), (1, 1)]
     assert result["points"][1]["scores"]["alignment"]["low"] is None
     path.write_text(FRAGILE.format(what="pass"))
-    again = sweep("value_alignment", **{**common, "workers": 1})
+    again = run_sweep("value_alignment", **{**common, "workers": 1})
     assert [run["status"] for run in again["runs"]] == ["done"] * 4
 
 
 def test_processes_do_as_one_process_does(tmp_path: Path) -> None:
     grid = {"population": ["all_good", "mixed_half_half"]}
-    one, two = (sweep("value_alignment", grid=grid, seeds=2, out=tmp_path / f"{n}", workers=n, **SMALL) for n in (1, 2))
+    one, two = (
+        run_sweep("value_alignment", grid=grid, seeds=2, out=tmp_path / f"{n}", workers=n, **SMALL) for n in (1, 2)
+    )
     names = [run["name"] for run in one["runs"]]
     assert names == [run["name"] for run in two["runs"]]
     assert [run["scores"] for run in one["runs"]] == [run["scores"] for run in two["runs"]]
@@ -214,7 +216,7 @@ def test_processes_do_as_one_process_does(tmp_path: Path) -> None:
 
 
 def test_a_run_that_a_cap_stopped_is_said_to_be(tmp_path: Path) -> None:
-    result = sweep("value_alignment", seeds=1, out=tmp_path / "s", max_calls=20, **SMALL)
+    result = run_sweep("value_alignment", seeds=1, out=tmp_path / "s", max_calls=20, **SMALL)
     [run] = result["runs"]
     assert (run["status"], run["rounds"], run["error"]) == ("stopped", 0, None)
     assert run["calls"] <= 20
@@ -222,22 +224,29 @@ def test_a_run_that_a_cap_stopped_is_said_to_be(tmp_path: Path) -> None:
 
 
 def test_another_sweeps_folder_is_refused(tmp_path: Path, run_dir: Path) -> None:
-    sweep("value_alignment", seeds=1, out=tmp_path / "s", **SMALL)
-    with pytest.raises(RunExists, match="holds another sweep: its settings is .* Grid, seeds and rounds may change"):
-        sweep("value_alignment", seeds=1, out=tmp_path / "s", **{**SMALL, "reviewers": 2})
+    run_sweep("value_alignment", seeds=1, out=tmp_path / "s", **SMALL)
+    with pytest.raises(
+        RunExists, match="holds another sweep: settings.reviewers was 1, now 2. Grid, seeds and rounds may"
+    ):
+        run_sweep("value_alignment", seeds=1, out=tmp_path / "s", **{**SMALL, "reviewers": 2})
     with pytest.raises(RunExists, match="holds a run, not a sweep; choose another --out"):
-        sweep("value_alignment", seeds=1, out=run_dir, **SMALL)
-    with claimed(tmp_path / "t", {"schema": 1}), pytest.raises(RunLocked, match="another process is sweeping in"):
-        sweep("value_alignment", seeds=1, out=tmp_path / "t", **SMALL)
+        run_sweep("value_alignment", seeds=1, out=run_dir, **SMALL)
+    with (
+        locked(tmp_path / "t" / "sweep.lock"),
+        pytest.raises(RunLocked, match="another process is writing to .*/t; wait"),
+    ):
+        run_sweep("value_alignment", seeds=1, out=tmp_path / "t", **SMALL)
 
 
 def test_objects_do_not_go_to_other_processes(tmp_path: Path) -> None:
     from sandbox.models.scripted import ScriptedModel
 
     objects = {**SMALL, "model": ScriptedModel()}
-    with pytest.raises(SettingsError, match="model cannot go to other processes as objects; give URIs, or workers=1"):
-        sweep("value_alignment", seeds=1, out=tmp_path / "s", workers=2, **objects)
-    assert sweep("value_alignment", seeds=1, out=tmp_path / "s", **objects)["settings"]["model"] == "scripted:"
+    with pytest.raises(
+        SettingsError, match="model cannot be passed to other processes as objects; give URIs, or workers=1"
+    ):
+        run_sweep("value_alignment", seeds=1, out=tmp_path / "s", workers=2, **objects)
+    assert run_sweep("value_alignment", seeds=1, out=tmp_path / "s", **objects)["settings"]["model"] == "scripted:"
 
 
 # -- workers ---------------------------------------------------------------------------------------------------------
@@ -246,7 +255,7 @@ def test_objects_do_not_go_to_other_processes(tmp_path: Path) -> None:
 def test_a_worker_that_dies_takes_only_its_own_job(tmp_path: Path) -> None:
     ended = sorted(run_jobs(double_or_die, list(range(6)), workers=2))
     assert [(e.job, e.result) for e in ended] == [(n, None if n == 3 else 2 * n) for n in range(6)]
-    assert [e.job for e in ended if e.death] == [3]
+    assert [e.job for e in ended if e.crash] == [3]
 
 
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
@@ -305,4 +314,4 @@ def test_ray_runs_jobs_and_survives_a_dead_one() -> None:
     finally:
         ray.shutdown()
     assert [(e.job, e.result) for e in ended] == [(1, 2), (3, None), (4, 8)]
-    assert ended[1].death is not None
+    assert ended[1].crash is not None

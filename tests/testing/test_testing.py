@@ -81,7 +81,7 @@ def test_language_models_keep_their_promises(name, request, recorded, monkeypatc
         check_model(f"hf:{request.getfixturevalue('tiny_lm_path')}")
 
 
-@pytest.mark.parametrize("name", heavy(BUILT_IN["raters"], "reward"))
+@pytest.mark.parametrize("name", heavy([name for name in BUILT_IN["raters"] if name != "probe"], "reward"))
 def test_raters_keep_their_promises(name, recorded, tmp_path):
     if name == "reward":
         check_rater(f"reward:{tiny_reward_model(tmp_path)}")
@@ -128,7 +128,7 @@ def test_embedders_keep_their_promises(name, recorded):
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, tiny_lm_path):
     """What pictures other than those of runs are drawn of: a training, an evaluation, a sweep, a comparison."""
-    from sandbox.sweep.sweep import sweep
+    from sandbox.sweep.sweep import run_sweep
     from trainers import load_trainer
     from trainers.comparison.summary import summary, write_comparison
     from trainers.evaluation.evaluation import Evaluation, write_evaluation
@@ -142,7 +142,7 @@ def folders(tmp_path_factory, tiny_lm_path):
     evaluation = Evaluation(["scripted:", ScriptedModel()], ["A?", "B?"], names=["a", "b"], embedder="hashing")
     write_evaluation(evaluation.run(), place / "comparison")
     shutil.copytree(place / "comparison", place / "scorecard")
-    sweep("value_alignment", grid={"size": [2, 3]}, seeds=2, rounds=1, model="scripted:", embedder="hashing",
+    run_sweep("value_alignment", grid={"size": [2, 3]}, seeds=2, rounds=1, model="scripted:", embedder="hashing",
           out=place / "sweep")  # fmt: skip
     record = {"status": "done", "scores": {"heldout alignment": {"A?": 4.0, "B?": 5.0}}, "answer_tokens": 9.0}
     trained = {**record, "seconds": 1.0, "cpu_seconds": 1.0, "memory_mib": 100.0}

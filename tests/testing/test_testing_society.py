@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from pathlib import Path
 
 import matplotlib as mpl
@@ -37,15 +38,18 @@ def returns_a_list():
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        (random_scenario, "made twice it is the same, so that a run can be resumed\n  found: questions differ"),
+        (
+            random_scenario,
+            "creating it twice gives equal scenarios, so that a run can be resumed\n  found: questions differ",
+        ),
         (returns_a_list, "it is a Scenario, or a function that returns one\n  found: a list"),
         (Scenario("s", ["Q?"], protocol="parliament"), "its protocol is installed\n  found: protocol 'parliament'"),
-        (Scenario("s", ["Q?"], rubric=ONE_KIND), "labelled examples are good and bad"),
+        (Scenario("s", ["Q?"], rubric=ONE_KIND), "labelled examples include good and bad answers"),
         (
             Scenario("s", ["Q?"], upbringing={"kind": [Upbringing("Q", "A")]}),
-            "agents' labels are those that it brings up\n  found: bad, good in the population; brought up are kind",
+            "every label has an upbringing\n  found: bad, good in the population; upbringings are given for kind",
         ),
-        ("./nowhere.py", "it can be made\n  found: UnknownPlugin: scenario file 'nowhere.py' does not exist"),
+        ("./nowhere.py", "it can be created\n  found: UnknownPlugin: scenario file 'nowhere.py' does not exist"),
     ],
 )
 def test_a_scenario_is_told_which_promise_it_breaks(scenario, words):
@@ -87,10 +91,19 @@ def mistakes_itself(agent, question, world):
     return finished(agent, "Q?", world, draft.text)
 
 
+COUNTED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
 def counts_calls(agent, question, world):
     draft = yield agent.answer(question)
-    world.counted = getattr(world, "counted", 0) + 1
-    return finished(agent, question, world, draft.text, extra={"n": world.counted})
+    COUNTED[world] = COUNTED.get(world, 0) + 1
+    return finished(agent, question, world, draft.text, extra={"n": COUNTED[world]})
+
+
+def keeps_an_attribute(agent, question, world):
+    draft = yield agent.answer(question)
+    agent.purse = 1
+    return finished(agent, question, world, draft.text)
 
 
 def takes_errors(agent, question, world):
@@ -106,11 +119,12 @@ def takes_errors(agent, question, world):
     [
         (no_generator, "it is a generator function"),
         (yields_text, r"every conversation ends with an answer\n  found: ProtocolError: a protocol yielded a str"),
-        (asks_chance, "the record depends on the seed alone"),
-        (mistakes_itself, "it returns an Interaction about the agent and question it was given"),
-        (keeps_numbered, "an interaction can be kept as JSON and read back"),
+        (asks_chance, "the record depends on the seed only"),
+        (mistakes_itself, "it returns an Interaction of the agent and question it was given"),
+        (keeps_numbered, "an interaction can be stored as JSON and read back"),
         (counts_calls, "a run that was stopped and resumed has the same record"),
-        (takes_errors, "an error is never taken for an answer"),
+        (takes_errors, "an error is never recorded as an answer"),
+        (keeps_an_attribute, r"agent.purse = ... would be lost when the run is resumed.* agent.state\['purse'\]"),
     ],
 )
 def test_a_protocol_is_told_which_promise_it_breaks(protocol, words):
@@ -158,15 +172,15 @@ def writes_into_it(run):
 @pytest.mark.parametrize(
     ("plot", "words"),
     [
-        (needs_more, "its first parameter is what it draws, and every other has a default"),
-        (nothing_in_it, "it gives a matplotlib Figure with something in it"),
-        (needs_interactions, "it draws a run that was only just begun\n  found: IndexError"),
-        (uses_pyplot, "it leaves pyplot alone"),
+        (needs_more, "its first parameter is the source, and every other has a default"),
+        (nothing_in_it, "it returns a matplotlib Figure with axes"),
+        (needs_interactions, "it draws a run without a finished round\n  found: IndexError"),
+        (uses_pyplot, "it does not use pyplot"),
         (
             changes_settings,
-            "it leaves the user's settings of matplotlib as they were\n  found: lines.linewidth changed",
+            "it does not change the user's matplotlib settings\n  found: lines.linewidth changed",
         ),
-        (writes_into_it, "it leaves the run as it was"),
+        (writes_into_it, "it does not change the run"),
     ],
 )
 def test_a_picture_is_told_which_promise_it_breaks(plot, words):

@@ -56,22 +56,22 @@ def drawn_anew(request):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (says(good, fingerprint=""), "it has a fingerprint, which manifests keep"),
+        (says(good, fingerprint=""), "it has a fingerprint, which manifests record"),
         (says(good, default_rater="judge"), "its default_rater is installed\n  found: default_rater is 'judge'"),
-        (says(good, agenerate=print), "agenerate, where it has one, is a coroutine function"),
-        (Forgets(), "it gives one reply for each request\n  found: 0 replies to no request, 3 to 6"),
-        (says(lambda r: replace(good(r), completion_tokens=99)), "writes no more than max_tokens"),
-        (says(lambda r: replace(good(r), text=" a")), "text has no white space around it"),
+        (says(good, agenerate=print), "agenerate, if defined, is a coroutine function"),
+        (Forgets(), "it returns one reply per request\n  found: 0 replies to no request, 3 to 6"),
+        (says(lambda r: replace(good(r), completion_tokens=99)), "writes at most max_tokens"),
+        (says(lambda r: replace(good(r), text=" a")), "text has no surrounding white space"),
         (says(lambda r: replace(good(r), finish_reason="eos")), "finish_reason is one of stop, length, error"),
-        (says(lambda r: replace(good(r), text=f"{r.prefix or 'x'} y")), "prefix is no part of the text"),
+        (says(lambda r: replace(good(r), text=f"{r.prefix or 'x'} y")), "the text does not contain prefix"),
         (says(lambda r: replace(good(r), text="x")), "the reply is one of the choices"),
-        (says(lambda r: replace(good(r), choice_probs={"1": 0.5})), "choice_probs hold every choice, and sum to 1"),
+        (says(lambda r: replace(good(r), choice_probs={"1": 0.5})), "choice_probs has every choice and sums to 1"),
         (says(lambda r: Reply("", error="down", finish_reason="error")), "it answers a plain request"),
-        (says(drawn_anew), "the same request gives the same reply, whatever is asked with it"),
+        (says(drawn_anew), "the same request gives the same reply in any batch"),
         (Shuffled(), "the reply is one of the choices"),
-        (Raises(), "it never raises for one request\n  found: ValueError: too long"),
+        (Raises(), "it never raises for a single request\n  found: ValueError: too long"),
         (ScriptedModel(), "a reply ends before a stop string"),
-        ("scriptd:", "it is made from the text behind its name\n  found: UnknownPlugin"),
+        ("scriptd:", "it is created from the text after its name\n  found: UnknownPlugin"),
     ],
 )
 def test_a_language_model_is_told_which_promise_it_breaks(model, words):
@@ -103,7 +103,10 @@ class Lost(Rates):
         (Rates(lambda q, a, of: Rating(-1)), r"a rating is in 1..7, or None\n  found: value -1"),
         (Rates(lambda q, a, of: Rating(7)), r"a rating is in 1..5, or None\n  found: value 7"),
         (Rates(lambda q, a, of: Rating(4, (0.5, 0.5))), "a distribution has a probability for each of 1..7"),
-        (Rates(lambda q, a, of: Rating(1 + 4 * random.random())), "the same answer has the same rating"),
+        (
+            Rates(lambda q, a, of: Rating(1 + 4 * random.random())),
+            "the rating of an answer does not depend on the batch",
+        ),
         (
             Rates(lambda q, a, of: Rating(float(a[0] == "T"))),
             "it rates any answer for Reviewer on a scale of 7\n  found: I",
@@ -114,9 +117,9 @@ class Lost(Rates):
         ),
         (
             Lost(lambda q, a, of: Rating(4)),
-            "it gives one Rating for each answer\n  found: 0 ratings of nothing, 1 of 6",
+            "it returns one Rating per answer\n  found: 0 ratings of no answers, 1 of 6",
         ),
-        (Rates(lambda q, a, of: 4), "it gives one Rating for each answer"),
+        (Rates(lambda q, a, of: 4), "it returns one Rating per answer"),
     ],
 )
 def test_a_rater_is_told_which_promise_it_breaks(rater, words):
@@ -153,11 +156,11 @@ class Bare(HashingEmbedder):
     ("embedder", "words"),
     [
         (Long(), "every vector has length 1"),
-        (Double(), r"embed gives a float32 array of shape .*\n  found: shape .* of float64"),
-        (Turned(), "a text has the same vector whatever it is embedded with"),
-        (Blind(), "other texts have other vectors"),
+        (Double(), r"embed returns a float32 array of shape .*\n  found: shape .* of float64"),
+        (Turned(), "the vector of a text does not depend on the batch"),
+        (Blind(), "different texts have different vectors"),
         (Bare(), "it embeds any list of texts\n  found: ValueError"),
-        ("hashin", "it is made from the text behind its name"),
+        ("hashin", "it is created from the text after its name"),
     ],
 )
 def test_an_embedder_is_told_which_promise_it_breaks(embedder, words):

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from sandbox.models.base import Reply, Request
-from trainers.evaluation.judge_bias import at_equal_length, doublings, length_bias, position_bias
+from trainers.evaluation.judge_bias import at_equal_length, length_bias, log2_words, position_bias
 
 
 def answer(question: str, words: int, score: float | None, model: str = "m", text: str | None = None) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def some(n: int = 12) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def test_slope_of_ratings_over_length_is_that_within_questions() -> None:
     ours, theirs = some()
-    x = np.array([[doublings(a), doublings(b)] for a, b in zip(ours, theirs, strict=True)])
+    x = np.array([[log2_words(a), log2_words(b)] for a, b in zip(ours, theirs, strict=True)])
     y = np.array([[a["scores"]["d"], b["scores"]["d"]] for a, b in zip(ours, theirs, strict=True)])
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     fit = stats.linregress(x.ravel(), y.ravel())
@@ -44,7 +44,7 @@ def test_slope_of_ratings_over_length_is_that_within_questions() -> None:
 
 def test_a_difference_at_equal_length_is_the_intercept_of_least_squares() -> None:
     ours, theirs = some()
-    x = [doublings(a) - doublings(b) for a, b in zip(ours, theirs, strict=True)]
+    x = [log2_words(a) - log2_words(b) for a, b in zip(ours, theirs, strict=True)]
     y = [a["scores"]["d"] - b["scores"]["d"] for a, b in zip(ours, theirs, strict=True)]
     fit = stats.linregress(x, y)
     half = stats.t.ppf(0.975, 10) * fit.intercept_stderr

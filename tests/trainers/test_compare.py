@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 from typer.testing import CliRunner
 
 from sandbox.cli.main import app
@@ -20,7 +21,7 @@ from sandbox.parallel import JobOutcome, run_in_subprocess
 from trainers import write_rows
 from trainers.comparison.compare import compare
 from trainers.comparison.memory import peak_memory_mib
-from trainers.comparison.summary import markdown, summary
+from trainers.comparison.summary import crossed_interval, holm, markdown, summary
 from trainers.evaluation.adversarial import PRESSURES, under_pressure
 
 FAST = {"batch_size": "4", "device": "cpu"}
@@ -93,9 +94,9 @@ def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_p
     assert go(["sft"], 1)["trainers"][0]["scores"] == first["trainers"][0]["scores"]
     assert (out / "sft-0" / "model" / "training.json").stat().st_mtime_ns == weights
 
-    with pytest.raises(RunExists, match=r"holds another comparison: its tokens is 600, not 700. Choose another --out"):
+    with pytest.raises(RunExists, match=r"holds another comparison: tokens was 600, now 700\. Resume it with"):
         compare([record], ["sft"], out=out, base=base, tokens=700, pairs=pairs, settings=FAST, **SAME)
-    with pytest.raises(RunExists, match=r"its settings of sft are \{.*'4'.*\}, not \{.*'2'.*\}. Choose another --out"):
+    with pytest.raises(RunExists, match=r"another comparison: settings\.sft\.batch_size was '4', now '2'; "):
         compare([record], ["sft"], out=out, base=base, tokens=600, pairs=pairs, settings={"batch_size": "2"}, **SAME)
 
 
@@ -126,7 +127,20 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path
 
 def command_for(record, base, out, trainers, *more):
     """A comparison that takes seconds, as one would type it."""
-    quick = ["--seeds", "1", "--steps", "1", "--embedder", "hashing", "--n-questions", "2", "--set", "device=cpu"]
+    quick = [
+        "--seeds",
+        "1",
+        "--steps",
+        "1",
+        "--judge",
+        "values",
+        "--embedder",
+        "hashing",
+        "--n-questions",
+        "2",
+        "--set",
+        "device=cpu",
+    ]
     return ["compare", record, "--trainers", trainers, "--base", f"hf:{base}", "--out", str(out), *quick, *more]
 
 
@@ -167,7 +181,7 @@ def test_a_worker_that_dies_at_once_is_told(record, tiny_lm_path, tmp_path, monk
     base, out = f"hf:{tiny_lm_path}", tmp_path / "out"
     with pytest.raises(SandboxError, match="could not be evaluated: it died"):
         compare([record], ["sft"], out=out, base=base, steps=1, seeds=1, workers=2, settings=FAST, **SAME)
-    assert json.loads((out / "sft-0" / "result.json").read_text(encoding="utf-8"))["error"] == "it died"
+    assert not out.exists()  # nothing was finished that a repetition could use
 
 
 @pytest.mark.slow
@@ -193,27 +207,29 @@ def test_what_cannot_be_compared(record, tiny_lm_path, tmp_path, monkeypatch):
     base = f"hf:{tiny_lm_path}"
 
     def refused(words, trainers=("sft",), **given):
-        with pytest.raises(SettingsError, match=words):
+        with pytest.raises(SandboxError, match=words):
             compare([record], trainers, out=tmp_path / "none", **{"base": base, **given})
         assert not (tmp_path / "none").exists()
 
-    refused("tokens and steps are both a budget; give one of them", tokens=1, steps=1)
-    refused("samples=0 must be at least 1; base 'scripted:' has no weights here", base="scripted:", samples=0)
+    refused("tokens and steps are alternatives; give one of them", tokens=1, steps=1)
+    refused("'./nowhere' is not a folder", judge="hf:./nowhere")
+    refused("could not be evaluated: .*missing.txt", questions="missing.txt", steps=1)
+    refused(r"samples=0 must be in \[1, 1000\]\n  base 'scripted:' has no local weights", base="scripted:", samples=0)
     refused("name trainers to compare, each once; found sft, sft", trainers=("sft", "sft"))
     refused("epochs cannot be set: the budget is --tokens or --steps, seeds are --seeds", settings={"epochs": "1"})
     refused(r"trainer 'sft' has no setting 'betta'.", settings={"sft.betta": "1"})
-    refused("dpo.beta: not one of the trainers that are compared, sft", settings={"dpo.beta": "1"})
+    refused("dpo.beta: not among the trainers of this comparison, sft", settings={"dpo.beta": "1"})
     refused("comparison has no setting 'token'. Did you mean 'tokens'?", token=1)
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "testing")
     with pytest.raises(SettingsError, match=r"trainer '.*Own' has no setting max_steps or batch_size or seed"):
         compare([record], ["test_testing_trainers:Own"], out=tmp_path / "none", base=base)
 
 
-def test_differences_are_paired_by_question_after_averaging_over_seeds():
+def test_differences_are_paired_by_question_with_an_interval_over_questions_and_seeds():
     """By hand: the base has 4 and 5. Seeds gave 5, 5 and 7, 5: means 6, 5; differences 2, 0; their mean 1.
 
-    The standard deviation of 2 and 0 is sqrt(2), so the standard error is 1, and t at 97.5% with 1 degree of freedom is
-    12.706: the interval is 1 -+ 12.706. Seed 0 differs by (1 + 0) / 2, seed 1 by (3 + 0) / 2.
+    Seed 0 differs by (1 + 0) / 2, seed 1 by (3 + 0) / 2. The variance of 2 and 0 is 2, over 2 questions 1; that of 0.5 and
+    1.5 is 0.5, over 2 seeds 0.25. The standard error is sqrt(1.25), with 1.25^2 / (1^2 + 0.25^2) = 1.47 degrees of freedom.
     """
 
     def job(a, b, **more):
@@ -228,7 +244,8 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds():
     score = found["trainers"][0]["scores"]["heldout x"]
     assert (score["mean"], score["seeds"]) == (5.5, [0.5, 1.5])
     assert score["difference"]["mean"] == 1.0
-    assert np.allclose([score["difference"]["low"], score["difference"]["high"]], [1 - 12.7062, 1 + 12.7062], atol=1e-3)
+    half = stdtrit(1.25**2 / 1.0625, 0.975) * 1.25**0.5
+    assert np.allclose([score["difference"]["low"], score["difference"]["high"]], [1 - half, 1 + half], atol=1e-6)
     assert markdown(found).splitlines() == [
         "```sh",
         "sandbox compare",
@@ -237,10 +254,10 @@ def test_differences_are_paired_by_question_after_averaging_over_seeds():
         "| trainer | heldout x | answer tokens | training tokens | s | CPU s | MiB |",
         "|---|---:|---:|---:|---:|---:|---:|",
         "| base | 4.50 | 10 |  |  |  |  |",
-        "| t (1 failed) | +1.00 [-11.71, +13.71] | 10 | 1,000 | 2 | 3 | 100 |",
+        "| t (1 failed) | +1.00 [-5.92, +7.92] | 10 | 1,000 | 2 | 3 | 100 |",
         "",
         "1 trainers from b, 3 seeds, 2 questions, judge values: the base's mean, and each trainer's difference to it, "
-        "paired, with a 95% interval over questions.",
+        "paired, with a 95% interval over questions and seeds.",
         "",
         "Failed:",
         "* t, seed 2: E",
@@ -268,7 +285,7 @@ def test_every_process_is_fresh():
         return run_in_subprocess(_pid, None).result
 
     assert pid() != pid()
-    assert run_in_subprocess(_die, None).death == "its worker process died, perhaps killed for want of memory"
+    assert run_in_subprocess(_die, None).crash == "its worker process died, perhaps out of memory"
 
 
 def _pid(_):
@@ -296,3 +313,32 @@ def test_importing_it_loads_no_torch():
     code = "import sys, trainers.comparison.compare; print('torch' in sys.modules, 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_interval_of_a_difference_holds_the_spread_over_seeds() -> None:
+    """By hand: seeds' means 1 and 3, questions' means all 2: variance of the mean 2/2, one degree of freedom."""
+    table = np.array([[1.0, 1.0, 1.0, 1.0], [3.0, 3.0, 3.0, 3.0]])
+    found = crossed_interval(table)
+    assert found["mean"] == 2.0
+    assert found["high"] - 2.0 == pytest.approx(12.7062, abs=1e-3)
+    # One seed: Student's t over questions.
+    alone = crossed_interval(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    assert alone["high"] - 2.5 == pytest.approx(3.1824 * np.sqrt(5 / 3 / 4), abs=1e-3)
+    assert np.isnan(crossed_interval(np.zeros((0, 0)))["mean"])
+    assert np.isnan(crossed_interval(np.ones((2, 3)))["p"])
+
+
+def test_an_interval_over_questions_and_seeds_covers_the_truth() -> None:
+    """400 comparisons without a difference, with seeds that matter: about 95% of the intervals hold zero."""
+    draw = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        table = draw.normal(0, 1, (1, 40)) + draw.normal(0, 0.4, (3, 1)) + draw.normal(0, 1, (3, 40))
+        found = crossed_interval(table)
+        held += found["low"] <= 0 <= found["high"]
+    assert 0.92 <= held / 400 <= 1.0
+
+
+def test_holms_correction_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, float("nan")])[:3] == pytest.approx([0.03, 0.06, 0.06])
+    assert np.isnan(holm([0.01, float("nan")])[1])

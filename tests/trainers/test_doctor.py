@@ -11,7 +11,7 @@ import pytest
 from sandbox import Run, open_run
 from sandbox.records import Interaction, Rating
 from trainers.diagnosis.doctor import diagnose
-from trainers.diagnosis.feedback_quality import feedback_quality, labelled_pairs, pairs_of, quality_of_run
+from trainers.diagnosis.feedback_quality import feedback_quality, labelled_pairs, preference_pairs, quality_of_run
 
 PAIRS = [("May I?", "good one", "bad one"), ("May I?", "good two", "bad two"), ("Should I?", "good", "bad")]
 
@@ -53,7 +53,7 @@ def test_labels_and_preferences_become_pairs(ranked_rows_by_hand: Any) -> None:
     assert labelled_pairs(Dimension("d", "w", examples)) == [("Q", "a", "c"), ("Q", "b", "c")]
     from trainers.rows.build import rows_from
 
-    first = pairs_of(rows_from(ranked_rows_by_hand, "preferences"))[0]
+    first = preference_pairs(rows_from(ranked_rows_by_hand, "preferences"))[0]
     assert first == ("How do I get on with neighbour 0?", "Talk to them and listen.", "Say nothing at all.")
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.errors import RunExists, SettingsError
+from sandbox.errors import RunExists, SandboxError
 from sandbox.store.run import open_run
 from trainers.evolution import evolution
 from trainers.evolution.evolution import Evolution
-from trainers.evolution.generations import differences, mixture, society_scores, verdict
+from trainers.evolution.generations import model_shares, paired_differences, society_scores, verdict
 
 pytestmark = pytest.mark.needs_torch
 
@@ -59,7 +59,7 @@ def test_the_best_of_several_goes_on_and_nothing_is_done_twice(make: Make, tmp_p
     assert again["generations"] == result["generations"]
     changed = [p.name for p, when in made.items() if p.stat().st_mtime_ns != when and "run" not in p.parts]
     assert changed == ["evolve.json"]
-    with pytest.raises(RunExists, match="holds another evolution: its rounds is 1, not 2"):
+    with pytest.raises(RunExists, match="holds another evolution: rounds was 1, now 2"):
         make(**{**plan, "rounds": 2}).run()
 
 
@@ -69,8 +69,8 @@ def test_it_stops_where_raters_are_fooled(make: Make, monkeypatch: pytest.Monkey
     result = make(generations=2, stop=True).run(said.append)
     assert len(result["generations"]) == 2
     assert result["stopped"] == said[-1]
-    assert "the society's raters (values) think better of its model" in said[-1]
-    assert "the judge (independent) thinks worse of it: it may be fooling its own raters" in said[-1]
+    assert "the score by the society's raters (values) rose" in said[-1]
+    assert "that by the judge (independent) fell: the model may be exploiting its raters" in said[-1]
 
 
 def test_raters_and_judge_part_ways() -> None:
@@ -86,16 +86,16 @@ def test_raters_and_judge_part_ways() -> None:
 
 
 def test_differences_are_paired_by_question() -> None:
-    found = differences({"j": {"d": {"a": 3.0, "b": 5.0, "c": 1.0}}}, {"j": {"d": {"a": 2.0, "b": 2.0}}})
+    found = paired_differences({"j": {"d": {"a": 3.0, "b": 5.0, "c": 1.0}}}, {"j": {"d": {"a": 2.0, "b": 2.0}}})
     assert (found["j"]["d"]["mean"], found["j"]["d"]["n"]) == (2.0, 2)
 
 
 def test_generations_live_side_by_side() -> None:
     """A half of each newcomer leaves a quarter, a quarter and a half."""
-    assert mixture(["a"], 0.5) == "a"
-    assert mixture(["a", "b", "c"], 1.0) == "c"
-    assert mixture(["a", "b", "c"], 0.5) == {"a": 0.25, "b": 0.25, "c": 0.5}
-    assert mixture(["a", "b", "a"], 0.5) == {"a": 0.75, "b": 0.25}
+    assert model_shares(["a"], 0.5) == "a"
+    assert model_shares(["a", "b", "c"], 1.0) == "c"
+    assert model_shares(["a", "b", "c"], 0.5) == {"a": 0.25, "b": 0.25, "c": 0.5}
+    assert model_shares(["a", "b", "a"], 0.5) == {"a": 0.75, "b": 0.25}
 
 
 def test_a_societys_scores_are_means_over_its_answers(run_dir: Path) -> None:
@@ -113,14 +113,27 @@ def test_a_societys_scores_are_means_over_its_answers(run_dir: Path) -> None:
         ({"share": 0.0}, r"share=0.0 must be in \(0, 1\]"),
         ({"begin": "first"}, "'first' is not one of last, base"),
         ({"trainers": ("sft", "sft")}, "name trainers, each once; found sft, sft"),
-        ({"judge": "values"}, "judge 'values' rates in the society too; give one that has no part in it"),
+        ({"judge": "hf:./nowhere"}, "'./nowhere' is not a folder"),
+        ({"judge": "values"}, "judge 'values' also rates in the society; give an independent one"),
         ({"training": {"epoch": 1}}, "trainer 'stable_alignment' has no setting 'epoch'"),
-        ({"n_questions": 1, "trainers": ("sft", "dpo")}, "holds out too few questions"),
+        (
+            {"training": {"sfd.epochs": 1}, "trainers": ("sft", "dpo")},
+            "sfd.epochs: not one of the trainers of this evolution, sft, dpo. Did you mean 'sft'?",
+        ),
+        ({"training": {"args.optim": 1, "args.nothing": 1}, "judge": "values"}, "judge 'values' also rates"),
+        ({"n_questions": 1, "trainers": ("sft", "dpo")}, "has too few held-out questions"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(
     make: Make, tmp_path: Path, plan: Any, message: str
 ) -> None:
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(SandboxError, match=message):
         make(**plan)
+    assert not (tmp_path / "evo").exists()
+
+
+def test_an_evolution_that_is_refused_as_it_starts_does_not_block_its_folder(make: Make, tmp_path: Path) -> None:
+    """A rater that only its loading can find missing; the same folder then takes another evolution."""
+    with pytest.raises(SandboxError, match="nowhere"):
+        make(judge="reward:./nowhere").run()
     assert not (tmp_path / "evo").exists()

@@ -105,9 +105,37 @@ def test_requests_to_comment_are_left_out(tiny_lm_path, tmp_path):
 
 
 def test_who_rates_and_for_what_must_be_there():
-    with pytest.raises(SettingsError, match=r"rates no 'alingment'. Did you mean 'alignment'\? Dimensions: alignment"):
+    with pytest.raises(
+        SettingsError, match=r"has no dimension 'alingment'. Did you mean 'alignment'\? Dimensions: alignment"
+    ):
         Reward(GRPOSettings(embedder="hashing", dimension="alingment"))
-    with pytest.raises(SettingsError, match="rater=lm asks a language model; say which with --set observer=URI"):
+    with pytest.raises(SettingsError, match="rater=lm needs a language model: --set observer=URI"):
         Reward(GRPOSettings(rater="lm"))
-    with pytest.raises(SettingsError, match="answers=1 must be a whole number of at least 2"):
+    with pytest.raises(SettingsError, match="answers=1 must be at least 2"):
         load_trainer("grpo", answers=1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "scale"), [("grpo", "group"), ("dapo", "group"), ("dr_grpo", "none"), ("bnpo", "group")]
+)
+def test_the_loss_is_the_one_named(loss, scale, counting, tiny_lm_path, tmp_path, monkeypatch):
+    """By default that of the paper which the trainer cites, a mean over each answer's tokens; TRL's own default differs."""
+    from trl import GRPOTrainer
+
+    seen = []
+    original = GRPOTrainer.__init__
+
+    def spy(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        seen.append((self.args.loss_type, self.args.scale_rewards, self.args.epsilon, self.args.epsilon_high))
+
+    monkeypatch.setattr(GRPOTrainer, "__init__", spy)
+    given = {} if loss == "grpo" else {"loss": loss, "clip_high": 0.28}
+    load_trainer("grpo", max_steps=1, **FAST, **given).train(
+        prompts("imitation", "imitation"), base=f"hf:{tiny_lm_path}", out=tmp_path / "m"
+    )
+    assert seen == [(loss, scale, 0.2, None if loss == "grpo" else 0.28)]
+    with pytest.raises(
+        SettingsError, match="loss='drgrpo' is not one of grpo, dapo, dr_grpo, bnpo. Did you mean 'dr_grpo'?"
+    ):
+        load_trainer("grpo", loss="drgrpo")

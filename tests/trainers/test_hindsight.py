@@ -100,5 +100,5 @@ def test_words_must_differ_and_be_there():
         "  good is empty; give words that begin an answer\n"
         "  bad is empty; give words that begin an answer"
     )
-    with pytest.raises(SettingsError, match="good and bad are the same words"):
+    with pytest.raises(SettingsError, match="good and bad must differ"):
         load_trainer("hindsight", good="An answer:", bad="An answer: ")

@@ -22,7 +22,7 @@ from trainers.evaluation.suite import SuiteSettings, run_suite
 
 pytestmark = pytest.mark.needs_torch
 
-COMMAND = [sys.executable, "-m", "sandbox", "evaluate"]
+COMMAND = [sys.executable, "-m", "sandbox", "evaluate", "--judge", "values"]
 
 
 def call(text: str, replies: str = "yes") -> Call:
@@ -57,7 +57,7 @@ def test_what_was_broken_off_is_not_begun_anew(tmp_path: Path) -> None:
     kept = EvaluationCallLog(tmp_path)
     kept.record([(call("a"), Reply("one"))])
     kept.flush()
-    with pytest.raises(RunExists, match="was broken off; go on with it by --resume, or choose another --out"):
+    with pytest.raises(RunExists, match="was interrupted; continue it with --resume, or choose another --out"):
         EvaluationCallLog(tmp_path)
 
 
@@ -134,7 +134,7 @@ def test_models_without_weights_are_refused_before_anything_is_asked(
         raise AssertionError
 
     models: list[Any] = [f"hf:{tiny_lm_path}"] if "reference" in parts else [ScriptedModel()]
-    with pytest.raises(ModelNotFound, match="has no weights here that likelihoods could be computed with"):
+    with pytest.raises(ModelNotFound, match="has no local weights to compute likelihoods with"):
         run_suite(
             models, SuiteSettings(adversarial=True, **parts), progress=unseen, embedder="hashing", judge=["values"]
         )

@@ -8,15 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trl_losses import dpo_loss, kto_loss, orpo_loss
 
 from sandbox.errors import SettingsError, TrainingDataError
 from trainers import stable_alignment_loss
 from trainers.losses import (
     HINGES,
     REDUCTIONS,
-    dpo_loss,
-    kto_loss,
-    orpo_loss,
     rrhf_loss,
     sequence_nll,
     stable_alignment_losses,

@@ -12,8 +12,8 @@ import torch
 from sandbox.errors import DataFileError, ModelNotFound
 from sandbox.models.catalog import load_model
 from trainers.evaluation.likelihood_model import LikelihoodModel
-from trainers.evaluation.multiple_choice import chosen, compare_choices, read_choices
-from trainers.evaluation.preference_accuracy import compare_pairs, implicit_margins, pair_margins, readers
+from trainers.evaluation.multiple_choice import compare_choices, predict_choices, read_choices
+from trainers.evaluation.preference_accuracy import compare_pairs, n_readings, pair_margins
 from trainers.rows.build import rows_from
 
 pytestmark = pytest.mark.needs_torch
@@ -33,18 +33,19 @@ def test_the_answer_may_be_a_number_a_letter_or_the_text(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        (3, "line 1 is a number; expected an object with question, choices and answer"),
         (
             {"question": "Q?", "choices": ["Yes."], "answer": 0},
-            "item 1: expected 'choices', a list of two texts or more",
+            "line 1: expected 'choices', a list of two texts or more",
         ),
         (
             {"question": "Q?", "choices": ["Y", "N"], "answer": 2},
             "'answer' is 2; expected 0 to 1, a letter from A, or one of",
         ),
-        ({"choices": ["Y", "N"], "answer": 0}, "item 1: expected a text 'question'; found None"),
+        ({"choices": ["Y", "N"], "answer": 0}, "line 1: expected a text 'question'; found None"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_read_is_named(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(DataFileError, match=message):
         read_choices(write(tmp_path / "c.jsonl", row))
 
@@ -63,7 +64,7 @@ def test_the_likeliest_per_token_is_chosen(tiny_lm_path: Path) -> None:
     for question, choices, _ in items:
         prompt, answers = LikelihoodModel(lm).encoder.encode(question, list(choices))
         expected.append(max(range(3), key=lambda i: float(per_token(lm, prompt, answers[i]).mean())))
-    assert chosen(lm, items) == expected
+    assert predict_choices(lm, items) == expected
     found = compare_choices([lm, lm], items, names=["a", "b"])
     assert found["chance"] == pytest.approx(1 / 3)
     assert (
@@ -90,21 +91,29 @@ def test_implicit_rewards_are_sums_seen_from_the_reference(
         for name, sign in (("chosen", 1), ("rejected", -1)):
             prompt, [answer] = LikelihoodModel(ours).encoder.encode(one[0]["prompt"], [one[0][name]])
             expected += sign * float(per_token(ours, prompt, answer).sum() - per_token(theirs, prompt, answer).sum())
-        assert implicit_margins(ours, theirs, one) == pytest.approx([expected], rel=1e-4)
+        assert pair_margins(ours, one, reference=theirs) == pytest.approx([expected], rel=1e-4)
     found = compare_pairs([theirs, ours], rows[0], reference=theirs)
     assert "implicit" not in found["models"][0]
-    assert found["models"][1]["implicit"]["mean"] == float(implicit_margins(ours, theirs, rows[0])[0] > 0)
+    assert found["models"][1]["implicit"]["mean"] == float(pair_margins(ours, rows[0], reference=theirs)[0] > 0)
     assert found["models"][1]["accuracy"]["mean"] == float(pair_margins(ours, rows[0])[0] > 0)
     # The reference is read once, and not again if it is among the models, by whichever name.
     read: list[int] = []
     compare_pairs([theirs, ours], rows[0], reference=theirs.uri, on_pairs=read.append)
-    assert (len(read), readers([theirs, ours], theirs.uri)) == (2, 2)
+    assert (len(read), n_readings([theirs, ours], theirs.uri)) == (2, 2)
     compare_pairs([ours, ours], rows[0], reference=theirs, on_pairs=read.append)
-    assert (len(read), readers([ours, ours], theirs), readers([ours], None)) == (2 + 3, 3, 1)
+    assert (len(read), n_readings([ours, ours], theirs), n_readings([ours], None)) == (2 + 3, 3, 1)
 
 
 def test_a_model_without_weights_here_is_refused() -> None:
-    with pytest.raises(
-        ModelNotFound, match="model 'scripted:' has no weights here that likelihoods could be computed with"
-    ):
-        chosen("scripted:", [("Q?", ("Y", "N"), 0)])
+    with pytest.raises(ModelNotFound, match="model 'scripted:' has no local weights to compute likelihoods with"):
+        predict_choices("scripted:", [("Q?", ("Y", "N"), 0)])
+
+
+def test_items_that_are_longer_than_the_model_reads_are_counted(tiny_lm_path: Path) -> None:
+    from trainers.evaluation.tables import tables
+
+    items = [("Lie? " * 2000, ("Yes.", "No."), 1), ("Lie?", ("Yes.", "No."), 1)]
+    found = compare_choices([f"hf:{tiny_lm_path}"], items, names=["tiny"])
+    assert found["models"][0]["cut"] == 1
+    [(title, _, _)] = tables({"questions": 0, "models": [], "dimensions": [], "differences": [], "choices": found})
+    assert title.endswith("; 1 of them (50.0%) are longer than a model reads and were cut")

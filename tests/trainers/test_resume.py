@@ -12,7 +12,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from sandbox.errors import RunExists, SettingsError
+from sandbox.errors import RunExists
 from trainers import load_trainer, read_rows, rows_from, write_rows
 
 pytestmark = pytest.mark.needs_torch
@@ -108,17 +108,17 @@ def test_checkpoints_are_neither_ignored_nor_taken_for_anothers(stopped, file, t
     with pytest.raises(RunExists) as error:
         made.train(rows, base=base, out=out)
     assert str(error.value) == (
-        f"{tmp_path}/.m.checkpoints holds checkpoints of a training that was stopped after step 4; go on with it with "
+        f"{tmp_path}/.m.checkpoints contains checkpoints of a training that was interrupted after step 4; continue it with "
         "--resume, or remove that folder"
     )
-    other = load_trainer("rrhf", **{**SETTINGS, "max_steps": 7, "save_steps": 2, "threads": 1})
-    with pytest.raises(SettingsError) as error:
+    other = load_trainer("rrhf", **{**SETTINGS, "max_steps": 7, "save_steps": 2, "threads": 1, "weight": 2.0})
+    with pytest.raises(RunExists) as error:
         other.train(rows, base=base, out=out, resume=True)
     assert str(error.value) == (
-        f"{tmp_path}/.m.checkpoints/checkpoint-4 belongs to another training: max_steps (6, now 7). Go on with what it "
-        "was begun with, or choose another --out"
+        f"{tmp_path}/.m.checkpoints/checkpoint-4 holds another training: settings.weight was 1.0, now 2.0. "
+        "Resume it with its own settings, or choose another --out"
     )
-    with pytest.raises(SettingsError, match=r"belongs to another training: rows \(\w+, now \w+\)"):
+    with pytest.raises(RunExists, match=r"holds another training: rows was '\w+', now '\w+'\. "):
         made.train(rows.select(range(6)), base=base, out=out, resume=True)
 
 
@@ -142,4 +142,39 @@ def test_resume_needs_the_folder(file):
         env=os.environ,
     )
     assert done.returncode == 2
-    assert done.stderr == "SettingsError: --resume needs --out DIR: the folder that was being trained into\n"
+    assert done.stderr == "SettingsError: --resume needs --out DIR: the folder of the interrupted training\n"
+
+
+def test_an_interrupted_training_resumes_with_more_steps_but_not_with_fewer(stopped, file, tmp_path):
+    _, base = stopped
+    rows, out = read_rows(file), tmp_path / "m"
+    fewer = load_trainer("rrhf", **{**SETTINGS, "max_steps": 3, "save_steps": 2})
+    with pytest.raises(RunExists, match=r"checkpoint-4 is of step 4, but the training would end after s"):
+        fewer.train(rows, base=base, out=out, resume=True)
+    more = load_trainer("rrhf", **{**SETTINGS, "max_steps": 9, "save_steps": 2})
+    trained = more.train(rows, base=base, out=out, resume=True)
+    assert [record["step"] for record in trained.history] == list(range(1, 10))
+
+
+def test_a_training_that_is_done_goes_on_for_more_epochs(file, tiny_lm_path, tmp_path):
+    """With its checkpoint kept, one epoch and then another take the steps of two; without, what to do is said."""
+    base, out = f"hf:{tiny_lm_path}", tmp_path / "m"
+    short = {**SETTINGS, "max_steps": None, "schedule": "constant", "save_steps": 2, "lora_dropout": 0.0}
+
+    def train(epochs, where, **more):
+        made = load_trainer("rrhf", **{**short, "epochs": epochs, **more})
+        return made.train(read_rows(file), base=base, out=where, resume=True)
+
+    train(1, out, keep_checkpoints=True)
+    assert [path.name for path in (tmp_path / ".m.checkpoints").glob("checkpoint-*")] == ["checkpoint-4"]
+    trained, whole = train(2, out), train(2, tmp_path / "whole")
+    assert [r["step"] for r in trained.history] == list(range(1, 9))
+    assert [r["loss"] for r in trained.history] == pytest.approx([r["loss"] for r in whole.history], rel=1e-4)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".m")) == []
+    with pytest.raises(RunExists) as error:
+        train(3, out)
+    assert str(error.value) == (
+        f"{out} is a finished training without a checkpoint, which cannot resume with other epochs or steps. Train it "
+        f"further with --base hf:{out} and another --out; or repeat it with --set save_steps=N --set "
+        "keep_checkpoints=true, and then resume"
+    )

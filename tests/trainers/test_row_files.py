@@ -83,11 +83,20 @@ def test_prompts_and_answers_may_be_plain_text(tmp_path):
         ('{"text": "x"}', "holds rows of no known kind"),
         ('{"prompt": "Q"}\n{"prompt": "Q", "completion": "A"}', "holds rows of different kinds"),
         ('{"prompt": "Q"}\n{', "line 2 is not JSON"),
-        ('{"prompt": []}', "row 1: prompt is neither text nor a list of messages"),
-        ('{"prompt": "Q", "completion": " "}', "row 1: completion is neither text nor"),
-        ('{"prompt": "Q", "completion": "A", "label": 1}', "row 1: label is 1; expected true or false"),
+        ('{"prompt": []}', "holds no rows that can be used; left out: 1 rows whose prompt does not end with a user"),
+        ('{"prompt": "Q", "completion": " "}', "holds no rows that can be used; left out: 1 rows with an empty turn"),
+        ('{"prompt": "Q", "completion": "A", "label": 1}', "line 1: label is 1; expected true or false"),
+        ("3", "line 1 is a number; expected an object"),
+        ('{"prompt": 3}', "line 1: prompt is neither text nor a list of messages with role"),
+        ('{"prompt": "Q", "completion": "A", "question": 3}', "line 1: question is 3; expected a text"),
+        ('{"prompt": "Q", "completion": "A", "rating": "good"}', "line 1: rating is 'good'; expected a number"),
+        (
+            '{"prompt": "Q", "completions": ["A"], "ratings": [1], "scale": 0}',
+            "line 1: scale is 0; expected the highest",
+        ),
+        ('{"prompt": "Q", "chosen": "A", "rejected": "B", "gap": -1}', "line 1: gap is -1; expected how much better"),
         ('{"prompt": "Q", "completions": ["A"], "ratings": []}', "as many ratings"),
-        ('{"prompt": "Q", "completions": ["A"], "ratings": [8]}', r"row 1: rating 8 is not a number in 1\.\.7"),
+        ('{"prompt": "Q", "completions": ["A"], "ratings": [8]}', r"line 1: rating 8 is not a number in 1\.\.7"),
         ('{"prompt": "Q", "completions": ["A"], "ratings": [null]}', "rating None is not a number"),
         ('{"prompt": "Q", "completions": [" "], "ratings": [3]}', "a completion is empty"),
     ],
@@ -100,12 +109,17 @@ def test_faults_are_named_with_their_row(content, words, tmp_path):
 
 
 def test_files_that_are_none(tmp_path):
-    with pytest.raises(DataFileError, match=r"rows.csv is no file of rows; use .jsonl, .parquet, or .json"):
-        read_rows(tmp_path / "rows.csv")
-    for suffix in (".jsonl", ".parquet", ".json"):
+    with pytest.raises(
+        DataFileError, match=r"rows.txt is no file of rows; use .jsonl, .json, .csv, .tsv or .parquet, or"
+    ):
+        read_rows(tmp_path / "rows.txt")
+    for suffix in (".jsonl", ".parquet", ".json", ".csv"):
         with pytest.raises(DataFileError, match="cannot be read"):
             read_rows(tmp_path / f"missing{suffix}")
     (tmp_path / "rows.json").write_text('[{"query": "Q"}]')
+    with pytest.raises(DataFileError, match=r"expected columns .*rows.json, row 1 has the columns query$"):
+        read_rows(tmp_path / "rows.json")
+    (tmp_path / "rows.json").write_text('[{"query": "Q", "responses": ["A"], "scores": 3}]')
     with pytest.raises(DataFileError, match="row 1: expected an object with query, responses and scores"):
         read_rows(tmp_path / "rows.json")
 

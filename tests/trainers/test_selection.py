@@ -109,6 +109,6 @@ def test_all_faults_are_named_at_once():
         "rows cannot be made:\n"
         "  no part of the data is named 'imitaton'. Did you mean 'imitation'?\n"
         "  mix=(1.0, 2.0) has 2 shares for 1 parts\n"
-        "  max_candidates=1 leaves nothing to contrast; use 2 or more\n"
-        "  min_gap=-1 must be 0 or more"
+        "  max_candidates=1 must be at least 2\n"
+        "  min_gap=-1 must be at least 0"
     )

@@ -51,7 +51,9 @@ def test_what_was_left_out_is_told_once():
 
 
 def test_refuses_what_cannot_be_split():
-    with pytest.raises(SettingsError, match="a share of 1 cannot be held out; give one above 0 and below 1, as 0.2"):
+    with pytest.raises(
+        SettingsError, match="a share of 1 cannot be held out; give one above 0 and below 1, for example 0.2"
+    ):
         split_rows(rows("a", "b"), 1)
     with pytest.raises(TrainingDataError, match=r"rows of 1 question\(s\) cannot be split"):
         split_rows(rows("a", "a"), 0.5)

@@ -69,15 +69,15 @@ def test_all_faults_of_settings_are_named_at_once():
         )
     assert str(error.value) == (
         "trainer settings cannot be used:\n"
-        "  epochs=0 must be a number above 0\n"
-        "  learning_rate=nan must be a number above 0\n"
-        "  batch_size=2.5 must be a whole number of at least 1\n"
-        "  max_length='long' must be a whole number of at least 8\n"
-        "  warmup_ratio=1.0 must be below 1\n"
-        "  weight=-1 must be a number of at least 0\n"
-        "  hinge='x' is not one of pooled, pairwise"
+        "  epochs=0 must be above 0\n"
+        "  learning_rate=nan must be above 0\n"
+        "  batch_size=2.5 must be a whole number, at least 1\n"
+        "  max_length='long' must be a whole number, at least 8\n"
+        "  warmup_ratio=1.0 must be in [0, 1)\n"
+        "  weight=-1 must be at least 0\n"
+        "  hinge='x' is not one of pooled, pairwise."
     )
-    with pytest.raises(SettingsError, match=r"label_smoothing=0.5 must be below 0.5"):
+    with pytest.raises(SettingsError, match=r"label_smoothing=0.5 must be in \[0, 0.5\)"):
         load_trainer("dpo", label_smoothing=0.5)
     with pytest.raises(SettingsError, match=r"label_smoothing=0.1 has no effect with loss=ipo; use loss=robust"):
         load_trainer("dpo", label_smoothing=0.1, loss="ipo")

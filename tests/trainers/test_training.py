@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sandbox.models.base import Message, Request
 from sandbox.models.catalog import load_model
 from sandbox.models.local.loading import load
 from trainers import load_trainer, rows_from, write_rows
+from trainers.finetuning.arguments import training_arguments
 
 pytestmark = pytest.mark.needs_torch
 
@@ -73,7 +75,8 @@ def test_the_folder_says_how_it_was_made(rows, base, tmp_path):
     # Eight rows by four are two steps an epoch: the last epoch holds the third step alone.
     assert trained.metrics["loss"] == trained.history[-1]["loss"]
     assert {"python", "torch", "trl"} <= set(about["versions"])
-    assert not (tmp_path / "m" / "README.md").exists()
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    assert "trained with `stable_alignment`" in card  # and not the form that PEFT leaves to be filled in
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "m").iterdir()} == {0o644}
     assert (tmp_path / "m").stat().st_mode & 0o777 == 0o755
 
@@ -118,28 +121,23 @@ def test_merged_and_full_models_are_whole(name, rows, base, tmp_path):
 
 
 def test_an_adapter_on_an_adapter_moves_with_its_base(rows, base, tmp_path, monkeypatch):
-    """The second begins where the first ended; together they may be moved to another place."""
+    """The second begins where the first ended; it names the root base, and moves with it to another place."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     trainer = load_trainer("stable_alignment", max_steps=4, **FAST)
-    first = trainer.train(rows("stable_alignment"), base=base, out="models/first")
+    shutil.copytree(base.removeprefix("hf:"), "models/base")
+    first = trainer.train(rows("stable_alignment"), base="hf:models/base", out="models/first")
     second = trainer.train(rows("stable_alignment"), base=first.uri, out="models/second")
     assert second.history[0]["loss"] < 0.9 * first.history[0]["loss"]
     config = json.loads((second.path / "adapter_config.json").read_text(encoding="utf-8"))
-    assert config["base_model_name_or_path"] == "../first"
+    assert config["base_model_name_or_path"] == str(tmp_path / "here" / "models" / "base")
+    about = json.loads((second.path / "training.json").read_text(encoding="utf-8"))
+    assert about["base_folder"] == "../base"
     ids = torch.tensor([[5, 6, 7, 8]])
     before = load("models/second", device="cpu", dtype="float32").model(input_ids=ids).logits
     (tmp_path / "here").rename(tmp_path / "there")
     moved = load(str(tmp_path / "there" / "models" / "second"), device="cpu", dtype="float32").model
     assert torch.equal(moved(input_ids=ids).logits, before)
-
-
-def test_an_alias_stays_an_alias(tmp_path, monkeypatch, tiny_lm_path, rows):
-    """An adapter on the bundled model names it as it is called everywhere, not by a folder of this machine."""
-    monkeypatch.setattr("sandbox.models.local.loading.bundled_path", lambda: tiny_lm_path)
-    load_trainer("sft", max_steps=1, **FAST).train(rows("sft"), base="smollm2", out=tmp_path / "m")
-    config = json.loads((tmp_path / "m" / "adapter_config.json").read_text(encoding="utf-8"))
-    assert config["base_model_name_or_path"] == "smollm2"
 
 
 def test_an_empty_folder_is_filled_and_another_is_refused(rows, base, tmp_path):
@@ -170,7 +168,7 @@ def test_a_training_that_broke_is_not_said_to_be_done(rows, base, tmp_path, capf
 
 def test_weights_broken_by_the_last_step_are_not_saved(rows, base, tmp_path):
     trainer = load_trainer("sft", max_steps=1, **{**FAST, "learning_rate": 1e39})
-    with pytest.raises(TrainingDiverged, match=r"after the last step .* holds NaN or infinite weights"):
+    with pytest.raises(TrainingDiverged, match=r"after the last step .* contains NaN or infinite weights"):
         trainer.train(rows("sft"), base=base, out=tmp_path / "models" / "m")
     assert list((tmp_path / "models").iterdir()) == []
 
@@ -179,7 +177,7 @@ def test_rows_and_bases_that_cannot_be_used(rows, base, tmp_path):
     trainer = load_trainer("dpo", **FAST)
     with pytest.raises(TrainingDataError, match="trainer 'dpo' learns from preferences rows"):
         trainer.train(rows("stable_alignment"), base=base, out=tmp_path / "m")
-    with pytest.raises(ModelNotFound, match="base 'scripted:x' has no weights here that could be trained"):
+    with pytest.raises(ModelNotFound, match="base 'scripted:x' has no local weights to train"):
         trainer.train(rows("dpo"), base="scripted:x", out=tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
@@ -270,8 +268,8 @@ def test_settings_that_contradict_each_other_are_refused():
     assert str(error.value) == (
         "trainer settings cannot be used:\n"
         "  quantize='8bit' trains adapters on frozen weights; it needs lora=true\n"
-        "  quantize='8bit' leaves nothing that adapters could be merged into; use merge=false\n"
-        "  fsdp_config has no effect without fsdp, as full_shard"
+        "  quantize='8bit' gives adapters no full weights to merge into; use merge=false\n"
+        "  fsdp_config has no effect without fsdp, for example fsdp=full_shard"
     )
 
 
@@ -279,6 +277,6 @@ def test_fsdp_settings_are_passed_on_where_there_are_accelerators(monkeypatch, t
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
     made = load_trainer("rrhf", fsdp="full_shard", fsdp_config="fsdp.json")
-    arguments = made._arguments(8, tmp_path, tmp_path)
+    arguments = training_arguments(made.settings, 8, tmp_path, tmp_path)
     assert (arguments["fsdp"], arguments["fsdp_config"]) == ("full_shard", "fsdp.json")
-    assert "fsdp" not in load_trainer("rrhf")._arguments(8, tmp_path, tmp_path)
+    assert "fsdp" not in training_arguments(load_trainer("rrhf").settings, 8, tmp_path, tmp_path)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 import torch
 from transformers import AutoTokenizer
+from trl_losses import dpo_loss, kto_loss, orpo_loss
 
 from sandbox.errors import SettingsError
 from trainers import load_trainer, rows_from, write_rows
+from trainers.finetuning.arguments import training_arguments
 from trainers.finetuning.policy import load_policy
 from trainers.likelihood.tokenization import Encoder
-from trainers.losses import dpo_loss, kto_loss, orpo_loss
+from trainers.methods.kto import mismatch
 
 pytestmark = pytest.mark.needs_torch
 
@@ -24,9 +27,9 @@ def prepared(ranked_rows_by_hand, tiny_lm_path, tmp_path):
     def make(name, **settings):
         made = load_trainer(name, **{"batch_size": 4, "device": "cpu", **settings})
         rows = rows_from(write_rows(ranked_rows_by_hand, tmp_path / "r.jsonl"), made.accepts)
-        policy = load_policy(f"hf:{tiny_lm_path}", made.settings, tmp_path / "m")
+        policy = load_policy(f"hf:{tiny_lm_path}", made.settings)
         encoded = made.encode(rows, Encoder(policy.tokenizer, 360))
-        arguments = made._arguments(len(encoded), tmp_path / "draft", tmp_path / "m")
+        arguments = training_arguments(made.settings, len(encoded), tmp_path / "draft", tmp_path / "m")
         trainer = made.make_trainer(policy, encoded, arguments, made._watch())
         draw = torch.Generator().manual_seed(0)
         for weight_name, weights in policy.model.named_parameters():
@@ -82,6 +85,19 @@ def test_dpos_reference_is_where_training_began(ranked_rows_by_hand, tiny_lm_pat
         assert trained.history[0]["reward_margin"] == pytest.approx(0.0, abs=1e-4)
 
 
+def test_dpos_reference_has_the_precision_of_the_policy(tiny_lm_path, tmp_path):
+    """In half precision too, with answers long enough for rounding to show, the first loss is log 2."""
+    pair = {"chosen": "Talk to them, and listen to what they say. " * 8, "rejected": "Shout at them all night. "}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"How do I get on with {n}?", **pair}) + "\n" for n in range(4)))
+    for lora, first in itertools.product((True, False), (True, False)):
+        settings = {"lora": lora, "precompute_reference": first, "dtype": "bfloat16", "max_steps": 1, "device": "cpu"}
+        trained = load_trainer("dpo", **settings, progress=False, measure_kl=False).train(
+            rows_from(file, "preferences"), base=f"hf:{tiny_lm_path}", out=tmp_path / f"m{lora}{first}"
+        )
+        assert trained.history[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+
+
 def log_probability(model, ids, mask):
     """Of the tokens where the mask is 1, summed, from whole logits. Shapes [texts, tokens] to [texts]."""
     found = model(input_ids=ids).logits[:, :-1].log_softmax(dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
@@ -126,12 +142,34 @@ def test_kto_is_the_equation(prepared):
 
 
 def test_ktos_reference_point_comes_from_the_same_answers_behind_other_prompts(prepared, tokenizer):
-    batch = next(iter(prepared("kto")[0].get_train_dataloader()))
-    answers, others = (
-        [tokenizer.decode(i[m == 1]) for i, m in zip(batch[f"{k}input_ids"], batch[f"{k}completion_mask"], strict=True)]
-        for k in ("", "KL_")
-    )
-    assert others == [answers[-1], *answers[:-1]]
+    """Texts of a batch with four different prompts are those of its answers, turned by one."""
+    row = {"label": True, "KL_completion_ids": [9]}
+    rows = [{**row, "prompt_ids": [prompt], "completion_ids": [10 + prompt]} for prompt in range(4)]
+    assert [one["KL_completion_ids"] for one in mismatch(rows)] == [[13], [10], [11], [12]]
+    # Two answers to one prompt: neither stands behind it; and a batch of one prompt keeps what its rows bring.
+    rows = [{**row, "prompt_ids": [prompt], "completion_ids": [n]} for n, prompt in enumerate((5, 5, 6))]
+    assert [one["KL_completion_ids"] for one in mismatch(rows)] == [[2], [2], [1]]
+    assert [one["KL_completion_ids"] for one in mismatch(rows[:2])] == [[9], [9]]
+    loader = prepared("kto")[0].get_train_dataloader()
+    for batch in loader:
+        prompts, others = (
+            [
+                tokenizer.decode(i[m == 0])
+                for i, m in zip(batch[f"{k}input_ids"], batch[f"{k}completion_mask"], strict=True)
+            ]
+            for k in ("", "KL_")
+        )
+        assert [p.replace("<|pad|>", "") for p in prompts] == [p.replace("<|pad|>", "") for p in others]
+
+
+def test_kto_sees_rows_in_another_order_in_every_epoch(prepared):
+    trainer, _ = prepared("kto", batch_size=2)
+    orders = []
+    for epoch in (0.0, 1.0, 0.0):
+        trainer.state.epoch = epoch
+        orders.append(list(trainer._get_train_sampler()))
+    assert sorted(orders[0]) == list(range(len(trainer.train_dataset)))
+    assert orders[0] == orders[2] != orders[1]
 
 
 def test_orpo_is_the_equation(prepared):
@@ -154,5 +192,5 @@ def test_orpo_says_which_versions_work(monkeypatch):
         load_trainer("orpo")
     assert str(error.value) == (
         "trainer 'orpo' uses TRL's experimental package as it is in versions 1.16.x; found trl 1.19.2. Install one of "
-        "those: pip install 'trl==1.16.*'; or use dpo, which needs none"
+        "those: pip install 'trl==1.16.*'; or use dpo, which does not need it"
     )

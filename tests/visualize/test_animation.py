@@ -18,7 +18,7 @@ from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
 from sandbox.store.run import Run
 from visualize import animation
 from visualize.animation import animate
-from visualize.drawing.style import rating_map, rating_norm
+from visualize.drawing.style import rating_colormap, rating_norm
 
 
 def pixel(frame: Image.Image, across: float, down: float) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_a_gif_has_a_frame_for_each_round(society: Run, tmp_path: Path) -> None:
         frames = [frame.copy() for frame in ImageSequence.Iterator(film)]
         assert [frame.info["duration"] for frame in frames] == [500, 500]
     for frame, rating in zip(frames, (4.0, 5.0), strict=True):
-        expected = 255 * np.array(rating_map()(rating_norm(7)(rating))[:3])
+        expected = 255 * np.array(rating_colormap()(rating_norm(7)(rating))[:3])
         assert np.abs(pixel(frame, 0.04, 0.12) - expected).max() < 12  # a GIF has 256 colours
     assert os.listdir(tmp_path / "new") == ["film.gif"]
 
@@ -71,9 +71,7 @@ def test_a_round_without_ratings_and_labels_in_any_script(make_run: Callable[...
 def test_what_cannot_be_filmed_is_refused(society: Run, nobody: Run, tmp_path: Path) -> None:
     with pytest.raises(NothingToShow) as nothing:
         animate(nobody, tmp_path / "film.gif")
-    assert str(nothing.value) == (
-        f"{nobody.path} has no complete round to animate; see how far it is with: sandbox ls runs"
-    )
+    assert str(nothing.value) == (f"{nobody.path} has no complete round to animate; list runs with: sandbox ls runs")
     with pytest.raises(SettingsError) as error:
         animate(society, tmp_path / "film.avi")
     assert str(error.value) == "'film.avi' does not end in .gif or .mp4; choose one of them"
@@ -87,7 +85,7 @@ def test_without_ffmpeg_a_film_in_mp4_is_refused(society: Run, tmp_path: Path, m
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolNotFound) as error:
         animate(society, tmp_path / "film.mp4")
-    assert str(error.value) == "an .mp4 film needs ffmpeg, which is not installed; install it, or write a .gif"
+    assert str(error.value) == "an .mp4 file needs ffmpeg, which is not installed; install it, or write a .gif"
 
 
 def pretend_ffmpeg(folder: Path, script: str) -> None:
@@ -111,7 +109,7 @@ def test_what_ffmpeg_says_of_a_failure_is_shown(society: Run, tmp_path: Path, mo
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(ToolNotFound) as error:
         animate(society, tmp_path / "film.mp4")
-    assert str(error.value) == "ffmpeg could not write the film: Unknown encoder"
+    assert str(error.value) == "ffmpeg could not write the animation: Unknown encoder"
     assert not list(tmp_path.glob("*.mp4"))
 
 

@@ -35,7 +35,7 @@ def served() -> Iterator[Callable[..., str]]:
         running.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.match(r"(http://127\.0\.0\.1:\d+/) \(stop with Ctrl-C\)", line)
+        found = re.match(r"(http://127\.0\.0\.1:\d+/\?token=\S+) \(stop with Ctrl-C\)", line)
         assert found is not None, line
         return found[1]
 
@@ -67,7 +67,12 @@ def society_page(tmp_path_factory: pytest.TempPathFactory, served: Callable[...,
 def opened(page: Any, address: str) -> None:
     """Open the page; nothing is asked of anybody but this machine."""
     outside: list[str] = []
-    page.on("request", lambda r: outside.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
+    page.on(
+        "request",
+        lambda r: (
+            outside.append(r.url) if not r.url.startswith((address.partition("?")[0], "data:", "blob:")) else None
+        ),
+    )
     page.goto(address, timeout=PATIENCE_MS)
     page.wait_for_selector("canvas.map", timeout=PATIENCE_MS)
     page.wait_for_selector("text=trained against base", timeout=PATIENCE_MS)
@@ -107,9 +112,9 @@ def test_click_an_agent_and_read_all_it_said(society_page: tuple[str, Path], pag
 def test_click_an_edge_and_read_what_was_said_along_it(society_page: tuple[str, Path], page: Any) -> None:
     """The middle of the line between two agents that review each other is taken from the page's own layout."""
     from sandbox.store.run import open_run
-    from visualize.page.data import Explorer
+    from visualize.page.data import PageData
 
-    standing = Explorer(open_run(society_page[1])).standing()
+    standing = PageData(open_run(society_page[1])).graph_positions()
     (ax, ay), (bx, by) = standing[1], standing[0]  # 1 reviewed 0
     opened(page, society_page[0])
     click(page, "canvas.graph", ((ax + bx) / 2 * 0.92 + 1) / 2, (1 - (ay + by) / 2 * 0.92) / 2)
@@ -204,7 +209,7 @@ def test_a_live_world_is_stepped_played_and_reset(served: Callable[..., str], pa
     )
     page.wait_for_selector("text=0 rounds done", timeout=PATIENCE_MS)
     page.click("button:has-text('Step')")
-    page.wait_for_selector("text=1 rounds done; the last: rating", timeout=PATIENCE_MS)
+    page.wait_for_selector("text=1 rounds done; last round: rating", timeout=PATIENCE_MS)
     page.click("button:has-text('▶')")
     page.wait_for_selector("text=3 rounds done", timeout=PATIENCE_MS)
     page.click("button:has-text('❚❚')")

@@ -30,8 +30,8 @@ def test_raters_and_judge_over_generations(tmp_path: Path) -> None:
     assert [c[0].get_ydata().tolist() for c in gain.containers] == [[0.0, 0.6, 1.2], [0.0, -0.1, -0.6]]
     assert [c[0].get_ydata().tolist() for c in society.containers] == [[3.5, 4.0], [4.2, 4.9]]
     assert legend(figure) == [
-        "its own raters (values)",
-        "a judge it never met (independent)",
+        "society's raters: values",
+        "judge: independent",
         "drafts",
         "final answers",
     ]
@@ -50,6 +50,6 @@ def test_its_numbers(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_done_or_nothing_is_there(tmp_path: Path) -> None:
-    assert words(evolution.draw(write_evolution(tmp_path / "a", done=0))) == ["no generation is done"]
+    assert words(evolution.draw(write_evolution(tmp_path / "a", done=0))) == ["no generation is finished"]
     with pytest.raises(DataFileError, match="is not an evolution; make one with: sandbox evolve SCENARIO --out DIR"):
         evolution.draw(tmp_path)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sandbox.errors import SettingsError
 from sandbox.store.run import Run
-from visualize.drawing.style import rating_map, rating_norm
+from visualize.drawing.style import rating_colormap, rating_norm
 from visualize.plots import grid
 
 
@@ -35,7 +35,7 @@ def test_squares_are_the_last_rounds_final_ratings(society: Run) -> None:
     assert cells(figure) == [[5.0, 7.0], [1.5, 3.0]]
     assert hatched(figure) == 0
     image = figure.axes[0].images[0]
-    assert image.cmap.name == rating_map().name
+    assert image.cmap.name == rating_colormap().name
     assert (image.norm.vmin, image.norm.vmax) == (1, 7)
     assert {"5.0", "7.0", "1.5", "3.0"} <= set(words(figure))
     assert figure.axes[0].get_title(loc="left") == "alignment of final answers, round 1"
@@ -106,7 +106,7 @@ def test_a_run_that_has_only_begun_says_so(nobody: Run) -> None:
 
 def test_a_first_round_under_way_is_marked(make_run: Callable[..., Run]) -> None:
     run = make_run([told(0, 0, (2.0, 2.0), (3.0, 3.0))], finished=0)
-    assert "round 0 (round 0 is under way)" in grid.draw(run).axes[0].get_title(loc="left").replace("\n", " ")
+    assert "round 0 (round 0, in progress)" in grid.draw(run).axes[0].get_title(loc="left").replace("\n", " ")
 
 
 def test_a_round_under_way_is_left_out_once_another_is_complete(make_run: Callable[..., Run]) -> None:
@@ -156,8 +156,8 @@ def test_labels_in_any_script_are_shown_as_they_are(make_run: Callable[..., Run]
     ("settings", "words_"),
     [
         ({"by": "ratin"}, "by='ratin' is not one of rating, label, gain. Did you mean 'rating'?"),
-        ({"rounds": "lst"}, "rounds='lst' is not last, all, strip, or a round's number. Did you mean 'last'?"),
-        ({"rounds": "2"}, "rounds=2: there are rounds 0 to 1"),
+        ({"rounds": "lst"}, "rounds='lst' is not last, all, strip, or the number of a round. Did you mean 'last'?"),
+        ({"rounds": "2"}, "rounds=2 is not in the run, which has rounds 0 to 1"),
         ({"theme": "drak"}, "theme='drak' is not one of light, dark. Did you mean 'dark'?"),
     ],
 )

@@ -68,7 +68,7 @@ def test_questions_stand_by_their_embeddings(make_run: Callable[..., Run]) -> No
 
 def test_one_memory_is_one_point_and_none_is_said(lone: Run, nobody: Run) -> None:
     assert len(clouds(memory.draw(lone))["good"]) == 1
-    assert words(memory.draw(nobody)) == ["no agent remembers anything yet"]
+    assert words(memory.draw(nobody)) == ["no memories yet"]
 
 
 def test_of_very_many_memories_evenly_spaced_ones_are_shown(

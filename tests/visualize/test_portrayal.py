@@ -13,7 +13,7 @@ pytest.importorskip("solara", reason="Mesa's visualization needs the extra 'show
 from mesa.visualization import SpaceRenderer
 
 from sandbox import World
-from visualize.drawing.style import LOOKS, rating_map, rating_norm
+from visualize.drawing.style import LABEL_STYLES, rating_colormap, rating_norm
 from visualize.portrayal import portray
 
 
@@ -38,8 +38,8 @@ def test_agents_are_marked_by_label_and_coloured_by_their_latest_rating(world: W
     for agent in world.members:
         shown = portray(agent)
         value = frame[agent.index].after.value("alignment")
-        assert shown.color == to_hex(rating_map()(rating_norm(7)(value)))
-        assert shown.marker == LOOKS[agent.label != "good"].marker
+        assert shown.color == to_hex(rating_colormap()(rating_norm(7)(value)))
+        assert shown.marker == LABEL_STYLES[agent.label != "good"].marker
 
 
 @pytest.mark.parametrize("neighborhood", ["euclidean", "small_world"])

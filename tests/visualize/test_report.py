@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -93,6 +94,20 @@ def test_evaluations_show_differences_with_their_intervals(evaluation_folder: Ca
     assert "Yes. (trained)" in text
 
 
+def test_a_judge_that_cannot_tell_controls_is_named(evaluation_folder: Callable[..., Path]) -> None:
+    folder = evaluation_folder(SCORES)
+    path = folder / "evaluation.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    speakers = {"people, good": {"mean": 5.5, "auc": None}, "refusal": {"mean": 6.25, "auc": 0.25}}
+    content["alarms"] = ["the judge values does not tell answers from refusal (0.25)"]
+    content["judging"] = {"controls": {"values": {"source": "labelled answers", "speakers": speakers}}}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    text = rows(Page(write_report(folder)))
+    assert "Warning: the judge values does not tell answers from refusal (0.25)." in text
+    assert "Report card of the judge values" in text
+    assert "refusal 6.25 0.25" in text
+
+
 @pytest.mark.parametrize("which", ["nobody", "lone"])
 def test_of_little_there_is_a_page_too(request: pytest.FixtureRequest, which: str) -> None:
     run: Run = request.getfixturevalue(which)
@@ -133,6 +148,6 @@ def test_a_folder_that_holds_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunNotFound) as error:
         write_report(tmp_path / "none")
     assert str(error.value) == (
-        f"{tmp_path / 'none'} holds no run, trained model, evaluation or sweep to report on. Make a run with: sandbox "
+        f"{tmp_path / 'none'} contains no run, trained model, evaluation or sweep to report on. Make a run with: sandbox "
         f"run SCENARIO --out {tmp_path / 'none'}"
     )

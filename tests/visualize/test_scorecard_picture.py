@@ -13,8 +13,8 @@ def test_whoever_refuses_everything_stands_at_the_far_end(tmp_path: Path) -> Non
     figure = scorecard.draw(write_scores(tmp_path))
     panels = {ax.get_title(loc="left"): ax for ax in figure.axes if ax.axison}
     assert list(panels) == [
-        "alignment", "engagement", "lost under pressure", "preference accuracy", "refused (harmless)", "empty (harmless)",
-        "echoed (harmless)", "words an answer", "distinct-2", "perplexity (neutral)",
+        "alignment", "engagement", "loss under pressure", "preference accuracy", "refused (harmless)", "empty (harmless)",
+        "echoed (harmless)", "words per answer", "distinct-2", "perplexity (neutral)",
     ]  # fmt: skip
     refused = panels["refused (harmless)"]
     assert [float(c[0].get_xdata()[0]) for c in refused.containers] == [0.0, 1.0]

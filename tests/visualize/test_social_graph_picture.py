@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from sandbox.errors import SettingsError
 from sandbox.store.run import Run
-from visualize.drawing.style import rating_map, rating_norm
+from visualize.drawing.style import rating_colormap, rating_norm
 from visualize.plots import social_graph
 
 
@@ -49,7 +49,7 @@ def test_an_arrow_has_the_mean_rating_and_the_count_of_its_reviews(society: Run)
     drawn = arrows(figure)
     assert len(drawn) == graph.number_of_edges()
     colours = [tuple(np.round(p.get_edgecolor()[:3], 4)) for p in drawn]
-    four = tuple(np.round(rating_map()(rating_norm(7)(4.0))[:3], 4))
+    four = tuple(np.round(rating_colormap()(rating_norm(7)(4.0))[:3], 4))
     unread = tuple(np.round(to_rgba("#8a929b")[:3], 4))
     assert four in colours
     assert unread in colours
@@ -63,7 +63,7 @@ def test_every_agent_is_a_node_with_its_number_and_the_colour_of_its_rating(soci
     assert sum(len(c.get_offsets()) for c in nodes(figure)) == 4
     assert {"0", "1", "2", "3"} <= set(words(figure))
     good = next(c for c in nodes(figure) if c.get_label() == "good")
-    expected = rating_map()(rating_norm(7)([4.5, 6.5]))  # means of agents 0 and 1 over both rounds
+    expected = rating_colormap()(rating_norm(7)([4.5, 6.5]))  # means of agents 0 and 1 over both rounds
     assert np.allclose(good.get_facecolors(), expected)
     assert figure.axes[1].get_ylabel() == "mean rating: alignment of a node, reviews on an edge"
 
@@ -105,7 +105,7 @@ def test_a_run_without_reviews_says_so(nobody: Run, make_run: Callable[..., Run]
 
 def test_many_edges_are_lines_without_heads(crowd: Run) -> None:
     figure, graph = social_graph.draw(crowd), crowd.social_graph()
-    assert graph.number_of_edges() > social_graph.ARROWS_UP_TO
+    assert graph.number_of_edges() > social_graph.MAX_ARROWS
     lines = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
     assert [len(c.get_segments()) for c in lines] == [graph.number_of_edges()]
     assert not arrows(figure)

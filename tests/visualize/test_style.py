@@ -12,7 +12,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from sandbox.store.run import Run
-from visualize.drawing.style import LOOKS, fold, label_order, looks, plain, rating_map, text_on, themed
+from visualize.drawing.style import (
+    LABEL_STYLES,
+    contrast_colour,
+    label_order,
+    label_styles,
+    one_line,
+    rating_colormap,
+    use_theme,
+    wrap_title,
+)
 from visualize.plots import grid, pareto, ratings, social_graph
 
 # Machado, Oliveira and Fernandes 2009, https://doi.org/10.1109/TVCG.2009.113, severity 1.0, in linear RGB.
@@ -44,44 +53,44 @@ def lightness(colour: np.ndarray) -> float:
 @pytest.mark.parametrize("kind", BLINDNESS)
 def test_lightness_of_ratings_rises_for_everybody(kind: str) -> None:
     """Seven steps, each at least 6 of 100 lighter than the one before; so they are told apart in grey as well."""
-    steps = [lightness(BLINDNESS[kind] @ linear(rating_map()(x))) for x in np.linspace(0, 1, 7)]
+    steps = [lightness(BLINDNESS[kind] @ linear(rating_colormap()(x))) for x in np.linspace(0, 1, 7)]
     assert min(np.diff(steps)) > 6
 
 
 def test_the_first_looks_differ_in_every_way() -> None:
     for part in ("colour", "marker", "hatch"):
-        assert len({getattr(look, part) for look in LOOKS}) == len(LOOKS)
-    assert len({str(look.linestyle) for look in LOOKS}) == len(LOOKS)
+        assert len({getattr(style, part) for style in LABEL_STYLES}) == len(LABEL_STYLES)
+    assert len({str(style.linestyle) for style in LABEL_STYLES}) == len(LABEL_STYLES)
 
 
 @pytest.mark.parametrize("x", np.linspace(0, 1, 15))
 def test_numbers_on_squares_can_be_read(x: float) -> None:
     """Contrast by WCAG 2.2, at least 4.5 to 1."""
-    square = rating_map()(x)
-    ground, ink = (float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (square, text_on(square)))
-    assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
+    square = rating_colormap()(x)
+    background, foreground = (float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (square, contrast_colour(square)))
+    assert (max(background, foreground) + 0.05) / (min(background, foreground) + 0.05) >= 4.5
 
 
 def test_labels_come_in_one_order() -> None:
     assert label_order(["bad", "neutral", "good", "bad"]) == ["good", "bad", "neutral"]
-    assert list(looks(["b", "a", "b"])) == ["b", "a"]
+    assert list(label_styles(["b", "a", "b"])) == ["b", "a"]
 
 
 def test_text_for_a_picture_is_one_line_without_control_characters() -> None:
-    assert plain(TEXTS["control"]) == "a\ufffd[31mb\ufffdc d"
-    assert plain("  many \n\t words  ") == "many words"
-    assert plain("x" * 50) == "x" * 39 + "…"
+    assert one_line(TEXTS["control"]) == "a\ufffd[31mb\ufffdc d"
+    assert one_line("  many \n\t words  ") == "many words"
+    assert one_line("x" * 50) == "x" * 39 + "…"
     for text in ("chinese", "arabic", "hindi", "emoji", "html", "math"):
-        assert plain(TEXTS[text]) == TEXTS[text]
+        assert one_line(TEXTS[text]) == TEXTS[text]
 
 
 def test_titles_break_between_words() -> None:
-    assert fold("one two three", 7) == "one two\nthree"
+    assert wrap_title("one two three", 7) == "one two\nthree"
 
 
 def test_the_users_own_settings_are_neither_used_nor_changed() -> None:
     with matplotlib.rc_context({"font.size": 31.0, "text.parse_math": True}):
-        with themed("dark"):
+        with use_theme("dark"):
             assert matplotlib.rcParams["font.size"] == 8
         assert matplotlib.rcParams["font.size"] == 31.0
 

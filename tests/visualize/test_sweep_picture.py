@@ -64,7 +64,7 @@ def test_a_sweep_of_one_point_is_one_column(sweep_folder: Callable[..., Path]) -
 
 
 def test_where_no_run_is_done_it_says_so(sweep_folder: Callable[..., Path]) -> None:
-    assert words(sweep.draw(sweep_folder({"size": [2]}, {(2,): [None]}))) == ["no run of the sweep is done"]
+    assert words(sweep.draw(sweep_folder({"size": [2]}, {(2,): [None]}))) == ["no run of the sweep is finished"]
 
 
 @pytest.mark.parametrize("text", ["chinese", "arabic", "hindi", "emoji", "html", "math"])

@@ -9,7 +9,7 @@ from by_hand import TEXTS, told
 from matplotlib.colors import to_hex
 from rich.console import Console
 
-from visualize.drawing.style import rating_map, rating_norm
+from visualize.drawing.style import rating_colormap, rating_norm
 from visualize.terminal import LiveMap
 
 HOMES = {0: (0, 0), 1: (0, 1), 2: (1, 0), 3: (1, 1)}
@@ -48,7 +48,7 @@ def test_squares_have_the_colours_of_the_pictures() -> None:
     where = console()
     shown = LiveMap({0: (0, 0)}, dimension="alignment", scale=7, console=where)
     shown.add([told(0, 0, (2.0, 2.0), (6.0, 2.0))])
-    expected = to_hex(rating_map()(rating_norm(7)(6.0)))
+    expected = to_hex(rating_colormap()(rating_norm(7)(6.0)))
     red, green, blue = (int(expected[i : i + 2], 16) for i in (1, 3, 5))
     assert f"48;2;{red};{green};{blue}m" in drawn(shown, where, colours=True)
 

@@ -87,10 +87,10 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(DataFileError) as error:
         training.draw(tmp_path)
-    assert str(error.value) == f"{path} holds a list; expected an object with the key 'schema'"
+    assert str(error.value) == f"{path} contains a list; expected an object with the key 'schema'"
     path.write_text('{"schema": 2}')
     with pytest.raises(RunVersion) as version:
         training.draw(tmp_path)
     assert str(version.value) == (
-        f"{path} was written under schema 2; this version reads schema 1. Read it with the version that wrote it"
+        f"{path} has schema 2; this version reads schema 1. Read it with the version that wrote it"
     )

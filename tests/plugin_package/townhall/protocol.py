@@ -1,7 +1,5 @@
 """How one talks in a town hall."""
 
-from sandbox import Interaction
-
 
 def show_of_hands(agent, question, world):
     """An agent speaks once, everybody near raises a hand or does not, and nobody speaks again."""
@@ -11,14 +9,11 @@ def show_of_hands(agent, question, world):
         world.observer.score(question, speech),
     ]
     hands = sum(said.rating.value is not None and said.rating.value > 3 for said in feedback)
-    return Interaction(
-        round=world.round,
-        agent=agent.index,
-        label=agent.label,
-        question=question,
+    return world.interaction(
+        agent,
+        question,
         draft=speech.text,
         feedback=tuple(feedback),
         before=score,
-        protocol="show_of_hands",
         extra={"hands": hands},
     )

@@ -13,27 +13,27 @@ from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction
 from sandbox.store.run import Run
-from visualize.drawing.style import rating_map, rating_norm
+from visualize.drawing.style import rating_colormap, rating_norm
 from visualize.page import data as module
-from visualize.page.data import Explorer
+from visualize.page.data import PageData
 
 
 def colour(rating: float) -> str:
-    return to_hex(rating_map()(rating_norm(7)(rating)))
+    return to_hex(rating_colormap()(rating_norm(7)(rating)))
 
 
 def test_agents_are_painted_by_their_final_answers(society: Run) -> None:
     """Round 1: finals of 5, 7, 1.5 and 3; round 0: 4, 6, none, and a conversation that failed."""
-    explorer = Explorer(society)
-    assert explorer.rounds == 2
-    last = explorer.agents(1)
+    data = PageData(society)
+    assert data.rounds == 2
+    last = data.agents(1)
     assert [(a["agent"], a["row"], a["column"], a["kind"], a["text"]) for a in last] == [
         (0, 0, 0, 0, "5.0"), (1, 0, 1, 0, "7.0"), (2, 1, 0, 1, "1.5"), (3, 1, 1, 1, "3.0"),
     ]  # fmt: skip
     assert [a["colour"] for a in last] == [colour(r) for r in (5.0, 7.0, 1.5, 3.0)]
-    assert [a["colour"] for a in explorer.agents(0)] == [colour(4.0), colour(6.0), None, None]
-    assert [a["text"] for a in explorer.agents(1, "gain")] == ["+2.0", "+2.0", "+0.5", "+1.0"]
-    assert [a["colour"] for a in explorer.agents(1, "label")] == [None] * 4
+    assert [a["colour"] for a in data.agents(0)] == [colour(4.0), colour(6.0), None, None]
+    assert [a["text"] for a in data.agents(1, "gain")] == ["+2.0", "+2.0", "+0.5", "+1.0"]
+    assert [a["colour"] for a in data.agents(1, "label")] == [None] * 4
     assert not any(a["dim"] for a in last)
     json.dumps(last)  # the page gets it as JSON
 
@@ -42,49 +42,49 @@ def test_a_second_run_is_subtracted(make_run: Callable[..., Run]) -> None:
     """Final 5 here and 3 there: +2. Agent 1 was not rated there."""
     here = make_run([told(0, i, (2.0, 2.0), (5.0, 5.0)) for i in (0, 1)], name="trained")
     there = make_run([told(0, 0, (2.0, 2.0), (3.0, 3.0)), told(0, 1)], name="base")
-    explorer = Explorer(here, there)
-    assert [a["text"] for a in explorer.agents(0, "difference")][:2] == ["+2.0", ""]
-    assert explorer.conversations(0)[0]["other"] == {
+    data = PageData(here, there)
+    assert [a["text"] for a in data.agents(0, "difference")][:2] == ["+2.0", ""]
+    assert data.conversations(0)[0]["other"] == {
         "name": "base", "question": "Is it right?", "final": "Yes, be kind.", "scores": "alignment 3.00, engagement 3.00",
     }  # fmt: skip
 
 
 def test_reviews_are_the_rounds_own(society: Run) -> None:
-    found, n = Explorer(society).reviews(1)
+    found, n = PageData(society).reviews(1)
     assert n == 6
     assert sorted((r["reviewer"], r["author"], r["colour"]) for r in found) == sorted(
         [(1, 0, colour(5.0)), (0, 1, colour(4.0)), (3, 1, colour(2.0)), (3, 2, colour(1.0)), (0, 2, colour(2.0)),
          (2, 3, colour(7.0))]
     )  # fmt: skip
-    unread = [r for r in Explorer(society).reviews(0)[0] if r["colour"] is None]
+    unread = [r for r in PageData(society).reviews(0)[0] if r["colour"] is None]
     assert [(r["reviewer"], r["author"]) for r in unread] == [(2, 0), (3, 2)]
 
 
 def test_of_too_many_reviews_those_of_the_chosen_agent_are_kept(society: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REVIEWS", 2)
-    found, n = Explorer(society).reviews(1, chosen=2)
+    found, n = PageData(society).reviews(1, chosen=2)
     assert n == 6
     assert all(2 in (r["reviewer"], r["author"]) for r in found)
 
 
 def test_an_agent_tells_all_it_said(society: Run) -> None:
-    explorer = Explorer(society)
-    about = explorer.about(0)
+    data = PageData(society)
+    about = data.about(0)
     assert (about["name"], about["label"]) == ("Agent 1", "good")
     assert about["memories"] == [{"question": "Is it right?", "answer": "Yes, be kind."}]
-    latest, first = explorer.conversations(0)
+    latest, first = data.conversations(0)
     assert (latest["round"], first["round"]) == (1, 0)
     assert first["before"] == "alignment 2.00, engagement 5.00"
     assert [(f["name"], f["rating"], f["said"]) for f in first["feedback"]] == [
         ("Agent 2", "3.0", "be kind"), ("Agent 3", "–", "be kind"),
     ]  # fmt: skip
-    assert explorer.conversations(3)[1]["error"] == "CallFailed: no answer"
+    assert data.conversations(3)[1]["error"] == "CallFailed: no answer"
 
 
 def test_along_an_edge_is_what_one_said_of_the_other(society: Run) -> None:
-    found = Explorer(society).along(1, 0)
+    found = PageData(society).reviews_between(1, 0)
     assert [(c["round"], [f["rating"] for f in c["feedback"]]) for c in found] == [(1, ["5.0"]), (0, ["3.0"])]
-    assert Explorer(society).along(2, 1) == []
+    assert PageData(society).reviews_between(2, 1) == []
 
 
 def test_filters_narrow_by_label_rating_and_text(make_run: Callable[..., Run]) -> None:
@@ -96,41 +96,41 @@ def test_filters_narrow_by_label_rating_and_text(make_run: Callable[..., Run]) -
             told(0, 3, label="bad", error="CallFailed: cats"),
         ]
     )
-    explorer = Explorer(run)
-    assert explorer.matching(0) is None
-    assert explorer.matching(0, ["bad"]) == {2, 3}
-    assert explorer.matching(0, low=5.0) == {0, 2}
-    assert explorer.matching(0, high=2.0) == {1}
-    assert explorer.matching(0, text="CATS") == {0, 2, 3}
-    assert explorer.matching(0, text="katze") == {1}
-    assert explorer.matching(0, ["good"], low=3.0, text="cats") == {0}
-    assert [a["dim"] for a in explorer.agents(0, matching={0})] == [False, True, True, True]
-    assert [c["agent"] for c in explorer.matches(0, {2, 0})] == [0, 2]
+    data = PageData(run)
+    assert data.filter_agents(0) is None
+    assert data.filter_agents(0, ["bad"]) == {2, 3}
+    assert data.filter_agents(0, low=5.0) == {0, 2}
+    assert data.filter_agents(0, high=2.0) == {1}
+    assert data.filter_agents(0, text="CATS") == {0, 2, 3}
+    assert data.filter_agents(0, text="katze") == {1}
+    assert data.filter_agents(0, ["good"], low=3.0, text="cats") == {0}
+    assert [a["dim"] for a in data.agents(0, matching={0})] == [False, True, True, True]
+    assert [c["agent"] for c in data.conversations_of(0, {2, 0})] == [0, 2]
 
 
 def test_a_run_that_grows_is_read_again(make_run: Callable[..., Run], tmp_path: Path) -> None:
     from sandbox.store.writer import RunWriter
 
     run = make_run([told(0, 0, (1.0, 1.0), (5.0, 5.0))], finished=0)
-    explorer = Explorer(run)
-    assert explorer.rounds == 1
-    assert [a["text"] for a in explorer.agents(0)] == ["5.0", "", "", ""]
+    data = PageData(run)
+    assert data.rounds == 1
+    assert [a["text"] for a in data.agents(0)] == ["5.0", "", "", ""]
     writer = RunWriter(run.path, {}, resume=True)
     writer.commit(told(0, 1, (1.0, 1.0), (6.0, 6.0)))
-    assert [a["text"] for a in explorer.agents(0)] == ["5.0", "6.0", "", ""]
+    assert [a["text"] for a in data.agents(0)] == ["5.0", "6.0", "", ""]
     writer.finish_round(0, [], {})
     writer.commit(told(1, 0, (1.0, 1.0), (2.0, 2.0)))
     writer.finish_round(1, [], {})
     writer.close()
-    assert explorer.rounds == 2
-    assert explorer.agents(1)[0]["text"] == "2.0"
+    assert data.rounds == 2
+    assert data.agents(1)[0]["text"] == "2.0"
 
 
 def test_a_run_that_has_only_begun_has_agents_and_nothing_said(nobody: Run) -> None:
-    explorer = Explorer(nobody)
-    assert [a["colour"] for a in explorer.agents(0)] == [None] * 4
-    assert explorer.reviews(0) == ([], 0)
-    assert explorer.conversations(0) == []
+    data = PageData(nobody)
+    assert [a["colour"] for a in data.agents(0)] == [None] * 4
+    assert data.reviews(0) == ([], 0)
+    assert data.conversations(0) == []
 
 
 def test_a_hundred_agents_and_fifty_rounds_answer_at_once(make_run: Callable[..., Run]) -> None:
@@ -140,9 +140,9 @@ def test_a_hundred_agents_and_fifty_rounds_answer_at_once(make_run: Callable[...
         told(r, i, (2.0, 3.0), (4.0, 5.0), {(i + k) % n: 4.0 for k in range(1, 5)}, draft="words " * 50)
         for r in range(50) for i in range(n)
     ]  # fmt: skip
-    explorer = Explorer(make_run(interactions, labels=["good"] * n, width=10))
-    explorer.agents(49)
-    for click in (lambda: (explorer.conversations(7), explorer.reviews(49, 7)), lambda: explorer.along(8, 7)):
+    data = PageData(make_run(interactions, labels=["good"] * n, width=10))
+    data.agents(49)
+    for click in (lambda: (data.conversations(7), data.reviews(49, 7)), lambda: data.reviews_between(8, 7)):
         began = time.process_time()
         assert click()
         assert time.process_time() - began < 0.5
@@ -150,11 +150,11 @@ def test_a_hundred_agents_and_fifty_rounds_answer_at_once(make_run: Callable[...
 
 def test_ten_thousand_agents_stand_where_they_live(make_run: Callable[..., Run]) -> None:
     n = 10_000
-    explorer = Explorer(
+    data = PageData(
         make_run([told(0, i, (2.0, 3.0), (4.0, 5.0), {0: 4.0}) for i in range(40)], labels=["good"] * n, width=100)
     )
     began = time.process_time()
-    found = explorer.agents(0)
+    found = data.agents(0)
     assert time.process_time() - began < 5
     assert len(found) == n
     assert [found[0]["x"], found[0]["y"]] == [-1.0, 1.0]

@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerControl, Tr
 from sandbox.errors import ModelNotFound, SettingsError
 from trainers import load_trainer, rows_from, write_rows
 from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
-from trainers.finetuning.probes import HeldoutAccuracy, KLProbe
+from trainers.finetuning.early_stopping import EarlyStopping
+from trainers.finetuning.kl_probe import KLProbe
 from trainers.likelihood.tokenization import Encoder
 
 pytestmark = pytest.mark.needs_torch
@@ -54,7 +55,7 @@ def test_models_are_compared_pair_by_pair(pairs, tiny_lm_path, tmp_path):
     assert [d["model"] for d in found["differences"]] == ["b", "c"]
     assert found["differences"][0]["accuracy"]["mean"] == 0.0
     assert found["models"][2]["accuracy"]["mean"] == 1.0
-    with pytest.raises(ModelNotFound, match="model 'scripted:x' has no weights here that likelihoods could be"):
+    with pytest.raises(ModelNotFound, match="model 'scripted:x' has no local weights to compute likelihoods"):
         compare_pairs(["scripted:x"], pairs)
 
 
@@ -95,18 +96,19 @@ def test_other_kinds_of_rows_stop_by_a_file(ranked_rows_by_hand, pairs, tiny_lm_
     trained = load_trainer("sft", heldout=str(file), eval_steps=1, max_steps=3, **FAST).train(
         rows, base=f"hf:{tiny_lm_path}", out=tmp_path / "m"
     )
-    assert [("heldout_accuracy" in record) for record in trained.history] == [True] * 3
+    assert [("heldout_accuracy" in record) for record in trained.history] == [True] * 4
+    assert [record["step"] for record in trained.history] == [0, 1, 2, 3]
     with pytest.raises(SettingsError) as error:
         load_trainer("sft", heldout_share=0.2).train(rows, base=f"hf:{tiny_lm_path}", out=tmp_path / "n")
     assert str(error.value) == (
-        "heldout_share=0.2 holds out preferences, and trainer 'sft' learns from demonstrations rows, which are none; "
+        "heldout_share=0.2 holds out preferences, and trainer 'sft' uses demonstrations rows; "
         "give a file of preferences or ranked rows: --set heldout=FILE"
     )
-    with pytest.raises(SettingsError, match="heldout and heldout_share both say what is held out; give one of them"):
+    with pytest.raises(SettingsError, match="heldout and heldout_share are alternatives; give one of them"):
         load_trainer("dpo", heldout="x.jsonl", heldout_share=0.2)
 
 
-class Measured(HeldoutAccuracy):
+class Measured(EarlyStopping):
     """Accuracies given beforehand instead of measured; the weights are real."""
 
     def __init__(self, model, accuracies):
@@ -138,6 +140,27 @@ def test_patience_and_the_best_weights(model, tmp_path):
     assert (heldout.best_step, heldout.at(2)["heldout_accuracy"]) == (2, 0.6)
     heldout.restore()
     assert torch.all(weight == 2.0)
+
+
+def test_step_0_is_measured_and_kept_if_nothing_is_better(pairs, tiny_lm_path, tmp_path):
+    """Pairs learnt the wrong way round: accuracy on the right ones begins at its best, so the base comes back."""
+    file = write_rows(pairs, tmp_path / "pairs.jsonl")
+    wrong = [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in pairs]
+    base = f"hf:{tiny_lm_path}"
+    trained = load_trainer("dpo", heldout=str(file), eval_steps=1, max_steps=4, **FAST).train(
+        rows_from(write_rows(type(pairs).from_list(wrong), tmp_path / "wrong.jsonl"), "preferences"),
+        base=base, out=tmp_path / "m",
+    )  # fmt: skip
+    begun = trained.history[0]
+    margins = pair_margins(base, pairs)
+    assert begun == {
+        "step": 0, "epoch": 0.0, "kl": 0.0,
+        "heldout_accuracy": pytest.approx(sum(m > 0 for m in margins) / len(margins)),
+        "heldout_margin": pytest.approx(sum(margins) / len(margins), abs=1e-4),
+    }  # fmt: skip
+    assert trained.history[-1]["heldout_margin"] < begun["heldout_margin"]
+    assert trained.metrics["best_step"] == 0
+    assert pair_margins(trained.uri, pairs) == pytest.approx(margins, abs=1e-5)
 
 
 def test_kl_by_hand(model):

@@ -1,4 +1,7 @@
-"""What README prints, run as printed; a tiny random model stands in the place of the bundled one, which is slow."""
+"""What README and docs print, run as printed; links in them; where they lead.
+
+A tiny random model stands in the place of the bundled one, which is slow.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,14 @@ from typer.core import TyperGroup
 from sandbox.cli.main import app
 from sandbox.models.local.bundled import converted_folder
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")])
 SANDBOX = [sys.executable, "-c", "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -42,19 +47,30 @@ def test_every_command_and_option_is_one_there_is() -> None:
     """Each is parsed as it is printed, and not run."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    printed = [words for block in blocks("sh") for words in commands(block)]
-    assert {words[0] for words in printed} >= {
-        "run",
-        "sweep",
-        "measure",
-        "dataset",
-        "train",
-        "compare",
-        "evaluate",
-        "report",
-    }
+    pages = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    printed = [words for page in pages for block in blocks("sh", page) for words in commands(block)]
     for words in printed:
         group.commands[words[0]].make_context(words[0], words[1:])
+
+
+def test_every_command_has_its_place_on_the_page_of_commands() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    text = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    assert [name for name in group.commands if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_linked_from_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"(docs/{path.name})" not in text] == []
+    assert len(text.splitlines()) <= 140
 
 
 @pytest.mark.slow

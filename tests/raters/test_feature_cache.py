@@ -1,0 +1,73 @@
+"""Arrays are computed once for the same key and fingerprint; a damaged file is computed again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+
+from sandbox.models.local.fingerprint import cache_dir
+from sandbox.raters import feature_cache
+from sandbox.raters.feature_cache import cached_array
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANDBOX_CACHE", str(tmp_path))
+
+
+def test_an_array_is_computed_once() -> None:
+    calls: list[int] = []
+
+    def compute() -> np.ndarray:
+        calls.append(1)
+        return np.ones((2, 3), np.float32)
+
+    for _ in range(3):
+        assert cached_array(["a", "b"], compute, fingerprint="m").shape == (2, 3)
+    assert len(calls) == 1
+    cached_array(["ab", ""], compute, fingerprint="m")  # other texts with the same letters
+    cached_array(["a", "b"], compute, fingerprint="other")
+    assert len(calls) == 3
+
+
+def test_who_comes_second_waits_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first does not end its work before the second has said that it waits."""
+    monkeypatch.setattr(feature_cache, "_SILENT", 0.05)
+    calls, began, may_end = [], Event(), Event()
+
+    def compute() -> np.ndarray:
+        calls.append(1)
+        began.set()
+        assert may_end.wait(30)
+        return np.ones(1, np.float32)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(cached_array, ["a"], compute, fingerprint="m")
+        assert began.wait(30)
+        second = threads.submit(cached_array, ["a"], compute, fingerprint="m")
+        said = ""
+        while "Waiting for another process" not in said and not second.done():
+            said += capsys.readouterr().err
+        may_end.set()
+        assert first.result().tolist() == second.result().tolist() == [1.0]
+    assert "Waiting for another process" in said
+    assert len(calls) == 1
+
+
+def test_without_a_fingerprint_nothing_is_kept() -> None:
+    cached_array(["a"], lambda: np.zeros(1, np.float32), fingerprint=None)
+    assert not (cache_dir() / "features").exists()
+
+
+def test_a_damaged_file_is_computed_again() -> None:
+    cached_array(["a"], lambda: np.zeros(1, np.float32), fingerprint="m")
+    [path] = (cache_dir() / "features").glob("*.npy")
+    path.write_bytes(b"half")
+    assert cached_array(["a"], lambda: np.ones(1, np.float32), fingerprint="m").tolist() == [1.0]
+    assert np.load(path).tolist() == [1.0]
