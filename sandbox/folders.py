@@ -79,6 +79,7 @@ def draft_folder(target: Path, *, alone: bool = False) -> Iterator[Path]:
 
 def _locked_draft(prefix: str, parent: Path) -> tuple[Path, int | None]:
     while True:
+        # Absolute from Python 3.12 on, relative to the working directory before, if the parent is.
         draft = Path(tempfile.mkdtemp(prefix=prefix, suffix=_DRAFT, dir=parent))
         lock, is_free = _lock_folder(draft)
         # Another process may have taken the new folder for an abandoned one before it was locked.
@@ -111,7 +112,7 @@ def _remove_abandoned(prefix: str, parent: Path, *, own: Path) -> bool:
     """Remove drafts whose process is gone; whether any is left whose process lives."""
     name = re.compile(re.escape(prefix) + r"\w{8}" + re.escape(_DRAFT))
     is_any_alive = False
-    for found in [entry for entry in parent.iterdir() if name.fullmatch(entry.name) and entry != own]:
+    for found in [entry for entry in parent.iterdir() if name.fullmatch(entry.name) and entry.name != own.name]:
         lock, is_free = _lock_folder(found)
         if lock is None:
             continue

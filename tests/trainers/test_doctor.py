@@ -95,6 +95,7 @@ def test_a_sound_run_is_told_so(make_run: Callable[..., Run], interaction: Calla
     assert [one["words"] for one in findings(make_run(*sound)).values() if not one["ok"]] == []
 
 
+@pytest.mark.needs_torch
 @pytest.mark.parametrize("pairs", ["nowhere.jsonl"])
 def test_a_file_that_is_not_there(run_dir: Path, pairs: str) -> None:
     from sandbox.errors import SandboxError

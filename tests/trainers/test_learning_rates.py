@@ -18,6 +18,8 @@ from trainers.comparison.job import Job
 from trainers.comparison.learning_rates import choose_rates, rates_note, tuning_jobs, tuning_questions
 from trainers.comparison.settings import ComparisonSettings
 
+pytestmark = pytest.mark.needs_torch
+
 SAME = {"n_questions": 2, "max_tokens": 4, "embedder": "hashing", "judge": "values"}
 
 
