@@ -83,6 +83,21 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class StructuredReply:
+    """A reply that was asked for as a number, or as JSON of a schema.
+
+    Attributes:
+        value: The checked value; None if no reply could be read.
+        raw: The last reply of the model, as it was written.
+        tries: Number of replies that were asked for.
+    """
+
+    value: Any
+    raw: str = ""
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Interaction:
     """One finished conversation around one agent.
 

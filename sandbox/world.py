@@ -18,9 +18,9 @@ from sandbox.raters.base import Rater
 from sandbox.records import Interaction
 from sandbox.scenario.population import Population
 from sandbox.scenario.scenario import Scenario
-from sandbox.seeding import keyed_rng, keyed_seed
+from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
-from sandbox.society.audience import draw_active, draw_audience
+from sandbox.society.audience import active_agents, draw_audience, question_for
 from sandbox.society.memory import QuestionIndex
 from sandbox.society.movement import move_agents
 from sandbox.society.placement import cells_at, isolation_notes, place_agents
@@ -31,7 +31,7 @@ from sandbox.society.schedule import allow_another_step
 from sandbox.society.setup import prepare_society
 from sandbox.society.staging import Staging
 from sandbox.society.state import State
-from sandbox.society.states import States, refuse_attribute
+from sandbox.society.states import States, call_scenario, refuse_attribute
 from sandbox.store.budget import CallBudget
 from sandbox.store.call_log import RunCallLog
 from sandbox.store.run import Run, open_run
@@ -224,7 +224,7 @@ class World(mesa.Model):
         """Evaluate the scenario's stop condition."""
         if self.scenario.stop is None or not self.round:
             return
-        self.ended = bool(self.scenario.stop(self))
+        self.ended = bool(call_scenario("stop", self.scenario.stop, self))
         if self.ended:
             self.running = False
         self.store.manifest["ended"] = self.round if self.ended else None
@@ -311,10 +311,7 @@ class World(mesa.Model):
 
     def question_for(self, agent: SocialAgent) -> str:
         """Question of an agent in this round: by the scenario's ``ask``, else number (round * N + agent) mod Q."""
-        if self.scenario.ask is not None:
-            return self.scenario.ask(agent, self)
-        questions = self.scenario.questions
-        return questions[(self.round * len(self.members) + agent.index) % len(questions)]
+        return question_for(agent, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._has_begun and name not in self.__dict__ and not hasattr(type(self), name):
@@ -358,8 +355,8 @@ class World(mesa.Model):
         return self._previous[1]
 
     def active_agents(self) -> list[SocialAgent]:
-        """Agents that are asked in this round: all, or the active share of them, drawn each round."""
-        return draw_active(self.members, self.society.active, keyed_seed(self.seed, self.round, "active"))
+        """Agents that are asked in this round, by index: the scenario's ``asked``, else all; or the active share of them."""
+        return active_agents(self)
 
     def audience(self, agent: SocialAgent) -> list[SocialAgent]:
         """Agents who review the agent's draft in this round."""
@@ -380,7 +377,7 @@ class World(mesa.Model):
         """Most calls to language models that ``rounds`` rounds make, estimated from a sample of the agents."""
         asked = self.active_agents()
         some = asked[:: max(1, len(asked) // 500)]
-        return round(rounds * len(asked) * sum(map(self.max_calls_of, some)) / len(some))
+        return round(rounds * len(asked) * sum(map(self.max_calls_of, some)) / max(1, len(some)))
 
     def social_graph(self) -> nx.DiGraph[int]:
         """Graph of the reviews so far; see :func:`sandbox.metrics.social_graph.social_graph`."""

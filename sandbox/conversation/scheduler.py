@@ -10,8 +10,9 @@ A conversation is a generator. It yields requests and is sent their results:
 A failed call raises :class:`CallFailed` at the ``yield``, so that an error is never mistaken for an answer. Knows no agents,
 grids or files.
 
-A local model receives all waiting requests in one ``generate`` call. A model that has ``agenerate`` is remote: its calls are
-made one by one, and each conversation continues as soon as its own replies have arrived.
+A request that several conversations wait for is made once. A local model receives all waiting requests in one ``generate``
+call. A model that has ``agenerate`` is remote: its calls are made one by one, and each conversation continues as soon as its
+own replies have arrived.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation, Embed, Rate
+from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation, Embed, Rate, requests_made
 from sandbox.errors import BrokenPlugin, ProtocolError, SandboxError
 from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.models.remote.async_calls import AsyncCalls
@@ -36,10 +37,11 @@ _SENT_AT_ONCE = 32
 class _Task:
     """A running generator, and the receiver of its result."""
 
-    __slots__ = ("conversation", "parent", "slot")
+    __slots__ = ("conversation", "parent", "requests", "slot")
 
     def __init__(self, conversation: Conversation, parent: _Join | int, slot: int) -> None:
         self.conversation = conversation
+        self.requests: dict[Any, int] = {}
         self.parent = parent
         self.slot = slot
 
@@ -78,6 +80,8 @@ class Scheduler:
         self._finished: dict[int, tuple[Any, BaseException | None]] = {}
         self._remote = AsyncCalls()
         self._outbox: list[_RemoteCall] = []
+        # Of each request that is waited for, the further tasks that wait for the same one.
+        self._same: dict[tuple[int, Request], list[tuple[_Task | _Join, int]]] = {}
 
     def close(self) -> None:
         """Stop all conversations; finished calls are stored."""
@@ -89,7 +93,7 @@ class Scheduler:
         while self._remote.under_way:
             self._record([(item.call, reply) for item, reply in self._remote.finished()])
         self._flush()
-        for left in (self._ready, self._spawned, self._waiting, self._finished, self._outbox):
+        for left in (self._ready, self._spawned, self._waiting, self._finished, self._outbox, self._same):
             left.clear()
 
     def run(
@@ -149,8 +153,16 @@ class Scheduler:
 
     def _advance(self) -> None:
         """Advance every task that is ready until all are waiting."""
+        token = requests_made.set(None)
+        try:
+            self._advance_all()
+        finally:
+            requests_made.reset(token)
+
+    def _advance_all(self) -> None:
         while self._ready:
             task, value, failure = self._ready.popleft()
+            requests_made.set(task.requests)
             try:
                 talk = task.conversation
                 wanted = talk.send(value) if failure is None else talk.throw(failure)
@@ -177,12 +189,18 @@ class Scheduler:
 
     def _await(self, waiter: _Task | _Join, slot: int, wanted: Any) -> None:
         if type(wanted) is Call:
+            same = self._same.get((id(wanted.model), wanted.request))
+            if same is not None:
+                same.append((waiter, slot))
+                return
             known = self._log.recall(wanted) if self._log is not None else None
             if known is not None:
                 self._reply(waiter, slot, known)
                 if self._on_calls is not None:
                     self._on_calls(1)
-            elif hasattr(wanted.model, "agenerate"):
+                return
+            self._same[id(wanted.model), wanted.request] = []
+            if hasattr(wanted.model, "agenerate"):
                 self._outbox.append(_RemoteCall(wanted, waiter, slot))
             else:
                 self._waiting.setdefault(("call", id(wanted.model)), []).append((wanted, waiter, slot))
@@ -272,10 +290,14 @@ class Scheduler:
 
     def _deliver(self, finished: list[tuple[Call, _Task | _Join, int, Reply]]) -> None:
         self._record([(call, reply) for call, _, _, reply in finished])
-        for _, waiter, slot, reply in finished:
-            self._reply(waiter, slot, reply)
+        n_replies = 0
+        for call, waiter, slot, reply in finished:
+            waiting = [(waiter, slot), *self._same.pop((id(call.model), call.request))]
+            for each, its_slot in waiting:
+                self._reply(each, its_slot, reply)
+            n_replies += len(waiting)
         if self._on_calls is not None:
-            self._on_calls(len(finished))
+            self._on_calls(n_replies)
 
 
 def _generate(model: LanguageModel, requests: list[Request]) -> Sequence[Reply]:

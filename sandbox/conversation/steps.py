@@ -5,7 +5,8 @@ Knows no agents, grids or files.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +25,23 @@ class Call:
 
     model: LanguageModel
     request: Request
+
+
+# Requests that the running generator has made, and how often; set by the scheduler while it advances one.
+requests_made: ContextVar[dict[Hashable, int] | None] = ContextVar("requests_made", default=None)
+
+
+def count_request(request: Hashable) -> int:
+    """Count a request of the running generator, and return how often it has made the same one before.
+
+    Outside a scheduler it is always 0.
+    """
+    made = requests_made.get()
+    if made is None:
+        return 0
+    before = made.get(request, 0)
+    made[request] = before + 1
+    return before
 
 
 @dataclass(frozen=True, slots=True, eq=False)

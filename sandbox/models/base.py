@@ -33,6 +33,7 @@ class Request:
         prefix: Required beginning of the reply; not part of ``Reply.text``.
         choices: If given, the reply is one of these strings, and ``Reply.choice_probs`` holds their probabilities. No
             further text is generated.
+        schema: If given, a JSON Schema as text: the reply is to be JSON of this form. Models that can, keep to it.
     """
 
     messages: tuple[Message, ...]
@@ -43,9 +44,10 @@ class Request:
     seed: int = 0
     prefix: str = ""
     choices: tuple[str, ...] = ()
+    schema: str = ""
 
     def content(self) -> str:
-        """Return all fields as a JSON list, in their order."""
+        """Return all fields as a JSON list, in their order; ``schema`` only if it is given."""
         fields = (
             [tuple(message) for message in self.messages],
             self.max_tokens,
@@ -55,6 +57,7 @@ class Request:
             self.seed,
             self.prefix,
             self.choices,
+            *([self.schema] if self.schema else []),
         )
         return orjson.dumps(fields).decode()
 

@@ -21,6 +21,7 @@ from typing import Any
 from sandbox import registry
 from sandbox.errors import BrokenPlugin, DataFileError, ModelNotFound, SettingsError, nearest
 from sandbox.models.base import Reply, Request
+from sandbox.models.json_replies import example
 from sandbox.seeding import keyed_rng
 
 Reaction = Callable[[Request], "str | Reply"]
@@ -248,6 +249,8 @@ def _made_up(request: Request) -> Reply:
         weights = [draw.expovariate(1.0) for _ in request.choices]
         probs = {c: w / sum(weights) for c, w in zip(request.choices, weights, strict=True)}
         return Reply(max(probs, key=probs.__getitem__), probs, _words(request))
+    if request.schema:
+        return Reply(json.dumps(example(json.loads(request.schema), draw)), None, _words(request))
     sentences = [
         f"{draw.choice(_SUBJECTS)} {draw.choice(_VERBS)} {draw.choice(_OBJECTS)}." for _ in range(draw.randint(1, 3))
     ]

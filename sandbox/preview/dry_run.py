@@ -12,10 +12,12 @@ from typing import Any
 from sandbox import registry
 from sandbox.models.base import LanguageModel, Reply, Request, complete_model
 from sandbox.models.catalog import resolve
+from sandbox.models.json_replies import example
 from sandbox.models.pool import split_model_settings
 from sandbox.records import Rating
 from sandbox.scenario.population import are_shares, read_models
 from sandbox.scenario.scenario import Scenario
+from sandbox.seeding import keyed_rng
 from sandbox.store.run import is_run, open_run
 from sandbox.world import World
 
@@ -61,26 +63,27 @@ def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forec
     Raises:
         SandboxError: the society cannot be set up.
     """
-    done = rounds_done = 0
+    done = rounds_done = 0  # interactions of the round that is not complete, and complete rounds
     out, branch = settings.get("out"), settings.get("branch")
     if settings.get("resume") and out is not None and is_run(out):
         run = open_run(out)
-        done, rounds_done = len(run.interactions()), run.rounds
+        done, rounds_done = len(run.interactions(run.rounds)), run.rounds
     elif branch is not None:
         rounds_done = int(branch.rpartition("@")[2]) if branch.rpartition("@")[2].isdigit() else 0
     model = _CountingModel(_default_rater(settings))
     world = dry_run_world(scenario, {**settings, **_NOTHING_KEPT}, model=model)
     try:
-        each = len(world.active_agents())
-        left = max(0, (rounds - rounds_done) * each - max(0, done - rounds_done * each))
-        tried = min(-(-left // each), max(1, _ENOUGH // each))
-        failed = 0
+        rounds_left = max(0, rounds - rounds_done)
+        tried = min(rounds_left, max(1, _ENOUGH // len(world.active_agents() or world.members)))
+        held = failed = 0
         for _ in range(tried):
             world.step()
+            held += world.metrics["interactions"]
             failed += world.metrics["failed"]
     finally:
         world.close()
-    held = max(1, tried * each)
+    left = max(0, round(rounds_left * held / max(1, tried)) - done)
+    held = max(1, held)
     calls, read, written = (round(left / held * n) for n in (model.calls, model.read, model.written))
     return Forecast(left, calls, read, written, failed / held)
 
@@ -175,6 +178,8 @@ class _CountingModel:
         if request.choices:
             probs = {choice: 1 / len(request.choices) for choice in request.choices}
             return Reply(request.choices[0], probs, read, written)
+        if request.schema:
+            return Reply(json.dumps(example(json.loads(request.schema), keyed_rng(request.seed))), None, read, written)
         length = written * _CHARACTERS_A_TOKEN
         # All answers differ; observers would score equal ones only once.
         text = f"{request.seed % 10**6} {_FILLER * (length // len(_FILLER) + 1)}"

@@ -21,7 +21,7 @@ _NOTES = {
     "heard": "'heard' is included only if other agents have spoken",
 }
 # Templates that are whole messages; others are parts of one.
-_WHOLE = ("answer", "choose", "argue", "rate", "reason", "observe")
+_WHOLE = ("answer", "choose", "number", "structured", "argue", "rate", "reason", "observe")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "recalled": ("question", "answer"),
     "heard": ("said",),
     "choose": ("recalled", "heard", "question", "options"),
+    "number": ("recalled", "heard", "question", "low", "high"),
+    "structured": ("recalled", "heard", "question", "schema"),
+    "unreadable": ("fault",),
     "argue": ("question", "author", "answer"),
     "review_system": ("name", "persona"),
     "rate": ("recalled", "question", "author", "answer", "words", "scale"),
@@ -24,7 +27,18 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "observe": ("question", "answer", "words", "scale"),
 }
 # The state of the agent that is asked, and that of the world, may be used in these: {state[purse]}, {world_state[tax]:.0%}.
-WITH_STATE = ("answer_system", "answer", "choose", "argue", "review_system", "rate", "reason", "revise")
+WITH_STATE = (
+    "answer_system",
+    "answer",
+    "choose",
+    "number",
+    "structured",
+    "argue",
+    "review_system",
+    "rate",
+    "reason",
+    "revise",
+)
 _STATE_FIELD = r"(state|world_state)\[([^]]+)\](?:\[[^]]+\])*"
 
 
@@ -38,6 +52,9 @@ class Prompts:
         recalled: A remembered question and answer; replaces ``{recalled}`` in other templates.
         heard: What other agents said, in protocols where agents listen; replaces ``{heard}``.
         choose: Message that asks for one of a few options, in protocols with a choice.
+        number: Message that asks for a number within bounds.
+        structured: Message that asks for JSON of a form; ``{schema}`` is its JSON Schema.
+        unreadable: Message after a reply that could not be read; ``{fault}`` says why.
         argue: Message that asks for an argument against an answer, in debates.
         review_system: System prompt of a reviewer.
         rate: Message that asks a language model for a rating; the reply begins after ``Rating:``.
@@ -58,6 +75,11 @@ class Prompts:
     )
     heard: str = "You have heard others say:\n{said}\n\n"
     choose: str = "{recalled}{heard}{question}\n\nAnswer with one of: {options}."
+    number: str = "{recalled}{heard}{question}\n\nAnswer with a number from {low} to {high}."
+    structured: str = (
+        "{recalled}{heard}{question}\n\nAnswer with JSON of this form (a JSON Schema), and with nothing else:\n{schema}"
+    )
+    unreadable: str = "That cannot be read: {fault}. Answer again, in the form that was asked for."
     argue: str = (
         '{author} was asked: "{question}"\n{author} says: "{answer}"\n\n'
         "Speak against it in two sentences, and try to change {author}'s mind."

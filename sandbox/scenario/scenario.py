@@ -46,6 +46,8 @@ class Scenario:
         options: Options of a choice, in protocols that ask for one.
         ask: Function of (agent, world) that returns the agent's question of the round, in place of the rule for
             ``questions``; :func:`one_a_round` asks all agents the same.
+        asked: Function of (world) that returns the agents (or their indices) that are asked in the round; by default all. The
+            setting ``active`` draws a share of them.
         measures: Own measures of a round, by name: functions of (interactions, world), with failed interactions included,
             that return a number, or None if there is no value. ``world.metrics`` holds the metrics of the previous round, so
             that a measure can depend on its own last value. The first line of the docstring describes the measure.
@@ -84,6 +86,7 @@ class Scenario:
     roles: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ("yes", "no")
     ask: Callable[[Any, Any], str] | None = None
+    asked: Callable[[Any], Sequence[Any]] | None = None
     measures: Mapping[str, Measure] = field(default_factory=dict)
     stop: Callable[[Any], bool] | None = None
     society: Mapping[str, Any] = field(default_factory=dict)
@@ -210,7 +213,8 @@ def _functions(made: Scenario) -> Iterator[Fault]:
         elif name in taken:
             yield f"measures[{name!r}]", "is the name of a built-in metric; choose another"
     arguments = {"stop": "world", "ask": "agent, world", "move": "agent, world", "settle": "world, interactions"}
-    for name, given in {**arguments, "before_round": "world", "after_round": "world"}.items():
+    of_world = dict.fromkeys(("asked", "before_round", "after_round"), "world")
+    for name, given in {**arguments, **of_world}.items():
         function = getattr(made, name)
         if function is not None and not callable(function):
             yield name, f"expected a function of ({given}), found {function!r}"

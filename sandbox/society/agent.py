@@ -7,23 +7,26 @@ agent's memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mesa.discrete_space import CellAgent
 
-from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate
+from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate, count_request
 from sandbox.models.base import LanguageModel, Message, Reply, Request
+from sandbox.models.json_replies import check_schema
 from sandbox.records import Choice, Feedback, Rating
 from sandbox.scenario.personas import Persona, persona_text
-from sandbox.scenario.prompts import rating_word, whole_sentences
+from sandbox.scenario.prompts import whole_sentences
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
 from sandbox.seeding import keyed_seed
 from sandbox.society.memory import Memory, draw_upbringing
+from sandbox.society.reviewer import Reviewer
 from sandbox.society.state import State
 from sandbox.society.states import refuse_attribute
+from sandbox.society.structured_replies import json_reply, number_bounds, number_reply
 
 if TYPE_CHECKING:
     from sandbox.society.context import SocietyContext
@@ -168,15 +171,44 @@ class SocialAgent(CellAgent):
             heard: Utterances of others, as (name, text), put before the question.
         """
         given = tuple(self.world.scenario.options if options is None else options)
-        text = self.world.scenario.prompts.choose.format(
-            recalled=self._recalled(question),
-            heard=self._heard(heard),
-            question=question,
-            options=", ".join(given),
-            **self._states(),
-        )
-        messages = (Message("system", self._system()), Message("user", text))
+        messages = self._messages(self._filled("choose", question, heard, options=", ".join(given)))
         return _chosen(self.ask(messages, f"choose {turn}", max_tokens=24, prefix="Answer:", choices=given), given)
+
+    def number(
+        self, question: str, low: float, high: float, *, turn: int = 0, heard: Heard = (), tries: int = 3
+    ) -> Conversation:
+        """Answer with a number within bounds. Gives a :class:`~sandbox.records.StructuredReply`.
+
+        Whole numbers, of which there are at most a hundred, are drawn from the probabilities that a local model gives them;
+        else the number is read from the reply.
+
+        Args:
+            question: The question.
+            low: Lowest number. If both bounds are of type int, the value is an int.
+            high: Highest number.
+            turn: Distinguishes repeated questions in one round; part of the random seed.
+            heard: Utterances of others, as (name, text), put before the question.
+            tries: How often to ask, at most, until a reply can be read.
+        """
+        bounds = number_bounds(low, high)
+        text = self._filled("number", question, heard, low=f"{low:,}", high=f"{high:,}")
+        return number_reply(self, self._messages(text), bounds, f"number {turn}", tries)
+
+    def structured(
+        self, question: str, schema: Mapping[str, Any], *, turn: int = 0, heard: Heard = (), tries: int = 3
+    ) -> Conversation:
+        """Answer with JSON of a form. Gives a :class:`~sandbox.records.StructuredReply`.
+
+        Args:
+            question: The question.
+            schema: JSON Schema of the reply.
+            turn: Distinguishes repeated questions in one round; part of the random seed.
+            heard: Utterances of others, as (name, text), put before the question.
+            tries: How often to ask, at most, until a reply fits the schema.
+        """
+        shape = check_schema(schema)
+        text = self._filled("structured", question, heard, schema=shape)
+        return json_reply(self, self._messages(text), shape, f"structured {turn}", tries)
 
     def argue(self, author: SocialAgent, question: str, answer: Reply | str, *, turn: int = 0) -> Conversation:
         """Argue against another agent's answer. Gives a :class:`Reply`; ``turn`` distinguishes repeated arguments."""
@@ -240,7 +272,8 @@ class SocialAgent(CellAgent):
 
         Args:
             messages: The messages.
-            purpose: Any text; with the round and the agent it determines the request's random seed.
+            purpose: Any text; with the round and the agent it determines the request's random seed. A conversation that
+                makes the same request again draws another reply.
             max_tokens: Maximum length of the reply in tokens; by default that of an answer.
             **request: Other fields of :class:`~sandbox.models.base.Request`.
         """
@@ -248,10 +281,23 @@ class SocialAgent(CellAgent):
         given: dict[str, Any] = {"temperature": society.temperature, "top_p": society.top_p, **request}
         stage = self.world.stage if self.world.stage != next(iter(self.world.stages)) else ""
         seed = keyed_seed(self.world.seed, self.world.round, self.index, f"{stage}: {purpose}" if stage else purpose)
-        return Call(self.lm, Request(messages, max_tokens or society.max_tokens, seed=seed, **given))
+        made = Request(messages, max_tokens or society.max_tokens, seed=seed, **given)
+        if repeated := count_request(made):
+            made = replace(made, seed=keyed_seed(seed, "repeated", repeated))
+        return Call(self.lm, made)
 
     def _system(self) -> str:
         return self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about, **self._states())
+
+    def _filled(self, template: str, question: str, heard: Heard, **fields: str) -> str:
+        """A template of the scenario's prompts that asks a question, filled in."""
+        pattern: str = getattr(self.world.scenario.prompts, template)
+        return pattern.format(
+            recalled=self._recalled(question), heard=self._heard(heard), question=question, **fields, **self._states()
+        )
+
+    def _messages(self, text: str) -> tuple[Message, ...]:
+        return Message("system", self._system()), Message("user", text)
 
     def _states(self) -> dict[str, State]:
         return {"state": self.state, "world_state": self.world.state}
@@ -301,79 +347,3 @@ def read_choice(text: str, options: Sequence[str]) -> Choice:
         return Choice(None, text)
     named = next(option for option in options if option.lower() == found.group().lower())
     return Choice({option: float(option == named) for option in options})
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """An agent in its role as reviewer; see :class:`~sandbox.raters.base.RatingRole`.
-
-    Attributes:
-        agent: The reviewer.
-        author: The author of the answer.
-    """
-
-    agent: SocialAgent
-    author: SocialAgent
-
-    @property
-    def dimension(self) -> Dimension:
-        """The dimension that is rated."""
-        return self.agent.dimension
-
-    @property
-    def scale(self) -> int:
-        """The highest rating."""
-        return self.agent.scale
-
-    @property
-    def examples(self) -> tuple[Example, ...]:
-        """Labelled answers from which its values are learnt."""
-        return self.agent.examples
-
-    @property
-    def known_answers(self) -> tuple[tuple[str, str], ...]:
-        """Answers of people from which its rater learns what an answer is."""
-        return self.agent.world.known_answers
-
-    @property
-    def values_key(self) -> tuple[str, int]:
-        """Key of its learnt values."""
-        return ("agent", self.agent.index)
-
-    def rate(self, question: str, answer: str, choices: tuple[str, ...], max_tokens: int) -> Call:
-        """Ask its language model for a rating."""
-        prompts = self.agent.world.scenario.prompts
-        text = prompts.rate.format(**self._fields(question, answer))
-        return self._ask(text, "rate", max_tokens, prefix="Rating:", choices=choices)
-
-    def reason(self, question: str, answer: str, rating: float) -> Call:
-        """Ask its language model for the reason of a rating."""
-        prompts = self.agent.world.scenario.prompts
-        word = rating_word(rating, self.scale)
-        text = prompts.reason.format(**self._fields(question, answer), rating=f"{rating:.0f}", verdict=word)
-        prefix = self.reason_prefix(rating)
-        return self._ask(text, "reason", self.agent.world.society.reason_tokens, prefix=prefix)
-
-    def reason_prefix(self, rating: float) -> str:
-        """The words that its reason begins with."""
-        return self.agent.world.scenario.prompts.reason_prefix.format(
-            rating=f"{rating:.0f}", verdict=rating_word(rating, self.scale), scale=self.scale
-        )
-
-    def _fields(self, question: str, answer: str) -> dict[str, Any]:
-        return {
-            "recalled": self.agent._recalled(question),
-            "question": question,
-            "author": self.author.name,
-            "answer": answer,
-            "words": self.dimension.words,
-            "scale": self.scale,
-            **self.agent._states(),
-        }
-
-    def _ask(self, text: str, purpose: str, max_tokens: int, **request: Any) -> Call:
-        system = self.agent.world.scenario.prompts.review_system.format(
-            name=self.agent.name, persona=self.agent.about, **self.agent._states()
-        )
-        messages = (Message("system", system), Message("user", text))
-        return self.agent.ask(messages, f"{purpose} of {self.author.index}", max_tokens=max_tokens, **request)

@@ -1,16 +1,84 @@
-"""Choice of the agents who are asked in a round, and of those who review a draft."""
+"""Choice of the agents who are asked in a round, of their questions, and of those who review a draft."""
 
 from __future__ import annotations
 
+import numbers
 import random
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from sandbox.errors import ScenarioError
 from sandbox.scenario.settings import SocietySettings
+from sandbox.seeding import keyed_seed
+from sandbox.society.states import call_scenario
+
+if TYPE_CHECKING:
+    from sandbox.society.agent import SocialAgent
+    from sandbox.society.context import SocietyContext
 
 Member = TypeVar("Member")
+
+
+def members_named(what: str, given: Any, members: Sequence[SocialAgent]) -> list[SocialAgent]:
+    """The agents that a function of the scenario named, in the order in which it named them.
+
+    Args:
+        what: Field of the scenario, for messages.
+        given: What its function returned: agents, or their indices.
+        members: All agents, by index.
+
+    Raises:
+        ScenarioError: it returned something else, or an agent twice.
+    """
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes):
+        raise ScenarioError(
+            f"{what} of the scenario returned {given!r}; it must return a list of agents, or of their indices"
+        )
+    found: dict[int, SocialAgent] = {}
+    for one in given:
+        is_index = isinstance(one, numbers.Integral) and not isinstance(one, bool)
+        index = int(one) if is_index else getattr(one, "index", None)
+        if not isinstance(index, int) or not 0 <= index < len(members):
+            raise ScenarioError(
+                f"{what} of the scenario returned {one!r}; expected agents of this world, or indices from 0 to "
+                f"{len(members) - 1}"
+            )
+        if int(index) in found:
+            raise ScenarioError(
+                f"{what} of the scenario returned {members[int(index)].name} twice; name each agent once"
+            )
+        found[int(index)] = members[int(index)]
+    return list(found.values())
+
+
+def active_agents(world: SocietyContext) -> list[SocialAgent]:
+    """Agents that are asked in this round, by index: those of the scenario's ``asked``, else all; or an active share of them.
+
+    Raises:
+        ScenarioError: ``asked`` of the scenario failed, or returned no agents of this world.
+    """
+    asked = list(world.members)
+    if world.scenario.asked is not None:
+        given = call_scenario("asked", world.scenario.asked, world)
+        asked = sorted(members_named("asked", given, asked), key=lambda agent: agent.index)
+    return draw_active(asked, world.society.active, keyed_seed(world.seed, world.round, "active"))
+
+
+def question_for(agent: SocialAgent, world: SocietyContext) -> str:
+    """Question of an agent in this round: by the scenario's ``ask``, else number (round * N + agent) mod Q.
+
+    Raises:
+        ScenarioError: ``ask`` of the scenario failed, or returned no question.
+    """
+    if world.scenario.ask is None:
+        questions = world.scenario.questions
+        return questions[(world.round * len(world.members) + agent.index) % len(questions)]
+    question = call_scenario("ask", world.scenario.ask, agent, world)
+    if not isinstance(question, str) or not question.strip():
+        raise ScenarioError(f"ask of the scenario returned {question!r} for {agent.name}; it must return a question")
+    return question
 
 
 def draw_active(members: list[Member], share: float, seed: int) -> list[Member]:
@@ -24,7 +92,7 @@ def draw_active(members: list[Member], share: float, seed: int) -> list[Member]:
     Returns:
         Agents, in their order.
     """
-    if share >= 1:
+    if share >= 1 or not members:
         return members
     n = len(members)
     chosen = np.random.default_rng(seed).choice(n, max(1, round(share * n)), replace=False, shuffle=False)

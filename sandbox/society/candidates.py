@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.conversation.steps import CallFailed, Conversation, Rate
 from sandbox.records import Rating, Score
-from sandbox.society.agent import Reviewer
+from sandbox.society.reviewer import Reviewer
 
 if TYPE_CHECKING:
     from sandbox.models.base import Reply

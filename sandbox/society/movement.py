@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.seeding import keyed_rng
+from sandbox.society.states import call_scenario
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -30,7 +31,7 @@ def move_agents(world: SocietyContext) -> list[tuple[int, int, int]]:
 
 def _destination(agent: SocialAgent, world: SocietyContext) -> Any | None:
     if world.scenario.move is not None:
-        return world.scenario.move(agent, world)
+        return call_scenario("move", world.scenario.move, agent, world)
     draw = keyed_rng(world.seed, world.round, agent.index, "move")
     if draw.random() >= world.society.movement:
         return None

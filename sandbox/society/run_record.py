@@ -60,6 +60,9 @@ def open_writer(
     # Runs recorded before there were candidates had one, and took every revision; none recalled in turns.
     before = {"candidates": 1, "keep_draft": False, "recall_share": None, "recall_turns": 0}
     store.manifest["settings"] = {**before, **store.manifest["settings"]}
+    # Templates that did not exist then were not used.
+    if "prompts" in store.manifest:
+        store.manifest["prompts"] = {**identity["prompts"], **store.manifest["prompts"]}
     try:
         check_same_identity(path, store.manifest, identity, what="run")
     except RunExists:

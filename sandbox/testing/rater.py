@@ -73,7 +73,7 @@ def _asking(given: Sequence[Any] | None) -> Iterator[list[Any]]:
         yield list(given)
         return
     from sandbox.scenario.loading import load_scenario
-    from sandbox.society.agent import Reviewer
+    from sandbox.society.reviewer import Reviewer
     from sandbox.world import World
 
     scenario = load_scenario("value_alignment", {})

@@ -346,3 +346,14 @@ def test_drive_returns_results_in_order_and_raises_the_first_failure() -> None:
     assert run_conversations([]) == []
     with pytest.raises(CallFailed, match="^no fail b$"):
         run_conversations([say(model, "a"), say(model, "z", "fail b"), say(model, "fail c")])
+
+
+@pytest.mark.parametrize("model", [Echo(), RemoteEcho()])
+def test_equal_requests_that_wait_are_made_once(model: Any) -> None:
+    results = run([say(model, "same"), say(model, "other"), say(model, "same")])
+    assert [r[1] for r in results] == [["<same>"], ["<other>"], ["<same>"]]
+    log = Log()
+    scheduler = Scheduler(in_flight=3, log=log)
+    list(scheduler.run((i, say(model, text)) for i, text in enumerate(["x", "x", "y"])))
+    scheduler.close()
+    assert sorted(log.recorded) == ["x", "y"]

@@ -64,16 +64,16 @@ def test_connections_are_kept_alive_and_bounded(at: Callable[..., OpenAIModel]) 
 def test_the_scheduler_keeps_many_calls_in_the_air(at: Callable[..., OpenAIModel]) -> None:
     """40 conversations of 3 calls, 50 ms each: 0.15 s in waves, 6 s one after the other."""
 
-    def talk(model: OpenAIModel) -> Any:
+    def talk(model: OpenAIModel, number: int) -> Any:
         texts = []
         for _ in range(3):
-            reply = yield Call(model, ask("hello"))
+            reply = yield Call(model, ask(f"hello {number}"))
             texts.append(reply.text)
         return texts
 
     with StubServer(delay_s=0.05) as server:
         model = at(server)
-        results = run_conversations([talk(model) for _ in range(40)])
+        results = run_conversations([talk(model, number) for number in range(40)])
         assert server.peak == 40
     assert results == [[REPLY] * 3] * 40
 

@@ -14,7 +14,7 @@ from sandbox.models.scripted import ScriptedModel
 from sandbox.scenario.prompts import Prompts, rating_word, whole_sentences
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario
-from sandbox.society.agent import Reviewer
+from sandbox.society.reviewer import Reviewer
 from sandbox.world import World
 
 QUESTION = "May I read my sister's diary?"
@@ -215,21 +215,21 @@ def test_three_waves_with_values_and_five_with_a_language_model_that_rates(
     """Whatever the size of the society, all that can be asked at once is.
 
     Values: four drafts each, reasons, four revisions each: 16 + 4 * 3 + 16 calls in 3 waves. A language
-    model: drafts (4); ratings with the
-    drafts' scores (12 + 8); reasons (12); revisions (4); their scores (8).
+    model: drafts (4); ratings with the drafts' scores (12 + 2, for all drafts are equal); reasons (12); revisions (4); their
+    scores (2).
     """
     by_values, by_lm = Villagers(), Villagers()
     village(tiny_world, by_values, rater="values", out=tmp_path / "values").run(1)
     assert [len(wave) for wave in by_values.waves] == [16, 12, 16]
     village(tiny_world, by_lm, rater="lm", out=tmp_path / "lm").run(1)
-    assert [len(wave) for wave in by_lm.waves] == [4, 20, 12, 4, 8]
+    assert [len(wave) for wave in by_lm.waves] == [4, 14, 12, 4, 2]
 
 
 def test_score_only_neighbours_give_no_reasons(tiny_world: MakeWorld) -> None:
     model = Villagers()
     world = village(tiny_world, model, score_only=True)
     [interaction, *_] = world.run(1).interactions()
-    assert [len(wave) for wave in model.waves] == [4, 20, 4, 8]
+    assert [len(wave) for wave in model.waves] == [4, 14, 4, 2]
     assert [f.rating.reason for f in interaction.feedback] == ["", "", ""]
     [revise] = [r for p, _, r in talk_of(model, 1) if p == "revise"]
     assert "They said:\n- (nothing more)\n" in revise.messages[0].content

@@ -14,8 +14,8 @@ from sandbox.errors import ReplayMiss, RunNotFound
 from sandbox.models.base import Message, Request
 from sandbox.models.catalog import load_model
 from sandbox.scenario.rubric import Dimension
-from sandbox.society.agent import Reviewer
 from sandbox.society.observer import DimensionScorer
+from sandbox.society.reviewer import Reviewer
 from sandbox.store.replay import ReplayEmbedder, ReplayModel, ReplayRater
 from sandbox.store.run import open_run
 from sandbox.world import World

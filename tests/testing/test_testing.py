@@ -9,7 +9,7 @@ from stub_server import StubServer
 
 from sandbox import open_run, registry
 from sandbox.models.scripted import ScriptedModel
-from sandbox.society.agent import Reviewer
+from sandbox.society.reviewer import Reviewer
 from sandbox.testing import (
     check_embedder,
     check_model,

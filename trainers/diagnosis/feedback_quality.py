@@ -21,8 +21,8 @@ from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.rubric import Dimension
 from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
-from sandbox.society.agent import Reviewer
 from sandbox.society.audience import draw_audience
+from sandbox.society.reviewer import Reviewer
 from sandbox.store.run import Run
 from sandbox.world import World
 from trainers.evaluation.judge_controls import report_card, speakers

@@ -16,6 +16,7 @@ from sandbox.models.local.batching import Group, plan
 from sandbox.models.local.chat_template import end_of_turn, render, template_name
 from sandbox.models.local.choice_scoring import Scored, score, scored_rows, separator
 from sandbox.models.local.decoding import Decoder, Row, Written
+from sandbox.models.local.field_decoding import with_schemas
 from sandbox.models.local.fingerprint import fingerprint
 from sandbox.models.local.forward import Forward
 from sandbox.models.local.loading import load, load_shared
@@ -124,12 +125,15 @@ class HFModel:
         """Answer every request, in order. A failed request gives ``Reply.error``.
 
         For ``Request.choices`` nothing is sampled: ``Reply.choice_probs`` are the model's probabilities at temperature 1,
-        and the text is the most probable choice.
+        and the text is the most probable choice. For ``Request.schema`` see :mod:`sandbox.models.local.field_decoding`.
 
         Args:
             requests: Requests of any kind; they are batched by length.
             on_tokens: Callback, receives the number of tokens of each decoding step.
         """
+        return with_schemas(lambda asked: self._generate(asked, on_tokens), requests)
+
+    def _generate(self, requests: Sequence[Request], on_tokens: OnTokens | None) -> list[Reply]:
         replies: list[Reply | None] = [None] * len(requests)
         told: dict[int, Row] = {}
         asked: dict[int, list[Scored]] = {}

@@ -100,6 +100,9 @@ class Dialect:
             fields["messages"] = plain if self.system else plain_roles(told)
             if by_schema:
                 fields["response_format"] = _schema(request.choices)
+            elif request.schema and self.structured:
+                shape = {"name": "reply", "schema": orjson.loads(request.schema)}
+                fields["response_format"] = {"type": "json_schema", "json_schema": shape}
         else:
             fields["prompt"] = render(_NoTemplate(), request.messages, request.prefix)
             stop = (_INSTRUCTION, *stop)
@@ -155,7 +158,7 @@ class Dialect:
         if "logprobs" in said and self.tops:
             fewer = _TOPS[_TOPS.index(self.tops) + 1]
             return f"{self.tops} logprobs", replace(self, tops=fewer)
-        if self.structured and not self.tops and re.search("response_format|json_schema|structured output", said, re.I):
+        if self.structured and re.search("response_format|json_schema|structured output", said, re.I):
             return "JSON with a schema", replace(self, structured=False)
         if self.system and self.api == "chat" and refuses_roles(said):
             return "system messages or the order of turns", self.leaving_out(("system",))
