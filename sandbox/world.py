@@ -379,6 +379,12 @@ class World(mesa.Model):
         some = asked[:: max(1, len(asked) // 500)]
         return round(rounds * len(asked) * sum(map(self.max_calls_of, some)) / max(1, len(some)))
 
+    def survey(self, questions: Any, **settings: Any) -> Any:
+        """Let every agent answer questions, as it is after the last complete round: see :meth:`sandbox.Run.survey`."""
+        models = dict(self.setup.models)
+        given = {"scenario": self.scenario, "model": models.get("", models), "at": self.round}
+        return open_run(self.path).survey(questions, **given | settings)
+
     def social_graph(self) -> nx.DiGraph[int]:
         """Graph of the reviews so far; see :func:`sandbox.metrics.social_graph.social_graph`."""
         return open_run(self.path).social_graph()

@@ -26,13 +26,14 @@ from sandbox.cli.commands import new  # noqa: F401
 from sandbox.cli.commands import show_prompts  # noqa: F401
 from sandbox.cli.commands import run  # noqa: F401
 from sandbox.cli.commands import sweep  # noqa: F401
+from sandbox.cli.commands import survey  # noqa: F401
 from sandbox.cli.commands import export  # noqa: F401
 from sandbox.cli.commands import train  # noqa: F401
 # isort: on
 
 
 _RESUMED = ("run", "train", "evaluate")  # with --resume
-_REPEATED = ("sweep", "compare", "evolve", "demo")  # finished parts are not repeated
+_REPEATED = ("sweep", "survey", "compare", "evolve", "demo")  # finished parts are not repeated
 
 
 class _Stopped(BaseException):

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox import registry
 from sandbox.folders import write_json
 from sandbox.records import Interaction, Rating
 from sandbox.storage_errors import read_as_written
@@ -332,6 +333,22 @@ class Run:
         from sandbox.metrics.run_metrics import run_measures
 
         return run_measures(self, **settings)
+
+    def survey(self, questions: Any, *, at: Any = "last", **settings: Any) -> pd.DataFrame:
+        """Let every agent, as it was after some of the rounds, answer questions; the run stays as it is.
+
+        Args:
+            questions: A table of questions, or a list; see :func:`sandbox.survey.questions.read_survey`.
+            at: Numbers of complete rounds after which they are asked, such as ``"0,last"``.
+            **settings: As for :func:`sandbox.survey.run_survey.survey_run`: ``model``, ``scenario``, ``out`` and others.
+
+        Returns:
+            One row per round, agent and question; see :func:`sandbox.survey.table.survey_table`.
+        """
+        asked: pd.DataFrame = registry.load_object("sandbox.survey.run_survey:survey_run", "survey")(
+            self, questions, at=at, **settings
+        )
+        return asked
 
     def social_graph(self) -> nx.DiGraph[int]:
         """The social graph of the run; see :func:`sandbox.metrics.social_graph.social_graph`."""

@@ -1,0 +1,1 @@
+"""Surveys of a society, and their comparison with answers of people."""
