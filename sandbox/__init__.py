@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sandbox.seeding import keyed_rng
     from sandbox.society.context import SocietyContext
     from sandbox.store.run import Run, is_run, open_run
+    from sandbox.survey.validation import validate_survey
     from sandbox.sweep.sweep import run_sweep
     from sandbox.world import World
 
@@ -51,6 +52,7 @@ _HOMES = {
     "load_model": "sandbox.models.catalog",
     "is_run": "sandbox.store.run",
     "run_sweep": "sandbox.sweep.sweep",
+    "validate_survey": "sandbox.survey.validation",
     "Interval": "sandbox.metrics.intervals",
     "mean_interval": "sandbox.metrics.intervals",
     "Personas": "sandbox.scenario.personas",
@@ -103,6 +105,7 @@ __all__ = [
     "read_table",
     "read_text",
     "run_sweep",
+    "validate_survey",
 ]
 
 

@@ -82,8 +82,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     check_format(path)
     with whole_file(path) as fresh:
         if path.suffix == ".csv":
-            texts = [column for column in frame.columns if frame[column].dtype == object]
-            frame.assign(**{column: frame[column].map(plain_cell) for column in texts}).to_csv(fresh, index=False)
+            frame.map(plain_cell).to_csv(fresh, index=False)
         elif path.suffix == ".parquet":
             frame.to_parquet(fresh, index=False)
         else:

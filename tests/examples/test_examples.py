@@ -67,6 +67,16 @@ def test_a_belief_is_kept_in_states_and_an_event_changes_the_prompts(tmp_path: P
     assert [set(states.query(f"rounds == {rounds}")["news"]) for rounds in (2, 3)] == [{""}, {"The city denies it. "}]
 
 
+def test_a_survey_against_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever remembers an answer, after the round, gives an hour more: 5 and 3 hours become 6 and 4."""
+    example(14).main(tmp_path / "run", embedder="hashing")
+    said = capsys.readouterr().out
+    assert [line.split()[-1] for line in said.splitlines() if line[:1] in "02 1" and line.endswith(".0")] == [
+        "5.0", "3.0", "6.0", "4.0",
+    ]  # fmt: skip
+    assert said.count("halves of the people") == 12
+
+
 def test_an_own_language_model(capsys: pytest.CaptureFixture[str]) -> None:
     example(5).main()
     said = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""``sandbox survey``: questions to the agents of a run."""
+"""``sandbox survey`` and ``sandbox validate``: questions to the agents of a run, and their answers against those of people."""
 
 from __future__ import annotations
 
@@ -101,4 +101,83 @@ def _show_answers(done: dict[str, Any]) -> None:
             f"answers that could not be read: {done['unreadable']} of {done['answers']}, the first: "
             f"{done['first_unreadable']!r}"
         )
-    say(f"{done['file']}: {done['answers']} answers of {done['agents']} agents")
+    say(
+        f"{done['file']}: {done['answers']} answers of {done['agents']} agents. Compare them with people: sandbox validate "
+        f"{done['file']} HUMAN.csv"
+    )
+
+
+@app.command()
+def validate(
+    source: Annotated[Path, typer.Argument(metavar="SURVEY", help="File of a survey, or a run folder that has one.")],
+    people: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HUMAN", help="Table of people's answers: question_id, answer; respondent, weight, subgroups."
+        ),
+    ],
+    by: Annotated[
+        str | None, typer.Option(help="Column of both tables; also compare within each of its values.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the result: a .json, .csv, .parquet or .jsonl file.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.", min=1, max=100_000)] = 1000,
+    splits: Annotated[int, typer.Option(help="Random halves of the people.", min=1, max=100_000)] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of resamples and halves.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare agents' answers to a survey with those of people: distances, scores, intervals, and a ceiling."""
+    from sandbox.survey.table import check_format
+    from sandbox.survey.validation import validate_survey, write_validation
+
+    if out is not None and out.suffix != ".json":
+        check_format(out)
+    found = validate_survey(source, people, by=by, resamples=resamples, splits=splits, seed=seed)
+    if out is not None:
+        write_validation(found, out)
+    if as_json:
+        say_json(found)
+        return
+    _show_comparison(found)
+    if out is not None:
+        say(str(out))
+
+
+def _show_comparison(found: dict[str, Any]) -> None:
+    head = ["question", "at", *([found["by"]] if found["by"] else []), "agents", "people"]
+    rows = []
+    for one in [*found["questions"], *found["overall"]]:
+        place = [one.get("question_id", f"mean of {one.get('n_questions')}"), str(one["at"])]
+        group = [one["group"] or "all"] if found["by"] else []
+        counts = [str(one.get(name, "")) for name in ("n_agents", "n_people")]
+        rows.append([*place, *group, *counts, *_measures_of(one), *_measures_of(one, ceiling=True)])
+    table(
+        "agents against people: TV, total variation distance (0: equal); W, Wasserstein distance; KS; score, 100 for people's "
+        "distribution and 0 for a uniform guess; 95% bootstrap intervals; ceiling: one half of the people against the other",
+        [*head, "TV", "W", "KS", "score", "TV ceiling", "score ceiling"],
+        rows,
+    )
+    for note in found["notes"]:
+        say(f"note: {note}")
+
+
+def _measures_of(one: dict[str, Any], *, ceiling: bool = False) -> list[str]:
+    if ceiling:
+        return [
+            _number(one["ceiling"].get("tv"), 2, bounds=False),
+            _number(one["ceiling"].get("score"), 0, bounds=False),
+        ]
+    return [
+        _number(one.get("tv"), 2), _number(one.get("wasserstein"), 2, bounds=False), _number(one.get("ks"), 2, bounds=False),
+        _number(one.get("score"), 0),
+    ]  # fmt: skip
+
+
+def _number(given: dict[str, float | None] | None, digits: int, *, bounds: bool = True) -> str:
+    if given is None:
+        return "-"
+    low, high, value = given["low"], given["high"], given["value"]
+    if not bounds or low is None or high is None:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
