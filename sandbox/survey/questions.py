@@ -14,6 +14,7 @@ from sandbox.errors import DataFileError, nearest
 from sandbox.seeding import keyed_seed
 
 KINDS = ("text", "number", "choice", "ordered")
+_UNKNOWN = "unknown column"
 COLUMNS = ("id", "question", "kind", "options", "low", "high")
 
 
@@ -91,7 +92,8 @@ def read_survey(source: Questions) -> list[SurveyQuestion]:
     questions, faults, ids = [], list[str](), set[str]()
     for number, (place, record) in enumerate(records, 1):
         one, wrong = _question(record, f"q{number}")
-        faults += [f"  {place}: {words}" for words in wrong]
+        # A column that is unknown is so in every row.
+        faults += [f"  {place}: {words}" for words in wrong if not (words.startswith(_UNKNOWN) and faults)]
         if one is not None:
             if one.id in ids:
                 faults.append(f"  {place}: the id {one.id!r} is given twice")
@@ -113,7 +115,7 @@ def _question(record: Any, number: str) -> tuple[SurveyQuestion | None, list[str
         return None, [f"is a {type(record).__name__}; expected a text, or columns {', '.join(COLUMNS)}"]
     unknown = [str(key) for key in record if key not in COLUMNS]
     if unknown:
-        return None, [f"unknown column {unknown[0]!r}.{nearest(unknown[0], COLUMNS)} Columns are {', '.join(COLUMNS)}"]
+        return None, [f"{_UNKNOWN} {unknown[0]!r}.{nearest(unknown[0], COLUMNS)} Columns are {', '.join(COLUMNS)}"]
     faults: list[str] = []
     options = _options(record.get("options"))
     low, high = (_bound(record, name, faults) for name in ("low", "high"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,6 +12,7 @@ from sandbox.conversation.steps import CallLog
 from sandbox.errors import RunExists, SettingsError, UnknownPlugin
 from sandbox.folders import locked
 from sandbox.scenario.scenario import Scenario
+from sandbox.storage_errors import read_as_written
 from sandbox.store.manifest import scenario_identity
 from sandbox.store.run import Run
 from sandbox.survey.answers import SurveyAnswer, ask_survey
@@ -128,29 +130,29 @@ def restore_world(
         SettingsError: the model of the run is no longer what it was; or it was an object of Python, which has no URI.
         UnknownPlugin: the scenario is not installed.
     """
-    about = run.manifest
-    own = {**about["settings"], "embedder": about["embedder"], "observer_rater": None, "recall_share": None}
-    groups = ("embedder.",) if model is not None else ("embedder.", "model.")
-    own |= {k: v for k, v in about.get("model_settings", {}).items() if k.startswith(groups)}
+    with read_as_written(f"the manifest of {run.path}"):
+        about = run.manifest
+        own = {**about["settings"], "embedder": str(about["embedder"]), "observer_rater": None, "recall_share": None}
+        groups = ("embedder.",) if model is not None else ("embedder.", "model.")
+        own |= {k: v for k, v in about.get("model_settings", {}).items() if k.startswith(groups)}
+        own |= {"size": operator.index(about["size"]), "seed": operator.index(about["seed"])}
+        was = str(about["models"]["agents"]["fingerprint"])
+        asked = _model_of(run) if model is None else model
+        played = str(about["scenario"]) if scenario is None else scenario
     try:
-        world = World(
-            about["scenario"] if scenario is None else scenario, model=_model_of(run) if model is None else model,
-            rater="lm", size=about["size"], seed=about["seed"], branch=f"{run.path}@{at}", **{**own, **settings},
-        )  # fmt: skip
+        world = World(played, model=asked, rater="lm", branch=f"{run.path}@{at}", **{**own, **settings})
     except UnknownPlugin as error:
         if scenario is None and "scenario" in str(error):
             raise UnknownPlugin(
                 f"{error}. Give the scenario of the run with --scenario, for example ./mine.py"
             ) from None
         raise
-    if model is None:
-        was, now = about["models"]["agents"]["fingerprint"], _fingerprint(world)
-        if was != now:
-            world.close()
-            raise SettingsError(
-                f"the model of {run.path}, {about['models']['agents']['uri']}, is not what it was: its fingerprint was {was}, "
-                f"now {now}. Give the model to ask with --model"
-            )
+    if model is None and was != (now := _fingerprint(world)):
+        world.close()
+        raise SettingsError(
+            f"the model of {run.path}, {about['models']['agents']['uri']}, is not what it was: its fingerprint was {was}, "
+            f"now {now}. Give the model to ask with --model"
+        )
     return world
 
 
@@ -174,12 +176,13 @@ def _fingerprint(world: World) -> str:
 def scenario_notes(run: Run, scenario: Scenario) -> list[str]:
     """A note if the scenario has other prompts, roles or personas than when the run was made."""
     was, now = run.manifest, scenario_identity(scenario)
-    changed = [
-        f"{part}.{name}"
-        for part in _ASKED_WITH
-        for name, hashed in now.get(part, {}).items()
-        if name not in _NOT_ASKED and hashed != was.get(part, {}).get(name, hashed)
-    ]
+    with read_as_written(f"the manifest of {run.path}"):
+        changed = [
+            f"{part}.{name}"
+            for part in _ASKED_WITH
+            for name, hashed in now.get(part, {}).items()
+            if name not in _NOT_ASKED and hashed != was.get(part, {}).get(name, hashed)
+        ]
     if not changed:
         return []
     return [

@@ -20,6 +20,7 @@ from sandbox.errors import DataFileError, SettingsError, nearest
 from sandbox.folders import finite, write_json
 from sandbox.metrics.intervals import LEVEL, bounds, numbered
 from sandbox.seeding import keyed_seed
+from sandbox.storage_errors import read_as_written
 from sandbox.survey.people import HumanAnswer, read_people
 from sandbox.survey.questions import positions
 from sandbox.survey.samples import MEASURES, Sample, Scale, number_scale, option_scale
@@ -98,12 +99,16 @@ def validate_survey(
     asked, notes = _asked_of_both(rows, answers, path, people)
     questions: list[dict[str, Any]] = []
     overall: list[dict[str, Any]] = []
-    for at in dict.fromkeys(int(row["at"]) for row in rows):
-        for group in _groups(rows, answers, by, notes):
-            given = [row for row in rows if int(row["at"]) == at and group in (None, _cell(row, by))]
+    groups = _groups(rows, answers, by, notes)
+    with read_as_written(str(path)):
+        rounds = {number: int(row["at"]) for number, row in enumerate(rows)}
+    for at in dict.fromkeys(rounds.values()):
+        for group in groups:
+            given = [row for number, row in enumerate(rows) if rounds[number] == at and group in (None, _cell(row, by))]
             humans = [one for one in answers if group in (None, _about(one, by))]
             units = _Units()
-            compared = [_compared(of, given, humans, units) for of in asked]
+            with read_as_written(str(path)):
+                compared = [_compared(of, given, humans, units) for of in asked]
             about = {"at": at, "group": group}
             found, mean = _measured(compared, units, resamples, splits, seed)
             questions += [about | entry for entry in found]
@@ -232,6 +237,8 @@ def _options(of: Row, rows: Sequence[Row], answers: Sequence[HumanAnswer]) -> _P
     agents: list[list[tuple[int, float]] | None] = []
     for row in rows:
         said = json.loads(row["probabilities"]) if row.get("probabilities") else {}
+        if not all(0 <= share < math.inf for share in said.values()):
+            raise ValueError(f"{said} are no probabilities")
         agents.append([(where[option.casefold()], float(share)) for option, share in said.items()] or None)
     persons = [where.get(one.answer.casefold()) for one in answers]
     if places is not None:  # 7 may be written as 7.0

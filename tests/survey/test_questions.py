@@ -64,6 +64,14 @@ def test_what_cannot_be_asked_is_refused(given: Any, words: str) -> None:
     assert words in str(refused.value)
 
 
+def test_a_column_that_is_unknown_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "questions.csv"
+    path.write_text("question,option\na,\nb,\nc,\n", encoding="utf-8")
+    with pytest.raises(DataFileError) as refused:
+        read_survey(path)
+    assert str(refused.value).count("unknown column") == 1
+
+
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "questions.csv"
     path.write_text("question,options\n,a|b\nWhich?,a\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sandbox import ScriptedModel, open_run
 from sandbox.cli.main import app
-from sandbox.errors import DataFileError, NothingToShow, SandboxError, SettingsError
+from sandbox.errors import DamagedFile, DataFileError, NothingToShow, SandboxError, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.survey.people import read_people
 from sandbox.survey.samples import number_scale
@@ -271,6 +271,38 @@ def test_a_survey_of_scripted_agents_against_people(run_dir: Path, tmp_path: Pat
     assert round(pd.read_csv(tmp_path / "v.csv")["score"][0], 6) == 80
     CliRunner().invoke(app, [*words, "--out", str(tmp_path / "v.json")], catch_exceptions=False)
     assert json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))["overall"] == said["overall"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_a_survey_is_compared_whatever_its_format(run_dir: Path, tmp_path: Path, ending: str) -> None:
+    """Made-up agents choose by the hash of the request; the mean of the recorded probabilities is theirs."""
+    out = tmp_path / f"survey.{ending}"
+    asked = [
+        {"id": "vote", "question": "Which?", "options": "park|road"},
+        {"id": "n", "question": "?", "low": 0, "high": 9},
+    ]
+    frame = open_run(run_dir).survey(asked, out=out)
+    shares = [json.loads(text)["park"] for text in frame["probabilities"].dropna()]
+    _, people = files(tmp_path / "given", [], [*human("vote", "road"), *human("n", 3)])
+    found = by_id(validate_survey(out, people, resamples=2, splits=2))
+    assert value(found["vote"], "tv") == pytest.approx(np.mean(shares), abs=1e-6)
+    assert found["n"]["left_out"] == {"agents": 9, "people": 0}
+
+
+@pytest.mark.parametrize(
+    ("column", "content"),
+    [
+        ("at", "soon"), ("probabilities", "{"), ("probabilities", '{"park": -1, "road": 2}'), ("probabilities", "3"),
+        ("probabilities", '{"forest": 1}'), ("options", "x|y"), ("low", "x"), ("high", ""),
+    ],
+)  # fmt: skip
+def test_a_damaged_survey_is_named(tmp_path: Path, column: str, content: str) -> None:
+    agents = [agent(0, "vote", "park"), agent(0, "hours", 3)]
+    survey, people = files(
+        tmp_path, [one | {column: content} for one in agents], human("vote", "park") + human("hours", 1)
+    )
+    with pytest.raises(DamagedFile, match=r"survey.csv is damaged, or was not written by this program"):
+        validate_survey(survey, people)
 
 
 def test_a_run_stands_for_its_survey(tmp_path: Path) -> None:
