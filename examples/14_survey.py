@@ -20,7 +20,7 @@ QUESTIONS = [
 def speak(request):
     """Newcomers want the playground; whoever recalls an answer, as all do after a round, gives an hour more."""
     is_new = "newcomer" in request.messages[0].content
-    if request.choices:
+    if "playground" in request.choices:
         return Reply("", dict(zip(request.choices, (0.2, 0.8) if is_new else (0.7, 0.3), strict=True)))
     return str((5 if is_new else 3) + ("you answered" in request.messages[-1].content))
 

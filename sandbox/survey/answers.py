@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import CallFailed, CallLog, Conversation
 from sandbox.models.base import Reply
-from sandbox.records import Choice
+from sandbox.records import Choice, StructuredReply
 from sandbox.society.agent import SocialAgent
 from sandbox.society.context import SocietyContext
 from sandbox.survey.questions import SurveyQuestion, positions
-
-_NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:[.,]\d+)?(?![\w])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def ask_survey(
     Returns:
         The answers, in the order of agents and then questions.
     """
-    world.questions.add(_words(question) for question in questions)  # embedded in one batch, for recall
+    world.questions.add(question.question for question in questions)  # embedded in one batch, for recall
     pairs = ((agent, question) for agent in world.members for question in questions)
     return run_conversations(
         (_asked(agent, question) for agent, question in pairs), in_flight=in_flight, log=log, on_ended=on_ended
@@ -74,23 +71,19 @@ def _asked(agent: SocialAgent, question: SurveyQuestion) -> Conversation:
         if question.kind in ("choice", "ordered"):
             choice: Choice = yield agent.choose(question.question, question.options, turn=question.turn)
             return _chosen(agent.index, question, choice)
-        reply: Reply = yield agent.answer(_words(question), turn=question.turn)
+        if question.kind == "number":
+            said: StructuredReply = yield agent.number(question.question, *question.bounds, turn=question.turn)
+            return _counted(agent.index, question, said)
+        reply: Reply = yield agent.answer(question.question, turn=question.turn)
     except CallFailed as failure:
         return SurveyAnswer(agent.index, question, error=str(failure))
-    if question.kind == "text":
-        return SurveyAnswer(agent.index, question, reply.text)
-    number = read_number(reply.text, question.low or 0.0, question.high or 0.0)
-    if number is None:
-        return SurveyAnswer(agent.index, question, raw=reply.text)
-    return SurveyAnswer(agent.index, question, f"{number:.15g}", number)
+    return SurveyAnswer(agent.index, question, reply.text)
 
 
-def _words(question: SurveyQuestion) -> str:
-    if question.kind != "number":
-        return question.question
-    return (
-        f"{question.question}\n\nAnswer with one number from {question.low:g} to {question.high:g}, and nothing else."
-    )
+def _counted(agent: int, question: SurveyQuestion, said: StructuredReply) -> SurveyAnswer:
+    if said.value is None:
+        return SurveyAnswer(agent, question, raw=said.raw)
+    return SurveyAnswer(agent, question, str(said.value), float(said.value))
 
 
 def _chosen(agent: int, question: SurveyQuestion, choice: Choice) -> SurveyAnswer:
@@ -101,24 +94,3 @@ def _chosen(agent: int, question: SurveyQuestion, choice: Choice) -> SurveyAnswe
     at = positions(question.options)
     number = None if at is None else at[question.options.index(best)]
     return SurveyAnswer(agent, question, best, number, probabilities)
-
-
-def read_number(text: str, low: float, high: float) -> float | None:
-    """Read the number that a reply gives.
-
-    The range itself is left out if the reply repeats it, as in "7 out of 10" or "on a scale from 0 to 10".
-
-    Args:
-        text: The reply.
-        low: Lowest number.
-        high: Highest number.
-
-    Returns:
-        The only number in [low, high]; None if there is none, or if there are several different ones.
-    """
-    first, last = re.escape(f"{low:g}"), re.escape(f"{high:g}")
-    plain = re.sub(rf"(?<![\d.]){first}\s*(?:to|-|–|and|through)\s*{last}(?![\d.,]\d)", " ", text)
-    plain = re.sub(rf"(?:/|out of|of)\s*{last}(?!\d|[.,]\d)", " ", plain)
-    found = {float(number.replace(",", ".").replace("−", "-")) for number in _NUMBER.findall(plain)}
-    fitting = [number for number in found if low <= number <= high]
-    return fitting[0] if len(fitting) == 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,7 +29,7 @@ class SurveyQuestion:
         kind: ``text`` (free text), ``number`` (from ``low`` to ``high``), ``choice`` (one of ``options``), or ``ordered`` (one
             of ``options``, which have an order, such as ``never``, ``sometimes``, ``often``).
         options: Options of a choice.
-        low: Lowest number.
+        low: Lowest number. If both bounds are of type int, answers are whole numbers.
         high: Highest number.
     """
 
@@ -43,6 +44,11 @@ class SurveyQuestion:
     def turn(self) -> int:
         """Number that makes its random draws those of this question, wherever it stands in the table."""
         return keyed_seed("survey", self.id) % 2**31
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest number, of a question that asks for one."""
+        return 0 if self.low is None else self.low, 0 if self.high is None else self.high
 
     def faults(self) -> list[str]:
         """List what is wrong with it."""
@@ -76,9 +82,10 @@ def read_survey(source: Questions) -> list[SurveyQuestion]:
 
     Args:
         source: A table (see :func:`sandbox.data_files.read_table`) with the columns ``question`` and, where they are needed,
-            ``id`` (by default q1, q2, ...), ``kind``, ``options`` (separated by ``|``), ``low`` and ``high``. Or a list of
-            texts, of mappings with these keys, or of questions. Without ``kind`` a question with options is a choice, which
-            is ordered if all options are numbers; one with low and high asks for a number; and any other for free text.
+            ``id`` (by default q1, q2, ...), ``kind``, ``options`` (separated by ``|``), ``low`` and ``high`` (0 and 10 for
+            whole numbers, 0.0 and 10.0 for others too). Or a list of texts, of mappings with these keys, or of questions.
+            Without ``kind`` a question with options is a choice, which is ordered if all options are numbers; one with low
+            and high asks for a number; and any other for free text.
 
     Raises:
         DataFileError: the table cannot be read, or questions are invalid; lists all faults.
@@ -138,8 +145,10 @@ def _bound(record: Mapping[str, Any], name: str, faults: list[str]) -> float | N
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+        is_whole = isinstance(value, int) or re.fullmatch(r"\s*[-+]?\d+\s*", str(value))
+        return int(value) if is_whole and math.isfinite(number) else number
+    except (TypeError, ValueError, OverflowError):
         faults.append(f"{name} is {value!r}; expected a number")
         return None
 

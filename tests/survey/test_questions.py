@@ -21,11 +21,20 @@ def test_kinds_follow_from_the_columns_that_are_filled(tmp_path: Path) -> None:
     )
     assert read_survey(path) == [
         SurveyQuestion("Why?", "why"),
-        SurveyQuestion("How many?", "hours", "number", (), 0.0, 10.0),
+        SurveyQuestion("How many?", "hours", "number", (), 0, 10),
         SurveyQuestion("Which?", "vote", "choice", ("yes", "no")),
         SurveyQuestion("How fine?", "fine", "ordered", ("1", "2", "3")),
         SurveyQuestion("How often?", "often", "ordered", ("never", "always")),
     ]
+
+
+def test_whole_bounds_stay_whole() -> None:
+    asked = [
+        {"question": "a", "low": low, "high": high} for low, high in (("-2", "5"), ("0.0", "5.0"), (0, 5), (0.0, 5))
+    ]
+    assert [[type(bound) for bound in one.bounds] for one in read_survey(asked)] == [
+        [int, int], [float, float], [int, int], [float, int],
+    ]  # fmt: skip
 
 
 def test_a_list_of_texts_and_mappings_is_a_survey() -> None:

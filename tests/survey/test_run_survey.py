@@ -15,7 +15,6 @@ from sandbox import Personas, Prompts, Scenario, ScriptedModel, open_run
 from sandbox.cli.main import app
 from sandbox.errors import RunExists, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
-from sandbox.survey.answers import read_number
 from sandbox.survey.run_survey import survey_run
 from sandbox.testing.tiny import tiny_run
 
@@ -55,7 +54,7 @@ scenario = Scenario(
 def speak(request: Request) -> Reply:
     """Repeats its coins when asked for a number, and the system prompt and what it recalls when asked why."""
     system, asked = request.messages[0].content, request.messages[-1].content
-    if request.choices:
+    if request.choices == ("park", "road"):
         share = 0.75 if "nurse" in system else 0.25
         return Reply("park", {"park": share, "road": 1 - share})
     if "How many coins" in asked:
@@ -157,16 +156,16 @@ def test_failures_are_data(run_dir: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("7", 7.0), ("I say 7.", 7.0), ("7/10", 7.0), ("7 out of 10", 7.0), ("On a scale from 0 to 10: 3", 3.0),
-        ("3,5 hours", 3.5), ("10", 10.0), ("Between 3 and 4", None), ("11", None), ("none", None), ("-2", None),
-        ("0 to 10", None), ("7, yes 7", 7.0), ("Agent2 says 4", 4.0),
-    ],
-)  # fmt: skip
-def test_a_number_is_read_only_if_there_is_one(text: str, number: float | None) -> None:
-    assert read_number(text, 0, 10) == number
+def test_numbers_are_whole_if_their_bounds_are(run_dir: Path) -> None:
+    """Whole numbers of a small range are chosen; others are read from the reply."""
+
+    def reply(request: Request) -> str:
+        return "4" if request.choices else "I say 4.5."
+
+    asked = [{"question": "Many?", "low": 0, "high": 9}, {"question": "Much?", "low": 0.0, "high": 9.0}]
+    found = open_run(run_dir).survey(asked, model=ScriptedModel(replies=reply))
+    assert found["number"].tolist() == [4.0, 4.5] * 9
+    assert found["answer"].tolist() == ["4", "4.5"] * 9
 
 
 def test_an_interrupted_survey_repeats_no_call(run_dir: Path, tmp_path: Path) -> None:
@@ -239,9 +238,9 @@ def test_the_command(tmp_path: Path) -> None:
     words = ["survey", str(run), str(table), "--at", "0,last"]
     said = json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).output)
     assert {name: said[name] for name in ("answers", "agents", "at", "failed", "unreadable", "file")} == {
-        "answers": 36, "agents": 9, "at": [0, 2], "failed": 0, "unreadable": 18, "file": str(run / "survey" / "mine.csv"),
+        "answers": 36, "agents": 9, "at": [0, 2], "failed": 0, "unreadable": 0, "file": str(run / "survey" / "mine.csv"),
     }  # fmt: skip
-    assert [one["n"] for one in said["questions"]] == [9, 0, 9, 0]
+    assert [one["n"] for one in said["questions"]] == [9, 9, 9, 9]
     shown = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "a.jsonl")], catch_exceptions=False).output
-    assert "answers that could not be read: 18 of 36" in shown
+    assert "36 answers of 9 agents. Compare them with people: sandbox validate" in shown
     assert len((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()) == 36
