@@ -127,11 +127,17 @@ def restore_world(
         **settings: Settings that differ from those of the run.
 
     Raises:
-        SettingsError: the model of the run is no longer what it was; or it was an object of Python, which has no URI.
+        SettingsError: the model of the run is no longer what it was, or was an object of Python, which has no URI; or the run
+            was imported.
         UnknownPlugin: the scenario is not installed.
     """
+    about = run.manifest
+    if "embedder" not in about:
+        raise SettingsError(
+            f"{run.path} was not simulated here but imported, and does not say how its agents are asked; survey a run of "
+            "sandbox run"
+        )
     with read_as_written(f"the manifest of {run.path}"):
-        about = run.manifest
         own = {**about["settings"], "embedder": str(about["embedder"]), "observer_rater": None, "recall_share": None}
         groups = ("embedder.",) if model is not None else ("embedder.", "model.")
         own |= {k: v for k, v in about.get("model_settings", {}).items() if k.startswith(groups)}

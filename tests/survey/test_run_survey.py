@@ -15,6 +15,8 @@ from sandbox import Personas, Prompts, Scenario, ScriptedModel, open_run
 from sandbox.cli.main import app
 from sandbox.errors import RunExists, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
+from sandbox.store.export import export_run
+from sandbox.store.import_sample_world import import_sample_world
 from sandbox.survey.run_survey import survey_run
 from sandbox.testing.tiny import tiny_run
 
@@ -213,6 +215,24 @@ def test_what_cannot_be_asked_again_is_said(village: Path, run_dir: Path, tmp_pa
         open_run(village).survey(["Why?"], scenario=scenario)
     with pytest.raises(SettingsError, match=r"is not a .csv, .parquet or .jsonl file"):
         open_run(run_dir).survey(["Why?"], out=tmp_path / "survey.txt")
+
+
+def test_an_imported_world_has_no_agents_to_ask(run_dir: Path, tmp_path: Path) -> None:
+    export_run(run_dir, "sample_world", tmp_path / "world")
+    run = import_sample_world(tmp_path / "world", tmp_path / "run")
+    (tmp_path / "asked.csv").write_text("question\nWhy?\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="was not simulated here but imported"):
+        CliRunner().invoke(app, ["survey", str(run.path), str(tmp_path / "asked.csv")], catch_exceptions=False)
+    assert not (run.path / "survey").exists()
+
+
+def test_agents_answer_by_the_model_of_their_label(tiny_world: Callable[..., Any]) -> None:
+    models = {"good": ScriptedModel(replies=["yes"]), "bad": ScriptedModel(replies=["no"])}
+    for label, lm in models.items():
+        lm.uri = f"scripted:{label}"
+    world = tiny_world(model=models, population="half_half", rater="lm")
+    found = world.survey(["Why?"])
+    assert set(zip(found["label"], found["answer"], strict=True)) == {("good", "yes"), ("bad", "no")}
 
 
 def test_a_changed_scenario_is_told(village: Path) -> None:

@@ -40,14 +40,14 @@ def survey(
     as_json: Json = False,
 ) -> None:
     """Let every agent of a run answer a survey; the run and the agents' memories stay as they are."""
-    from sandbox.folders import subfolder
+    from sandbox.folders import refuse_link
     from sandbox.progress import progress
     from sandbox.store.run import open_run
     from sandbox.survey.run_survey import survey_run
     from sandbox.survey.table import FOLDER
 
     opened = open_run(run)
-    path = out or subfolder(run, FOLDER) / f"{Path(questions).stem}.csv"
+    path = out or refuse_link(run / FOLDER) / f"{Path(questions).stem}.csv"
     notes: list[str] = []
     with ExitStack() as stack:
         show: list[Any] = []
