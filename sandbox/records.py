@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,15 +34,22 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """The review of a draft by one agent.
+    """The review of a draft by one agent, or what it said without a rating; :meth:`unrated` makes the latter.
 
     Attributes:
         reviewer: Index of the reviewer.
         rating: Its rating, with the reason in words.
+        kind: ``rating``; or ``said`` where none was asked for: ``rating`` then holds what was said as its reason, and no value.
     """
 
     reviewer: int
     rating: Rating
+    kind: Literal["rating", "said"] = "rating"
+
+    @classmethod
+    def unrated(cls, reviewer: int, text: str) -> Feedback:
+        """What an agent said of an answer, or beside it, without rating it."""
+        return cls(reviewer, Rating(None, reason=text), "said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,9 @@ class Interaction:
     def from_dict(cls, data: Mapping[str, Any]) -> Interaction:
         """Make a record from the result of :meth:`as_dict`."""
         fields = dict(data)
-        fields["feedback"] = tuple(Feedback(f["reviewer"], _rating(f["rating"])) for f in data["feedback"])
+        fields["feedback"] = tuple(
+            Feedback(f["reviewer"], _rating(f["rating"]), f.get("kind", "rating")) for f in data["feedback"]
+        )
         fields["before"] = _score(data["before"])
         fields["after"] = _score(data["after"])
         fields["recalled"] = tuple(data["recalled"]) if data["recalled"] else None

@@ -223,7 +223,7 @@ def _conversation(it: Interaction, run: Run, names: dict[Any, str]) -> dict[str,
         "revision": it.revision,
         "feedback": [
             {"who": names.get(f.reviewer, f"Agent {f.reviewer + 1}"), "rating": f.rating.value,
-             "said": f.rating.reason or f.rating.raw}
+             "said": f.rating.reason or f.rating.raw, "kind": f.kind}
             for f in it.feedback
         ],
         "before": {d: it.before.value(d) for d in run.dimensions},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.conversation.steps import Conversation
-from sandbox.records import Feedback, Rating
+from sandbox.records import Feedback
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -50,7 +50,7 @@ def debate(agent: SocialAgent, question: str, world: SocietyContext) -> Conversa
             if said.probs is not None
         },
     }
-    said = (Feedback(opponent.index, Rating(None, reason=against.text)),)
+    said = (Feedback.unrated(opponent.index, against.text),)
     return world.interaction(
         agent, question, feedback=said, revision=revision.text, before=before, after=after, extra=extra, **fields
     )

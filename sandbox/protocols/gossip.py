@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.conversation.steps import Conversation
-from sandbox.records import Feedback, Rating
+from sandbox.records import Feedback
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -32,7 +32,7 @@ def gossip(agent: SocialAgent, question: str, world: SocietyContext) -> Conversa
         agent,
         question,
         draft=draft.text,
-        feedback=tuple(Feedback(peer.index, Rating(None, reason=text)) for peer, text in said),
+        feedback=tuple(Feedback.unrated(peer.index, text) for peer, text in said),
         before=score,
         recalled=recalled,
         extra={"choice": choice.probs if choice.probs is None else dict(choice.probs)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.conversation.steps import Conversation
-from sandbox.records import Feedback, Rating
+from sandbox.records import Feedback
 
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
@@ -32,9 +32,7 @@ def vote(agent: SocialAgent, question: str, world: SocietyContext) -> Conversati
         agent,
         question,
         draft=draft.text,
-        feedback=tuple(
-            Feedback(peer.index, Rating(None, reason=said.text)) for peer, said in zip(audience, others, strict=True)
-        ),
+        feedback=tuple(Feedback.unrated(peer.index, said.text) for peer, said in zip(audience, others, strict=True)),
         before=score,
         recalled=agent.recall(question),
         extra={name: c.probs and dict(c.probs) for name, c in (("private", private), ("vote", voted))},

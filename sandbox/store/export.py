@@ -93,7 +93,7 @@ def _schema(dimensions: Sequence[str]) -> pa.Schema:
     import pyarrow as pa
 
     rating = {"reason": pa.string(), "distribution": pa.list_(pa.float64()), "raw": pa.string()}
-    review = pa.struct([("reviewer", pa.int64()), ("rating", pa.float64()), *rating.items()])
+    review = pa.struct([("reviewer", pa.int64()), ("rating", pa.float64()), *rating.items(), ("kind", pa.string())])
     columns = [
         ("round", pa.int64()),
         ("agent", pa.int64()),
@@ -121,7 +121,9 @@ def _flat(it: Interaction, dimensions: Sequence[str]) -> dict[str, Any]:
         "revision": it.revision,
         "recalled_question": question,
         "recalled_answer": answer,
-        "feedback": [{"reviewer": f.reviewer, "rating": f.rating.value, **_words(f.rating)} for f in it.feedback],
+        "feedback": [
+            {"reviewer": f.reviewer, "rating": f.rating.value, **_words(f.rating), "kind": f.kind} for f in it.feedback
+        ],
         "error": it.error,
         "extra": json.dumps(dict(it.extra), ensure_ascii=False),
     }

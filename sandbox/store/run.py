@@ -21,6 +21,7 @@ from sandbox.store.schema import (
     check_version,
     connect_to_read,
     has_table,
+    kind_of_feedback,
     load_rating,
     read_interactions,
     read_manifest,
@@ -136,7 +137,8 @@ class Run:
         if reviewer is not None:
             row = self._db.execute(
                 "SELECT f.rating, f.distribution, f.reason, f.raw FROM feedback f "
-                "JOIN interactions i USING (round, agent) WHERE i.question=? AND i.draft=? AND f.reviewer=? LIMIT 1",
+                "JOIN interactions i USING (round, agent) WHERE i.question=? AND i.draft=? AND f.reviewer=? "
+                f"AND {kind_of_feedback(self._db)}='rating' LIMIT 1",
                 (question, answer, reviewer),
             ).fetchone()
             if row is not None:
@@ -224,13 +226,17 @@ class Run:
         return pd.concat([frame, own], axis=1)
 
     def feedback(self) -> pd.DataFrame:
-        """One row per review: round, agent (the author), reviewer, rating (NaN when unreadable), reason."""
+        """One row per review: round, agent (the author), reviewer, rating (NaN when unreadable), reason, kind.
+
+        The kind ``said`` is of what was said without a rating, which is its reason.
+        """
         import pandas as pd
 
         rows = self._db.execute(
-            "SELECT round, agent, reviewer, rating, reason FROM feedback ORDER BY round, agent, position"
+            f"SELECT round, agent, reviewer, rating, reason, {kind_of_feedback(self._db)} FROM feedback "
+            "ORDER BY round, agent, position"
         ).fetchall()
-        frame = pd.DataFrame(rows, columns=["round", "agent", "reviewer", "rating", "reason"])
+        frame = pd.DataFrame(rows, columns=["round", "agent", "reviewer", "rating", "reason", "kind"])
         return frame.astype({"rating": "float64"})
 
     def failures(self) -> list[tuple[str, int]]:
@@ -287,9 +293,12 @@ class Run:
     def unreadable(self) -> dict[str, Any]:
         """Ratings of neighbours and observers that could not be parsed: ``n`` of ``of``, and the ``first`` reply.
 
-        Ratings whose call failed count too; ``first`` is then the reason.
+        Ratings whose call failed count too; ``first`` is then the reason. What was said without a rating does not count.
         """
-        given = self._db.execute("SELECT rating, raw FROM feedback ORDER BY round, agent, position").fetchall()
+        rated = f"{kind_of_feedback(self._db)} = 'rating'"
+        given = self._db.execute(
+            f"SELECT rating, raw FROM feedback WHERE {rated} ORDER BY round, agent, position"
+        ).fetchall()
         scores = "SELECT before, after FROM interactions WHERE error IS NULL ORDER BY round, agent"
         for row in self._db.execute(scores):
             for column in row:

@@ -3,7 +3,8 @@
 Tables of ``run.sqlite`` (schema 2):
 
 * ``interactions`` (round, agent, label, protocol, question, draft, revision, recalled, before, after, extra, error)
-* ``feedback`` (round, agent, position, reviewer, rating, distribution, reason, raw)
+* ``feedback`` (round, agent, position, reviewer, rating, distribution, reason, raw, kind): kind is ``rating``, or ``said`` for
+  what was said without a rating
 * ``calls`` (key, model, kind, request, reply): every finished call by the hash of its content; kind is ``generate``, or
   ``inherited`` for a call that a branch copied
 * ``memories`` (agent, question, answer, round): the last answer of each agent to each question
@@ -47,7 +48,7 @@ CREATE TABLE interactions (
 );
 CREATE TABLE feedback (
   round INTEGER, agent INTEGER, position INTEGER, reviewer INTEGER, rating REAL, distribution TEXT, reason TEXT,
-  raw TEXT, PRIMARY KEY (round, agent, position)
+  raw TEXT, kind TEXT, PRIMARY KEY (round, agent, position)
 ) WITHOUT ROWID;
 CREATE TABLE calls (key TEXT, model TEXT, kind TEXT, request TEXT, reply TEXT, PRIMARY KEY (key, model));
 CREATE TABLE memories (agent INTEGER, question TEXT, answer TEXT, round INTEGER, PRIMARY KEY (agent, question))
@@ -66,6 +67,25 @@ CREATE TABLE IF NOT EXISTS events (round INTEGER, position INTEGER, event TEXT, 
 CREATE TABLE IF NOT EXISTS barriers (round INTEGER, stage INTEGER, agent INTEGER, said TEXT, state TEXT,
   PRIMARY KEY (round, stage, agent));
 """
+
+
+# Runs of schema 2 that were recorded before feedback had kinds; there, what was said without a rating has no raw text.
+_KIND_BEFORE = "CASE WHEN rating IS NULL AND raw = '' AND reason <> '' THEN 'said' ELSE 'rating' END"
+
+
+def kind_of_feedback(db: sqlite3.Connection, database: str = "main") -> str:
+    """The kind of a row of the table ``feedback``, in SQL."""
+    columns = db.execute(f"PRAGMA {database}.table_info(feedback)")
+    return "kind" if any(row[1] == "kind" for row in columns) else _KIND_BEFORE
+
+
+def add_kinds(db: sqlite3.Connection) -> None:
+    """Give a run that was recorded before feedback had kinds the column ``kind``."""
+    if kind_of_feedback(db) != "kind":
+        db.execute("BEGIN")
+        db.execute("ALTER TABLE feedback ADD COLUMN kind TEXT")
+        db.execute(f"UPDATE feedback SET kind = {_KIND_BEFORE}")
+        db.execute("COMMIT")
 
 
 def has_table(db: sqlite3.Connection, name: str, database: str = "main") -> bool:
@@ -135,6 +155,7 @@ def feedback_rows(done: Interaction) -> list[tuple[Any, ...]]:
             None if said.rating.distribution is None else _quick_json(said.rating.distribution),
             said.rating.reason,
             said.rating.raw,
+            said.kind,
         )
         for position, said in enumerate(done.feedback)
     ]
@@ -162,16 +183,18 @@ def read_interactions(
     values = (*(value for value in asked.values() if value is not None), *values)
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
     said: dict[tuple[int, int], list[Feedback]] = {}
-    for r, a, reviewer, value, distribution, reason, raw in db.execute(
-        f"SELECT round, agent, reviewer, rating, distribution, reason, raw FROM feedback {where} "
+    for r, a, reviewer, value, distribution, reason, raw, kind in db.execute(
+        f"SELECT round, agent, reviewer, rating, distribution, reason, raw, {kind_of_feedback(db)} FROM feedback {where} "
         "ORDER BY round, agent, position",
         values,
     ):
         with read_as_written(f"the feedback of agent {a} in round {r}"):
             _check_texts(reason, raw)
+            if kind not in ("rating", "said"):
+                raise TypeError(f"{kind!r} is not a kind of feedback")
             spread = None if distribution is None else tuple(json.loads(distribution))
             rating = Rating(None if value is None else float(value), spread, reason or "", raw)
-        said.setdefault((r, a), []).append(Feedback(reviewer, rating))
+        said.setdefault((r, a), []).append(Feedback(reviewer, rating, kind))
     rows: Sequence[Any] = db.execute(
         "SELECT round, agent, label, protocol, question, draft, revision, recalled, before, after, extra, error "
         f"FROM interactions {where} ORDER BY round, agent",

@@ -23,11 +23,13 @@ from sandbox.store.schema import (
     SCHEMA,
     STATES,
     TABLES,
+    add_kinds,
     as_json,
     check_version,
     feedback_rows,
     has_table,
     interaction_row,
+    kind_of_feedback,
     read_interactions,
     read_manifest,
 )
@@ -85,6 +87,7 @@ class RunWriter:
         else:
             self.manifest = read_manifest(self.path)
             self._db.executescript(STATES)
+            add_kinds(self._db)
 
     def save_manifest(self) -> None:
         """Write ``self.manifest`` to ``manifest.json``, atomically."""
@@ -160,7 +163,7 @@ class RunWriter:
     def _insert(self, done: Sequence[Interaction]) -> None:
         self._db.executemany("INSERT INTO interactions VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", map(interaction_row, done))
         self._db.executemany(
-            "INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?)", itertools.chain.from_iterable(map(feedback_rows, done))
+            "INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?,?)", itertools.chain.from_iterable(map(feedback_rows, done))
         )
 
     def finish_round(
@@ -252,7 +255,8 @@ class RunWriter:
         missing = "EXISTS (SELECT 1 FROM json_each({}) WHERE json_extract(json_each.value, '$.value') IS NULL)"
         return self._db.execute(
             "SELECT round, agent FROM interactions i WHERE error IS NOT NULL "
-            "OR EXISTS (SELECT 1 FROM feedback f WHERE f.round=i.round AND f.agent=i.agent AND f.rating IS NULL) "
+            "OR EXISTS (SELECT 1 FROM feedback f WHERE f.round=i.round AND f.agent=i.agent AND f.rating IS NULL "
+            "AND f.kind='rating') "
             f"OR {missing.format('before')} OR {missing.format('after')} ORDER BY round, agent"
         ).fetchall()
 
@@ -305,8 +309,14 @@ class RunWriter:
         self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
         # Calls of all rounds, so that equal requests are not repeated; they do not count as calls of this run.
         self._db.execute("INSERT INTO calls SELECT key, model, 'inherited', request, reply FROM source.calls")
-        for name in ("interactions", "feedback", "rounds", "moves"):
+        for name in ("interactions", "rounds", "moves"):
             self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
+        kind = kind_of_feedback(self._db, "source")
+        self._db.execute(
+            "INSERT INTO feedback SELECT round, agent, position, reviewer, rating, distribution, reason, raw, "
+            f"{kind} FROM source.feedback WHERE round < ?",
+            (rounds,),
+        )
         for name in ("states", "events"):
             if has_table(self._db, name, "source"):
                 self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))

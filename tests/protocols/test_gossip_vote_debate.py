@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sandbox import Interaction, Request, Scenario, World, open_run
 from sandbox.models.scripted import ScriptedModel
 from sandbox.testing import check_protocol
+from trainers.diagnosis.doctor import diagnose
 
 
 @pytest.mark.parametrize("name", ["gossip", "vote", "debate"])
@@ -55,6 +57,30 @@ def test_gossip_is_heard_a_round_later_by_neighbours_alone(tmp_path: Path) -> No
     assert {f.rating.reason for f in middle.feedback} == {f"Agent {n} speaks." for n in (2, 4, 6, 8)}
     assert all(f.rating.value is None for f in middle.feedback)
     assert middle.draft == "Agent 5 insists."
+
+
+def without_kinds(path: Path) -> None:
+    """Make a run one that was recorded before feedback had kinds."""
+    with sqlite3.connect(path / "run.sqlite") as db:
+        db.execute("ALTER TABLE feedback DROP COLUMN kind")
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_what_is_said_without_a_rating_is_no_unreadable_rating(tmp_path: Path, is_old: bool) -> None:
+    """Nor is it a reason to repeat a conversation when a run is resumed; also in a run of before there were kinds."""
+    before, _ = lived(tmp_path / "run", "gossip", 2)
+    if is_old:
+        without_kinds(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.interactions() == before
+    assert {f.kind for it in before for f in it.feedback} == {"said"} == set(run.feedback()["kind"])
+    assert run.unreadable() == {"n": 0, "of": 18 * 2, "first": None}  # the observers' ratings, on two dimensions
+    findings = diagnose(run, quality=False)["findings"]
+    assert "0% of 0 ratings by neighbours" in next(one["words"] for one in findings if "unreadable" in one["name"])
+    after, model = lived(tmp_path / "run", "gossip", 2, resume=True)
+    assert (after, len(model.history)) == (before, 0)
+    copy, _ = lived(tmp_path / "copy", "gossip", 2, branch=f"{tmp_path / 'run'}@2")
+    assert copy == before
 
 
 def test_a_vote_is_told_its_own_answer_and_the_neighbours(tmp_path: Path) -> None:

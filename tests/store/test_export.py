@@ -57,8 +57,8 @@ def test_parquet_holds_every_field(odd_run: Path, tmp_path: Path) -> None:
     first = frame.iloc[0]
     said = [{k: v for k, v in f.items() if k != "distribution"} for f in first["feedback"]]
     assert said == [
-        {"reviewer": 1, "rating": 6.5, "reason": "well said", "raw": ""},
-        {"reviewer": 2, "rating": None, "reason": "", "raw": "seven"},
+        {"reviewer": 1, "rating": 6.5, "reason": "well said", "raw": "", "kind": "rating"},
+        {"reviewer": 2, "rating": None, "reason": "", "raw": "seven", "kind": "rating"},
     ]
     assert list(first["feedback"][0]["distribution"]) == [0.25, 0.75]
     assert (first["recalled_question"], first["recalled_answer"], first["revision"]) == ("old?", "yes", "")

@@ -271,7 +271,7 @@ def test_a_frame_has_a_row_for_every_interaction(tmp_path: Path) -> None:
 def test_feedback_has_a_row_for_every_review(tmp_path: Path) -> None:
     with_writer(tmp_path, [full(2, 7)])
     frame = open_run(tmp_path).feedback()
-    assert list(frame.columns) == ["round", "agent", "reviewer", "rating", "reason"]
+    assert list(frame.columns) == ["round", "agent", "reviewer", "rating", "reason", "kind"]
     assert frame["reviewer"].tolist() == [5, 2, 8]
     assert frame["agent"].tolist() == [7, 7, 7]
     assert frame["reason"].tolist() == ["liebenswürdig", "", ""]

@@ -70,6 +70,7 @@ def _failed(frame: pd.DataFrame) -> Finding:
 
 
 def _unreadable(feedback: pd.DataFrame) -> Finding:
+    feedback = feedback[feedback["kind"] == "rating"]
     share = float(feedback["rating"].isna().mean()) if len(feedback) else 0.0
     return Finding(
         "unreadable ratings", _number(share), share <= 0.1,

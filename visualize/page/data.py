@@ -222,6 +222,7 @@ class PageData:
                     "name": names.get(f.reviewer, f"Agent {f.reviewer + 1}"),
                     "rating": "–" if f.rating.value is None else f"{f.rating.value:.1f}",
                     "said": f.rating.reason or f.rating.raw,
+                    "kind": f.kind,
                 }
                 for f in it.feedback
             ],
