@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbox.conversation.steps import CallFailed, Conversation
     from sandbox.data_files import read_questions, read_table, read_text
+    from sandbox.memories.base import Recollection
     from sandbox.metrics.intervals import Interval, mean_interval
     from sandbox.models.base import LanguageModel, Message, Reply, Request
     from sandbox.models.catalog import load_model
     from sandbox.models.scripted import ScriptedModel
-    from sandbox.records import Feedback, Interaction, Rating, Score
+    from sandbox.records import Feedback, Heard, Interaction, Rating, Score
     from sandbox.scenario.loading import load_scenario
     from sandbox.scenario.personas import Personas, read_personas
     from sandbox.scenario.prompts import Prompts
@@ -60,6 +61,8 @@ _HOMES = {
     "Prompts": "sandbox.scenario.prompts",
     "Interaction": "sandbox.records",
     "Feedback": "sandbox.records",
+    "Heard": "sandbox.records",
+    "Recollection": "sandbox.memories.base",
     "Rating": "sandbox.records",
     "Score": "sandbox.records",
     "LanguageModel": "sandbox.models.base",
@@ -76,6 +79,7 @@ __all__ = [
     "Dimension",
     "Example",
     "Feedback",
+    "Heard",
     "Interaction",
     "Interval",
     "LanguageModel",
@@ -83,6 +87,7 @@ __all__ = [
     "Personas",
     "Prompts",
     "Rating",
+    "Recollection",
     "Reply",
     "Request",
     "Rubric",

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from sandbox.embedders.base import load_embedder
 from sandbox.errors import SettingsError
+from sandbox.memories.base import UPBRINGING, Item, Owner, Recollection, load_memory
+from sandbox.memories.text_index import TextIndex
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import persona_text
 from sandbox.scenario.scenario import Scenario
+from sandbox.scenario.settings import SocietySettings
 from sandbox.seeding import keyed_rng, keyed_seed
-from sandbox.society.memory import Memory, QuestionIndex
+from sandbox.society.remembering import items_of_round, notes_of
 from sandbox.store.run import Run
 
 
@@ -23,14 +26,14 @@ class Role:
     Attributes:
         name: Name shown before its replies.
         system: System prompt; empty for none.
-        recall: Returns the remembered (question, answer) nearest to a question, if near enough.
+        recall: Returns what is recalled for a question, if anything.
         message: Returns the message for a question and what is recalled for it.
     """
 
     name: str
     system: str
-    recall: Callable[[str], tuple[str, str] | None]
-    message: Callable[[str, tuple[str, str] | None], str]
+    recall: Callable[[str], Recollection | None]
+    message: Callable[[str, Recollection | None], str]
 
 
 def plain_role(system: str = "") -> Role:
@@ -39,7 +42,7 @@ def plain_role(system: str = "") -> Role:
 
 
 def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system: str = "") -> Role:
-    """The role of an agent at the end of a run: its name, its upbringing, and its own answers.
+    """The role of an agent at the end of a run: its name and its memory.
 
     Args:
         run: The run.
@@ -54,26 +57,39 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
     rows = run.agents().set_index("agent")
     if agent not in rows.index:
         raise SettingsError(f"{run.path} has no agent {agent}; its agents are 0 to {len(rows) - 1}")
-    manifest, row = run.manifest, rows.loc[agent]
+    manifest, row, name = run.manifest, rows.loc[agent], str(rows.loc[agent]["name"])
     about = scenario or load_scenario(manifest["scenario"], {})
     source = about.upbringing.get(str(row["label"]), ())
     n = min(manifest["settings"]["prior_memories"], len(source))
     born = keyed_rng(manifest.get("birth_seed", manifest["seed"]), "upbringing", agent).sample(list(source), n)
-    memory = Memory(QuestionIndex(load_embedder(manifest["embedder"])), [(p.question, p.answer) for p in born])
-    for question, answer in run.memories(agent):
-        memory.remember(question, answer)
-    within = manifest["settings"]["recall_distance"]
-    prompts = about.prompts
+    settings, prompts = manifest["settings"], about.prompts
+    named, own = settings.get("memory", "nearest"), about.society.get("memory")
+    kind = load_memory(
+        own if callable(own) and getattr(own, "__name__", None) == named else named, settings.get("memory_settings", {})
+    )
+    society = SocietySettings(recall_distance=settings["recall_distance"])
+    texts = TextIndex(load_embedder(manifest["embedder"]))
+    memory = kind.make(Owner(name, prompts, society, texts, now=lambda: run.rounds))
+    memory.remember([Item(UPBRINGING, "answer", p.answer, p.question) for p in born])
+    if kind.remembers == "answers":
+        memory.remember([Item(UPBRINGING, "answer", answer, question) for question, answer in run.memories(agent)])
+    else:
+        n_stages, notes = len(manifest.get("stages", [""])), run.notes()
+        for round_ in range(run.rounds):
+            happened = items_of_round(
+                run.interactions(round_), run.world_heard(round_), notes_of(notes, round_, kind.name), n_stages=n_stages,
+                scale=run.scale,
+            )  # fmt: skip
+            memory.remember([item for of, item in happened if of == agent])
     states = {"state": run.state(agent), "world_state": run.state()}
 
-    def message(text: str, found: tuple[str, str] | None) -> str:
-        recalled = "" if found is None else prompts.recalled.format(question=found[0], answer=found[1])
+    def message(text: str, found: Recollection | None) -> str:
+        recalled = "" if found is None else found.prompt
         return prompts.answer.format(recalled=recalled, heard="", question=text, **states)
 
-    name = str(row["name"])
     persona = persona_text(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
     whole = system or prompts.answer_system.format(name=name, persona=persona, **states)
-    return Role(name, whole, lambda q: memory.recall(q, within=within), message)
+    return Role(name, whole, memory.recall, message)
 
 
 class ChatSession:
@@ -87,7 +103,7 @@ class ChatSession:
         seed: Seed of the replies.
 
     Attributes:
-        recalled: The (question, answer) recalled at the last turn, if any.
+        recalled: What was recalled at the last turn, if anything: a remembered question, or the one asked, and the words.
     """
 
     def __init__(
@@ -103,8 +119,9 @@ class ChatSession:
 
     def say(self, text: str) -> Reply:
         """Send a message and return the reply; a failed turn is dropped from the chat."""
-        self.recalled = self._role.recall(text)
-        asked = Message("user", self._role.message(text, self.recalled))
+        found = self._role.recall(text)
+        self.recalled = None if found is None else (found.question or text, found.text)
+        asked = Message("user", self._role.message(text, found))
         self._asked += 1
         request = Request(
             (*self._turns, asked),

@@ -53,6 +53,27 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """Something that was said to an agent, without a rating; see :meth:`sandbox.society.agent.SocialAgent.hear`.
+
+    Attributes:
+        agent: Index of the agent that heard it.
+        speaker: Index of the agent that said it; None for a speaker that is no agent.
+        name: Name of the speaker.
+        text: What was said.
+        importance: In [0, 1]; None if it was not given.
+        step: When in its round: 0 before the first stage, 1 in the first stage, 2 behind it, 3 in the second stage, and so on.
+    """
+
+    agent: int
+    speaker: int | None
+    name: str
+    text: str
+    importance: float | None = None
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """An observer's ratings of one answer, by dimension of the rubric."""
 
@@ -122,6 +143,7 @@ class Interaction:
         protocol: Name of the protocol.
         error: Why the interaction failed; None if it did not.
         extra: Further results of the protocol, JSON-serialisable.
+        heard: What agents heard in the conversation, in order.
     """
 
     round: int
@@ -137,6 +159,7 @@ class Interaction:
     protocol: str = "back_scatter"
     error: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    heard: tuple[Heard, ...] = ()
 
     @property
     def final(self) -> str | None:
@@ -155,6 +178,7 @@ class Interaction:
             if not isinstance(value := getattr(self, name), kind)
         ]
         found += [f"feedback holds a {type(said).__name__}" for said in self.feedback if not isinstance(said, Feedback)]
+        found += [f"heard holds a {type(one).__name__}" for one in self.heard if not isinstance(one, Heard)]
         if self.extra:
             try:
                 json.dumps(dict(self.extra))
@@ -173,6 +197,7 @@ class Interaction:
         fields["feedback"] = tuple(
             Feedback(f["reviewer"], _rating(f["rating"]), f.get("kind", "rating")) for f in data["feedback"]
         )
+        fields["heard"] = tuple(Heard(**one) for one in data.get("heard", ()))
         fields["before"] = _score(data["before"])
         fields["after"] = _score(data["after"])
         fields["recalled"] = tuple(data["recalled"]) if data["recalled"] else None

@@ -18,7 +18,17 @@ from typing import Any
 
 from sandbox.errors import BrokenPlugin, SandboxError, UnknownPlugin, nearest
 
-KINDS = ("scenarios", "models", "raters", "trainers", "protocols", "embedders", "plots")
+KINDS = ("scenarios", "models", "raters", "trainers", "protocols", "embedders", "memories", "plots")
+
+
+def kind_of_one(kind: str) -> str:
+    """Name of one plugin of a kind: ``rater`` for ``raters``, ``memory`` for ``memories``."""
+    return f"{kind[:-3]}y" if kind.endswith("ies") else kind[:-1]
+
+
+def kind_of_many(one: str) -> str:
+    """The kind of a plugin, by the name of one: the inverse of :func:`kind_of_one`."""
+    return f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ def _entries(kind: str) -> dict[str, EntryPoint]:
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
             raise BrokenPlugin(
-                f"{kind[:-1]} {entry.name!r} is declared twice: by {_package(other)} ({other.value}) and by "
+                f"{kind_of_one(kind)} {entry.name!r} is declared twice: by {_package(other)} ({other.value}) and by "
                 f"{_package(entry)} ({entry.value}); uninstall one of them"
             )
     return found
@@ -72,7 +82,7 @@ def load(kind: str, name: str) -> Any:
             return _from_module(kind, name)
         known = sorted(_entries(kind))
         raise UnknownPlugin(
-            f"no {kind[:-1]} named {name!r}.{nearest(name, known)} Installed: {', '.join(known) or 'none'}"
+            f"no {kind_of_one(kind)} named {name!r}.{nearest(name, known)} Installed: {', '.join(known) or 'none'}"
         )
     try:
         return entry.load()
@@ -80,7 +90,7 @@ def load(kind: str, name: str) -> Any:
         raise  # its message is complete
     except Exception as error:
         raise BrokenPlugin(
-            f"{kind[:-1]} {name!r} of package {_package(entry)} cannot be imported ({entry.value}): "
+            f"{kind_of_one(kind)} {name!r} of package {_package(entry)} cannot be imported ({entry.value}): "
             f"{type(error).__name__}: {error}"
         ) from error
 
@@ -96,7 +106,7 @@ def load_object(where: str, what: str) -> Any:
         UnknownPlugin: the file does not exist.
         BrokenPlugin: the file or module cannot be imported, or has no such object.
     """
-    return _from_file(f"{what}s", where) if ".py:" in where else _from_module(f"{what}s", where)
+    return _from_file(kind_of_many(what), where) if ".py:" in where else _from_module(kind_of_many(what), where)
 
 
 def summary(plugin: Plugin) -> str:
@@ -124,7 +134,7 @@ def _from_file(kind: str, name: str) -> Any:
     path_text, _, attribute = name.partition(".py:")
     path = Path(path_text if path_text.endswith(".py") else path_text + ".py")
     if not path.is_file():
-        raise UnknownPlugin(f"{kind[:-1]} file {str(path)!r} does not exist; give the path of a Python file")
+        raise UnknownPlugin(f"{kind_of_one(kind)} file {str(path)!r} does not exist; give the path of a Python file")
     # The name depends on the whole path, so that files of the same name do not collide in sys.modules.
     digest = hashlib.blake2b(str(path.resolve()).encode(), digest_size=4).hexdigest()
     spec = importlib.util.spec_from_file_location(f"{path.stem}_{digest}", path)
@@ -139,7 +149,7 @@ def _from_file(kind: str, name: str) -> Any:
         if isinstance(error, SandboxError):
             raise  # its message is complete
         raise BrokenPlugin(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return _attribute(module, attribute or _FILE_OBJECT.get(kind, kind[:-1]), str(path))
+    return _attribute(module, attribute or _FILE_OBJECT.get(kind, kind_of_one(kind)), str(path))
 
 
 def _from_module(kind: str, name: str) -> Any:

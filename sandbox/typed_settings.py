@@ -91,6 +91,11 @@ def setting_faults(settings: Any) -> list[str]:
     return [fault for name, value in values.items() for fault in _value_faults(name, value, hints[name])]
 
 
+def parameter_faults(values: Mapping[str, Any], hints: Mapping[str, Any]) -> list[str]:
+    """List the values of a function's parameters that their annotated ranges and choices exclude, one line each."""
+    return [fault for name, value in values.items() for fault in _value_faults(name, value, hints.get(name, Any))]
+
+
 def _value_faults(name: str, value: Any, hint: Any) -> list[str]:
     plain, *notes = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     options = _options(plain)

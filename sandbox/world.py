@@ -12,6 +12,7 @@ import mesa
 import networkx as nx
 
 from sandbox.errors import SettingsError
+from sandbox.memories.text_index import TextIndex
 from sandbox.metrics.round_metrics import own_measures, round_metrics
 from sandbox.models.base import LanguageModel
 from sandbox.raters.base import Rater
@@ -21,9 +22,10 @@ from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
 from sandbox.society.audience import active_agents, draw_audience, question_for
-from sandbox.society.memory import QuestionIndex
+from sandbox.society.hearing import Hearing
 from sandbox.society.movement import move_agents
 from sandbox.society.placement import cells_at, isolation_notes, place_agents
+from sandbox.society.remembering import Remembering
 from sandbox.society.repair import repair_run
 from sandbox.society.round_runner import RoundRunner
 from sandbox.society.run_record import open_writer
@@ -131,7 +133,8 @@ class World(mesa.Model):
         self.lm, self.observer_lm, self.embedder = setup.speakers[0], setup.observer_lm, setup.embedder
         self.rater, self.rater_names, self.observer = setup.rater, setup.rater_names, setup.observer
         self.upbringing, self.lessons, self.known_answers = setup.upbringing, setup.lessons, setup.known_answers
-        self.questions = QuestionIndex(setup.embedder)
+        self.questions, self.hearing = TextIndex(setup.embedder), Hearing()
+        self.remembering = Remembering(self, setup.memory)
         self.members = place_agents(self, setup)
         self.round = 0
         self.metrics: dict[str, Any] = {}
@@ -172,13 +175,12 @@ class World(mesa.Model):
 
     def _restore(self) -> None:
         """Restore memories, positions and metrics from the record."""
-        for agent, question, answer in self.store.memories():
-            self.members[agent].memory.remember(question, answer)
         if moves := self.store.moves():
             latest = {agent: (x, y) for agent, x, y in moves}
             self.set_positions(dict(zip(latest, cells_at(self.space, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
+        self.remembering.restore()
         self.staging.load_states()
         self._stop()
 
@@ -190,16 +192,11 @@ class World(mesa.Model):
         for agent, place in places.items():
             self.members[agent].put(place)
 
-    def reset_memories(self) -> None:
-        """Reset every agent's memory to its upbringing."""
-        for agent in self.members:
-            agent.reset_memory()
-
     def reload_from_record(self) -> None:
         """Restore round, memories, positions and metrics from the record."""
         self.round, self.metrics, self._earlier, self._previous = 0, {}, [], (0, {})
         self.datacollector = self._collector()
-        self.reset_memories()
+        self.remembering.forget()
         self._restore()
 
     def recompute_metrics(self, round_: int) -> dict[str, Any]:
@@ -263,14 +260,14 @@ class World(mesa.Model):
             self.store.commit(*ended)
             kept |= {done.agent: done for done in ended}
             self.on_interactions(ended)
-        self.store.manifest["tokens"] = self.budget.counts
-        self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
+        if not self.capped:
+            self.embed_questions()  # the upbringing of agents that recalled something for the first time
+            self._finish([kept[index] for index in sorted(kept)])
         if self.capped:
             self.steps = self.round  # Mesa has counted a round that is not complete
             self.running = False
-        else:
-            self.embed_questions()  # the upbringing of agents that recalled something for the first time
-            self._finish([kept[index] for index in sorted(kept)])
+        self.store.manifest["tokens"] = self.budget.counts
+        self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         self.store.save_manifest()
 
     def repair(self) -> int:
@@ -291,12 +288,16 @@ class World(mesa.Model):
         memories = [
             (it.agent, it.question, it.final) for it in interactions if it.error is None and it.final is not None
         ]
-        for index, question, answer in memories:
-            self.members[index].memory.remember(question, answer)
-        self.staging.settle_round(interactions)
+        self.remembering.end_round(interactions)
+        told = self.staging.settle_round(interactions)
+        self.remembering.hear(2 * len(self.stages), told)
+        notes = self.remembering.rewrite()
+        if self.capped:
+            return
+        self.embed_questions()  # what memories were given
         metrics = self._measure(interactions)
         states = self.states.rows() if self.states.is_used else ()
-        self.store.finish_round(self.round, memories, metrics, move_agents(self), states)
+        self.store.finish_round(self.round, memories, metrics, move_agents(self), states, told, notes)
         self.staging.end_round(interactions)
         self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)
@@ -307,7 +308,7 @@ class World(mesa.Model):
         self.questions.add(questions)
         if fresh := self.questions.since(self._n_embedded):
             self.store.add_embeddings(fresh)
-        self._n_embedded = len(self.questions.questions)
+        self._n_embedded = len(self.questions.texts)
 
     def question_for(self, agent: SocialAgent) -> str:
         """Question of an agent in this round: by the scenario's ``ask``, else number (round * N + agent) mod Q."""

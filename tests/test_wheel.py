@@ -136,6 +136,7 @@ def test_a_package_from_outside_is_found_loaded_and_passes_its_own_tests(environ
             "An agent speaks once, everybody near raises a hand or does not, and nobody speaks again.",
         ),
         ("embedders", "letters", "One number for each of 64 classes of letters."),
+        ("memories", "minutes", "Recalls the last thing that the agent said or heard, whatever the question."),
         ("plots", "speaking_time", "How long each agent has spoken, in words or letters."),
     }
     # All of them in one society: its scenario brings the protocol, its model the rater.
@@ -147,4 +148,4 @@ def test_a_package_from_outside_is_found_loaded_and_passes_its_own_tests(environ
     # Away from its sources, so that what is tested is what was installed.
     tests = shutil.copytree(package / "tests", tmp_path / "their_tests")
     said = call(environment / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tests)
-    assert "7 passed" in said
+    assert "8 passed" in said

@@ -117,9 +117,14 @@ def dry_run_world(scenario: str | Scenario, settings: Mapping[str, Any], *, mode
                 is_default=not settings.get(name),
             )
     # The stand-in model has no use for model settings and replicas; their names are checked all the same.
-    voices, _ = split_model_settings(settings, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
+    of_models = {name: value for name, value in settings.items() if not name.startswith("memory.")}
+    voices, _ = split_model_settings(of_models, replicas=settings.get("replicas") or 1, engine=settings.get("engine"))
     voices.check(models_of({k: v for k, v in settings.items() if k != "observer"}), settings.get("observer"))
-    kept = {k: v for k, v in settings.items() if "." not in k and k not in ("replicas", "engine")}
+    kept = {
+        k: v
+        for k, v in settings.items()
+        if ("." not in k or k.startswith("memory.")) and k not in ("replicas", "engine")
+    }
     return World(scenario, **{**kept, **changed})
 
 

@@ -11,7 +11,7 @@ from sandbox.models.base import Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.scenario import Scenario
-from sandbox.scenario.settings import SOCIETY_SETTINGS
+from sandbox.scenario.settings import is_society_setting
 from sandbox.society.setup import resolve_settings
 from sandbox.world import World
 
@@ -84,7 +84,7 @@ def render_prompts(
     own = {name: _trace(name, text, filled) for name, text in vars(made.prompts).items()}
     # Every memory is recalled, so that its prompt is shown.
     traced = dataclasses.replace(made, prompts=Prompts(**own), society={**made.society, "recall_distance": 2.0})
-    given = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
+    given = {k: v for k, v in settings.items() if is_society_setting(k)}
     model = ScriptedModel()
     world = World(traced, model=model, rater="lm", protocol=protocol, embedder="hashing", size=_SIDE, **given)
     try:

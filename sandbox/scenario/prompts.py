@@ -14,6 +14,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "answer": ("recalled", "heard", "question"),
     "recalled": ("question", "answer"),
     "heard": ("said",),
+    "remembered": ("items",),
+    "remembered_answer": ("question", "answer"),
+    "remembered_heard": ("speaker", "text"),
+    "summarise": ("summary", "items"),
     "choose": ("recalled", "heard", "question", "options"),
     "number": ("recalled", "heard", "question", "low", "high"),
     "structured": ("recalled", "heard", "question", "schema"),
@@ -51,6 +55,10 @@ class Prompts:
         answer: Message with the question.
         recalled: A remembered question and answer; replaces ``{recalled}`` in other templates.
         heard: What other agents said, in protocols where agents listen; replaces ``{heard}``.
+        remembered: What the memories ``stream`` and ``summary`` recall, in place of ``recalled``.
+        remembered_answer: A line of it: an answer that the agent gave.
+        remembered_heard: A line of it: what was said to the agent.
+        summarise: Message that asks an agent for a new summary of what it remembers.
         choose: Message that asks for one of a few options, in protocols with a choice.
         number: Message that asks for a number within bounds.
         structured: Message that asks for JSON of a form; ``{schema}`` is its JSON Schema.
@@ -74,6 +82,13 @@ class Prompts:
         'A similar question was asked before: "{question}" and you answered: "{answer}" Keep to your opinion.\n\n'
     )
     heard: str = "You have heard others say:\n{said}\n\n"
+    remembered: str = "You remember:\n{items}\n\n"
+    remembered_answer: str = 'Asked "{question}", you answered: "{answer}"'
+    remembered_heard: str = '{speaker} said: "{text}"'
+    summarise: str = (
+        "What you remember so far: {summary}\nWhat happened since:\n{items}\n\n"
+        "Write down in two or three sentences what you want to remember of all this. Begin with: I"
+    )
     choose: str = "{recalled}{heard}{question}\n\nAnswer with one of: {options}."
     number: str = "{recalled}{heard}{question}\n\nAnswer with a number from {low} to {high}."
     structured: str = (

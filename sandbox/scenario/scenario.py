@@ -14,7 +14,7 @@ from sandbox.scenario.personas import Personas
 from sandbox.scenario.population import Population, column_of, read_population
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.rubric import Rubric, Upbringing
-from sandbox.scenario.settings import SOCIETY_SETTINGS
+from sandbox.scenario.settings import SOCIETY_SETTINGS, is_society_setting
 
 Measure: TypeAlias = Callable[[list[Any], Any], float | None]
 
@@ -270,5 +270,5 @@ def _personas(personas: Any) -> list[Fault]:
 
 def _society(given: Mapping[str, Any]) -> Iterator[Fault]:
     for name in given:
-        if name not in SOCIETY_SETTINGS:
+        if not is_society_setting(str(name)):
             yield f"society[{name!r}]", f"is not a setting of the society.{nearest(str(name), SOCIETY_SETTINGS)}"

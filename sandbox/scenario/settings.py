@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from sandbox.errors import ScenarioError, nearest
 from sandbox.typed_settings import at_least, between, refuse, setting_faults
@@ -58,6 +59,11 @@ class SocietySettings:
         top_p: Nucleus of answers and reasons, in (0, 1].
         embedder: Embedder of questions, for memory, and of answers, for the ``values`` rater; by default ``minilm``.
         observer_rater: Rater used by observers; by default the same kind as for neighbours.
+        memory: What agents remember, and recall in their prompts: ``nearest`` (the nearest own answer, as in the paper),
+            ``stream`` (the best of all answers and all that was heard, by recency, importance and relevance) or ``summary``
+            (rewritten by the agent's model every few rounds). Settings of a memory begin with ``memory.``, for example
+            ``memory.items=5``.
+        memory_settings: Settings of the memory, where they are given as a mapping.
     """
 
     audience: Audience = "local"
@@ -84,6 +90,8 @@ class SocietySettings:
     top_p: Annotated[float, between(0, 1, "(]")] = 0.95
     embedder: str | None = None
     observer_rater: str | None = None
+    memory: str = "nearest"
+    memory_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def on_grid(self) -> bool:
@@ -139,6 +147,31 @@ class SocietySettings:
             f"audience {self.audience!r} needs {self.reviewers} reviewers per agent but there are only {n - 1} "
             f"others; use reviewers={n - 1} or fewer, a larger --size, or audience=local"
         ]
+
+
+def is_society_setting(name: str) -> bool:
+    """Whether a setting is one of the society, or of its memories (``memory.items``)."""
+    return name in SOCIETY_SETTINGS or name.startswith("memory.")
+
+
+def with_memory_settings(given: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a society with those of its memory (``memory.items``) gathered in ``memory_settings``.
+
+    Args:
+        given: Settings.
+        before: Defaults of the scenario; those of another memory are left out.
+    """
+    defaults = dict(before or {})
+    if "memory" in given and given["memory"] != defaults.get("memory", "nearest"):
+        defaults = {name: value for name, value in defaults.items() if not name.startswith(("memory.", "memory_"))}
+    whole = {**defaults, **given}
+    own = {name: whole.pop(name) for name in list(whole) if name.startswith("memory.")}
+    if own:
+        whole["memory_settings"] = {
+            **whole.get("memory_settings", {}),
+            **{name.partition(".")[2]: value for name, value in own.items()},
+        }
+    return whole
 
 
 SOCIETY_SETTINGS = tuple(f.name for f in fields(SocietySettings))

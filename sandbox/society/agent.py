@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mesa.discrete_space import CellAgent
 
 from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate, count_request
+from sandbox.memories.base import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.models.json_replies import check_schema
 from sandbox.records import Choice, Feedback, Rating
@@ -22,11 +23,11 @@ from sandbox.scenario.personas import Persona, persona_text
 from sandbox.scenario.prompts import whole_sentences
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
 from sandbox.seeding import keyed_seed
-from sandbox.society.memory import Memory, draw_upbringing
 from sandbox.society.reviewer import Reviewer
 from sandbox.society.state import State
 from sandbox.society.states import refuse_attribute
 from sandbox.society.structured_replies import json_reply, number_bounds, number_reply
+from sandbox.society.upbringing import draw_upbringing
 
 if TYPE_CHECKING:
     from sandbox.society.context import SocietyContext
@@ -118,9 +119,9 @@ class SocialAgent(CellAgent):
 
     @property
     def memory(self) -> Memory:
-        """Its remembered answers, as of the start of the round."""
+        """What it remembers, as of the end of the last stage; see :mod:`sandbox.memories.base`."""
         if self._memory is None:
-            self._memory = Memory(self.world.questions, [(p.question, p.answer) for p in self.upbringing])
+            self._memory = self.world.remembering.begin(self)
         return self._memory
 
     def reset_memory(self) -> None:
@@ -128,12 +129,31 @@ class SocialAgent(CellAgent):
         self._memory = None
 
     def recall(self, question: str) -> tuple[str, str] | None:
-        """The remembered (question, answer) nearest to ``question``, if within the society's ``recall_distance``."""
-        return self.memory.recall(question, within=self.world.society.recall_distance)
+        """What it recalls for a question, for the record.
+
+        With the memory ``nearest`` it is the nearest remembered question and its answer; with others it is the question itself
+        and what is recalled for it. None if nothing is recalled.
+        """
+        found = self.memory.recall(question)
+        return None if found is None else (found.question or question, found.text)
+
+    def hear(self, text: Reply | str, *, from_: SocialAgent | str, importance: float | None = None) -> None:
+        """Hear what someone says, without a rating; recorded with the conversation or the round in which it is said.
+
+        Memories that keep what is heard (``stream``, ``summary``) recall it from the next barrier on: the end of the stage.
+
+        Args:
+            text: What is said.
+            from_: The agent that says it, or the name of a speaker that is no agent.
+            importance: In [0, 1], for the memory ``stream``; by default its setting ``unrated``.
+
+        Raises:
+            ScenarioError: it is called neither in a protocol nor in a function that may change states.
+        """
+        self.world.hearing.add(self.index, text, from_, importance)
 
     def _earlier_turns(self, question: str) -> tuple[Message, ...]:
-        society = self.world.society
-        found = self.memory.nearest(question, society.recall_turns, within=society.recall_distance)
+        found = self.memory.nearest(question, self.world.society.recall_turns)  # type: ignore[attr-defined]
         turns = ((Message("user", q), Message("assistant", a)) for q, a in reversed(found))
         return tuple(message for turn in turns for message in turn)
 
@@ -154,7 +174,7 @@ class SocialAgent(CellAgent):
             **self._states(),
         )
         earlier = self._earlier_turns(question) if in_turns else ()
-        messages = (Message("system", self._system()), *earlier, Message("user", text))
+        messages = (Message("system", self.system), *earlier, Message("user", text))
         return _whole(self.ask(messages, f"answer {turn}{_candidate(candidate)}"))
 
     def choose(
@@ -216,7 +236,7 @@ class SocialAgent(CellAgent):
         text = self.world.scenario.prompts.argue.format(
             question=question, author=author.name, answer=said, **self._states()
         )
-        messages = (Message("system", self._system()), Message("user", text))
+        messages = (Message("system", self.system), Message("user", text))
         return _whole(self.ask(messages, f"argue {turn} with {author.index}"))
 
     def review(self, author: SocialAgent, question: str, draft: Reply | str) -> Conversation:
@@ -260,7 +280,7 @@ class SocialAgent(CellAgent):
             **self._states(),
         )
         messages = (
-            Message("system", f"{self._system()} {told}"),
+            Message("system", f"{self.system} {told}"),
             Message("user", question),
         )
         return _whole(self.ask(messages, f"revise {turn}{_candidate(candidate)}"))
@@ -286,7 +306,9 @@ class SocialAgent(CellAgent):
             made = replace(made, seed=keyed_seed(seed, "repeated", repeated))
         return Call(self.lm, made)
 
-    def _system(self) -> str:
+    @property
+    def system(self) -> str:
+        """Its system prompt where it answers."""
         return self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about, **self._states())
 
     def _filled(self, template: str, question: str, heard: Heard, **fields: str) -> str:
@@ -297,7 +319,7 @@ class SocialAgent(CellAgent):
         )
 
     def _messages(self, text: str) -> tuple[Message, ...]:
-        return Message("system", self._system()), Message("user", text)
+        return Message("system", self.system), Message("user", text)
 
     def _states(self) -> dict[str, State]:
         return {"state": self.state, "world_state": self.world.state}
@@ -309,10 +331,8 @@ class SocialAgent(CellAgent):
         return self.world.scenario.prompts.heard.format(said=said)
 
     def _recalled(self, question: str) -> str:
-        found = self.recall(question)
-        if found is None:
-            return ""
-        return self.world.scenario.prompts.recalled.format(question=found[0], answer=found[1])
+        found = self.memory.recall(question)
+        return "" if found is None else found.prompt
 
 
 def _candidate(number: int) -> str:

@@ -25,14 +25,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from sandbox.memories.text_index import TextIndex
     from sandbox.raters.base import Rater
     from sandbox.records import Interaction
     from sandbox.scenario.rubric import Upbringing
     from sandbox.scenario.scenario import Scenario
     from sandbox.scenario.settings import SocietySettings
     from sandbox.society.agent import SocialAgent
-    from sandbox.society.memory import QuestionIndex
+    from sandbox.society.hearing import Hearing
     from sandbox.society.observer import Observer
+    from sandbox.society.remembering import Remembering
     from sandbox.society.state import State
     from sandbox.society.states import States
 
@@ -92,8 +94,18 @@ class SocietyContext(Protocol):
         ...
 
     @property
-    def questions(self) -> QuestionIndex:
-        """Embeddings of the questions that were asked or remembered."""
+    def questions(self) -> TextIndex:
+        """Embeddings of the questions that were asked, and of what is remembered."""
+        ...
+
+    @property
+    def hearing(self) -> Hearing:
+        """Collects what is said to agents."""
+        ...
+
+    @property
+    def remembering(self) -> Remembering:
+        """The memories of the agents."""
         ...
 
     @property

@@ -27,10 +27,6 @@ class Repairable(Staged, Protocol):
         """The question of an agent in the round."""
         ...
 
-    def reset_memories(self) -> None:
-        """Reset every agent's memory to its upbringing."""
-        ...
-
     def set_positions(self, places: Mapping[int, Any]) -> None:
         """Put agents, by index, on cells."""
         ...
@@ -98,13 +94,7 @@ def _is_worse(new: Interaction, old: Interaction) -> bool:
 def _rewind(world: Repairable, round_: int) -> None:
     """Restore the agents' memories and positions at the start of a round."""
     world.round = round_
-    earlier_interactions = [
-        it for earlier in range(round_) for it in world.store.interactions(earlier) if it.error is None
-    ]
-    world.reset_memories()
-    for it in earlier_interactions:
-        if it.final is not None:
-            world.members[it.agent].memory.remember(it.question, it.final)
+    world.remembering.rewind(round_)
     rows = open_run(world.path).positions(round_)
     world.staging.load_states()
     world.staging.begin_round(again=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.conversation.scheduler import Scheduler
 from sandbox.conversation.steps import Conversation
 from sandbox.errors import ProtocolError, SandboxError
-from sandbox.records import Interaction
+from sandbox.records import Heard, Interaction
 from sandbox.society.context import SocietyContext
 from sandbox.store.budget import CallBudget, CapReached
 from sandbox.store.call_log import RunCallLog
@@ -69,16 +69,39 @@ class RoundRunner:
         Raises:
             SandboxError: the set-up is faulty, which would fail every conversation.
         """
+        wanted = (
+            ((agent, question, self._reserve(agent)), self._conversation(agent, question)) for agent, question in pairs
+        )
+        for ended in self._run(wanted):
+            yield [self._outcome(*one) for one in ended]
+
+    def run_talks(
+        self, talks: Sequence[tuple[SocialAgent, Conversation, int]]
+    ) -> Iterator[tuple[SocialAgent, Any, Exception | None]]:
+        """Run conversations that give no interactions, as many as the caps allow: (agent, result, error) of each.
+
+        Args:
+            talks: (agent, conversation, most calls that it makes) of each.
+        """
+        for ended in self._run((((agent, "", calls), talk) for agent, talk, calls in talks)):
+            for (agent, _, _), value, failure in ended:
+                yield agent, value, failure
+
+    def _run(self, wanted: Iterable[tuple[About, Conversation]]) -> Iterator[list[tuple[About, Any, Exception | None]]]:
+        """Run conversations, as many as the caps allow, and yield those that ended, in order."""
         self._budget.reset()
         try:
-            for ended in self._scheduler.run_batches(self._started(pairs)):
-                yield [self._outcome(*one) for one in ended]
+            for ended in self._scheduler.run_batches(self._started(wanted)):
+                yield ended
                 for (_, _, reserved), _, _ in ended:
                     self._budget.release(reserved)
                 self._in_progress -= len(ended)
         except CapReached:
             self.capped = True
             self._scheduler.drain()
+
+    def _reserve(self, agent: SocialAgent) -> int:
+        return self._world.max_calls_of(agent) if self._budget.is_capped else 0
 
     def run_one(self, agent: SocialAgent, question: str) -> Exception | None:
         """Run one conversation, ignoring the caps, and return its error, if any."""
@@ -89,11 +112,11 @@ class RoundRunner:
         """Abandon the conversations in progress; finished calls stay stored."""
         self._scheduler.close()
 
-    def _started(self, pairs: Sequence[tuple[SocialAgent, str]]) -> Iterator[tuple[About, Conversation] | None]:
+    def _started(self, wanted: Iterable[tuple[About, Conversation]]) -> Iterator[tuple[About, Conversation] | None]:
         """Start conversations one by one, while the caps allow another to end."""
         self._in_progress = 0
-        for agent, question in pairs:
-            reserved = self._world.max_calls_of(agent) if self._budget.is_capped else 0
+        for about, conversation in wanted:
+            reserved = about[2]
             while not self._budget.allows(reserved):
                 if not self._in_progress:
                     self.capped = True
@@ -101,13 +124,16 @@ class RoundRunner:
                 yield None
             self._budget.reserve(reserved)
             self._in_progress += 1
-            yield (agent, question, reserved), self._conversation(agent, question)
+            yield about, conversation
 
     def _conversation(self, agent: SocialAgent, question: str) -> Conversation:
         """Run the protocol and check that its result can be stored."""
         world = self._world
-        talk = world.protocol(agent, question, world)
-        done = (yield from talk) if isinstance(talk, Generator) else talk
+        heard: list[Heard] = []
+        step = 2 * list(world.stages).index(world.stage) + 1
+        with world.hearing.collect(heard, step):
+            talk = world.protocol(agent, question, world)
+        done = (yield from world.hearing.listen(talk, heard, step)) if isinstance(talk, Generator) else talk
         if not isinstance(done, Interaction):
             raise ProtocolError(f"it returned a {type(done).__name__}; a protocol must return an Interaction")
         if (done.round, done.agent) != (world.round, agent.index):
@@ -119,6 +145,8 @@ class RoundRunner:
             raise ProtocolError(f"the Interaction it returned cannot be stored: {'; '.join(faults)}")
         if world.protocol_name != done.protocol == "back_scatter":
             done = replace(done, protocol=world.protocol_name)  # the protocol did not name itself
+        if heard:
+            done = replace(done, heard=(*done.heard, *heard))
         if done.extra:  # others read in it what a resumed run reads from the record, and it shares nothing with a state
             done = replace(done, extra=json.loads(as_json(dict(done.extra))))
         return done

@@ -58,7 +58,8 @@ def open_writer(
     is_new = not is_run(path)
     store = RunWriter(path, manifest, resume=resume, branch=source)
     # Runs recorded before there were candidates had one, and took every revision; none recalled in turns.
-    before = {"candidates": 1, "keep_draft": False, "recall_share": None, "recall_turns": 0}
+    before: dict[str, Any] = {"candidates": 1, "keep_draft": False, "recall_share": None, "recall_turns": 0}
+    before |= {"memory": "nearest", "memory_settings": {}}
     store.manifest["settings"] = {**before, **store.manifest["settings"]}
     # Templates that did not exist then were not used.
     if "prompts" in store.manifest:

@@ -14,6 +14,7 @@ from typing import Any
 from sandbox import registry
 from sandbox.embedders.base import load_embedder
 from sandbox.errors import RunExists, SettingsError, nearest
+from sandbox.memories.base import MemoryKind, load_memory
 from sandbox.models.base import LanguageModel
 from sandbox.models.pool import ModelPool, split_model_settings
 from sandbox.raters.base import Rater, load_rater
@@ -22,9 +23,8 @@ from sandbox.scenario.personas import Persona
 from sandbox.scenario.population import Population, column_of, deal_models, labels, read_models, read_population
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario, function_name
-from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings
+from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings, is_society_setting, with_memory_settings
 from sandbox.seeding import keyed_rng, keyed_seed
-from sandbox.society.memory import distance_for_share, draw_upbringing
 from sandbox.society.observer import (
     Observer,
     known_answers,
@@ -36,6 +36,7 @@ from sandbox.society.observer import (
 )
 from sandbox.society.prior_run import PriorRun, check_prior_run, find_prior_run
 from sandbox.society.space import make_space
+from sandbox.society.upbringing import distance_for_share, draw_upbringing
 from sandbox.store.run import open_run
 from sandbox.typed_settings import make_settings
 
@@ -68,6 +69,7 @@ class SocietySetup:
         observer_lm: Language model of the observers.
         pool: The language models, each loaded once.
         embedder: Embeds questions and answers.
+        memory: Kind of the agents' memories.
         rater: Rater used by neighbours.
         rater_names: Names of the raters of ``neighbours`` and ``observer``.
         observer_rater_name: Name of the observers' rater where it differs from the neighbours'; else None.
@@ -97,6 +99,7 @@ class SocietySetup:
     observer_lm: LanguageModel
     pool: ModelPool
     embedder: Any
+    memory: MemoryKind
     rater: Rater
     rater_names: Mapping[str, str]
     observer_rater_name: str | None
@@ -147,8 +150,17 @@ def prepare_society(
     Raises:
         SandboxError: the society cannot be set up.
     """
-    pool, settings = split_model_settings(settings, replicas=replicas, engine=engine)
-    society, scenario = resolve_settings(scenario, size, settings)
+    of_memory = {name: value for name, value in settings.items() if name.startswith("memory.")}
+    others = {name: value for name, value in settings.items() if name not in of_memory}
+    pool, settings = split_model_settings(others, replicas=replicas, engine=engine)
+    society, scenario = resolve_settings(scenario, size, {**settings, **of_memory})
+    memory = load_memory(society.memory, society.memory_settings)
+    society = replace(society, memory=memory.name, memory_settings=dict(memory.settings))
+    if society.recall_turns and not hasattr(memory.made, "nearest"):
+        raise SettingsError(
+            f"recall_turns={society.recall_turns} is for memories that recall answers one by one, as memory=nearest does; "
+            f"memory={memory.name} does not: use recall_turns=0"
+        )
     given = [protocol] if protocol is not None else [*scenario.stages] or [scenario.protocol]
     stages = {function_name(one): registry.load("protocols", one) if isinstance(one, str) else one for one in given}
     if out is not None and not resume and (out / "manifest.json").exists():
@@ -206,6 +218,7 @@ def prepare_society(
         observer_lm=observer_lm,
         pool=pool,
         embedder=embedder,
+        memory=memory,
         rater=own_rater,
         rater_names={"neighbours": name, "observer": observer_rater_name or name},
         observer_rater_name=observer_rater_name,
@@ -239,16 +252,16 @@ def resolve_settings(
         SettingsError: a setting belongs to neither, or cannot be read.
         ScenarioError: the society or the scenario is inconsistent.
     """
-    own = {k: v for k, v in settings.items() if k in SOCIETY_SETTINGS}
+    own = {k: v for k, v in settings.items() if is_society_setting(k)}
     # Faults of what was typed come first: they need no scenario.
-    make_settings("the society", SocietySettings, own).check(size)
+    make_settings("the society", SocietySettings, with_memory_settings(own)).check(size)
     try:
         made = load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
     except SettingsError as error:
         unknown = [name for name in settings if f"no setting {name!r}" in str(error)]
         meant = "".join(nearest(name, SOCIETY_SETTINGS) for name in unknown if "Did you mean" not in str(error))
         raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}.{meant}") from None
-    society = make_settings("the society", SocietySettings, {**made.society, **own})
+    society = make_settings("the society", SocietySettings, with_memory_settings(own, made.society))
     society.check(size)
     return society, made
 

@@ -6,13 +6,13 @@ resumed, or stepped again after an error, continues behind the last barrier that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox.errors import RunExists, ScenarioError, nearest
-from sandbox.records import Interaction
+from sandbox.records import Heard, Interaction
 from sandbox.scenario.scenario import function_name
 from sandbox.society.agent import SocialAgent
 from sandbox.society.context import SocietyContext
@@ -20,7 +20,7 @@ from sandbox.society.round_runner import RoundRunner
 from sandbox.store.manifest import doc_summary
 from sandbox.store.writer import RunWriter
 
-_ABOUT = ("round", "agent", "label", "protocol", "error")
+_ABOUT = ("round", "agent", "label", "protocol", "error", "heard")
 
 
 class Staged(SocietyContext, Protocol):
@@ -65,6 +65,7 @@ class Staging:
         self._world = world
         self._names = list(world.stages)
         self._said: dict[str, dict[int, Interaction]] = {}
+        self._told: list[Heard] = []
         self._newest: tuple[int, dict[int, Interaction]] | None = None
         self.stage = self._names[0]
 
@@ -99,15 +100,28 @@ class Staging:
                 if said is not None:
                     self._said.setdefault(self._names[ended - 1], {})[agent] = said
             world.states.load((agent, state) for ended, agent, _, state in passed if ended == passed[-1][0] and state)
+            before = world.store.world_heard(world.round)
+            for number, stage in enumerate(["", *self._said]):
+                self._hear(number, self._said.get(stage, {}).values(), before)
             return
         event = scenario.events.get(world.round)
-        if scenario.before_round is not None:
-            world.states.change("before_round", scenario.before_round, world)
-        if event is not None:
-            world.states.change(f"events[{world.round}]", event, world)
+        told: list[Heard] = []
+        with world.hearing.collect(told, 0):
+            if scenario.before_round is not None:
+                world.states.change("before_round", scenario.before_round, world)
+            if event is not None:
+                world.states.change(f"events[{world.round}]", event, world)
         if not again and (scenario.before_round is not None or event is not None):
             took_place = [] if event is None else [(function_name(event), doc_summary(event))]
-            world.store.add_barrier(world.round, 0, {}, world.states.rows(), took_place)
+            world.store.add_barrier(world.round, 0, {}, world.states.rows(), took_place, told)
+        self._hear(0, (), told)
+        self._told = told
+
+    def _hear(self, ended: int, said: Iterable[Interaction], told: Sequence[Heard]) -> None:
+        """Give memories what was heard up to a barrier: in a stage, and from the scenario's functions behind it."""
+        if ended:
+            self._world.remembering.hear(2 * ended - 1, (one for it in said for one in it.heard))
+        self._world.remembering.hear(2 * ended, told)
 
     def run(
         self, asked: Sequence[tuple[SocialAgent, str]], kept: Mapping[int, Interaction]
@@ -127,11 +141,14 @@ class Staging:
                 if runner.capped:
                     return
                 said = dict(sorted(said.items()))
-                self._settle(list(said.values()))
+                told: list[Heard] = []
+                with self._world.hearing.collect(told, 2 * number):
+                    self._settle(list(said.values()))
                 self._world.embed_questions()
                 rows = self._world.states.rows() if self._world.states.is_used else ()
-                self._world.store.add_barrier(self._world.round, number, said, rows)
+                self._world.store.add_barrier(self._world.round, number, said, rows, (), told)
                 self._said[stage] = said
+                self._hear(number, said.values(), told)
             failed |= {index: done for index, done in self._said[stage].items() if done.error is not None}
         self.stage = self._names[-1]
         left = [pair for pair in asked if pair[0].index not in kept and pair[0].index not in failed]
@@ -147,14 +164,20 @@ class Staging:
         if world.scenario.settle is not None:
             world.states.change("settle", world.scenario.settle, world, list(interactions))
 
-    def settle_round(self, interactions: Sequence[Interaction]) -> None:
-        """Let the scenario change states at the end of a round: ``settle`` after its last stage, then ``after_round``."""
-        world = self._world
+    def settle_round(self, interactions: Sequence[Interaction]) -> list[Heard]:
+        """Let the scenario change states at the end of a round: ``settle`` after its last stage, then ``after_round``.
+
+        Returns:
+            What these functions said to agents.
+        """
+        world, told = self._world, list[Heard]()
         self.stage = self._names[-1]
-        self._settle(interactions)
-        if world.scenario.after_round is not None:
-            self._said[self.stage] = {it.agent: it for it in interactions}
-            world.states.change("after_round", world.scenario.after_round, world)
+        with world.hearing.collect(told, 2 * len(self._names)):
+            self._settle(interactions)
+            if world.scenario.after_round is not None:
+                self._said[self.stage] = {it.agent: it for it in interactions}
+                world.states.change("after_round", world.scenario.after_round, world)
+        return told
 
     def settle_again(self, interactions: Sequence[Interaction]) -> None:
         """Compute the states after a complete round without stages again, from its interactions, and store them."""
@@ -162,7 +185,7 @@ class Staging:
         if world.states.is_used and len(self._names) == 1:
             self.load_states()
             self.begin_round(again=True)
-            self.settle_round(interactions)
+            world.store.set_world_heard(world.round, [*self._told, *self.settle_round(interactions)])
             world.store.set_states(world.round, world.states.rows())
 
     def end_round(self, interactions: Sequence[Interaction]) -> None:
@@ -209,7 +232,8 @@ class Staging:
             extra |= one.extra
         if earlier:
             extra["stages"] = {name: _content(one) for name, one in earlier.items()}
-        return replace(last, protocol=self._world.protocol_name, extra=extra)
+        heard = tuple(one for it in (*earlier.values(), last) for one in it.heard)
+        return replace(last, protocol=self._world.protocol_name, extra=extra, heard=heard)
 
 
 def _content(one: Interaction) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import registry
 from sandbox.folders import write_json
-from sandbox.records import Interaction, Rating
+from sandbox.records import Heard, Interaction, Rating
 from sandbox.storage_errors import read_as_written
+from sandbox.store.memories import heard_frame, read_notes, read_world_heard
 from sandbox.store.schema import (
     check_version,
     connect_to_read,
@@ -179,6 +180,18 @@ class Run:
         """The memory of an agent beyond its upbringing: (question, its last answer)."""
         query = "SELECT question, answer FROM memories WHERE agent=? ORDER BY round"
         return self._db.execute(query, (agent,)).fetchall()
+
+    def heard(self) -> pd.DataFrame:
+        """What was said to agents without a rating, one row each; see :func:`sandbox.store.memories.heard_frame`."""
+        return heard_frame(self._db)
+
+    def world_heard(self, round_: int) -> list[Heard]:
+        """What functions of the scenario said to agents in a round, in order."""
+        return read_world_heard(self._db, round_)
+
+    def notes(self) -> list[tuple[int, int, str, str | None, str | None]]:
+        """What memories wrote after rounds: (round, agent, kind of memory, text, error), one of the last two None."""
+        return read_notes(self._db)
 
     def call(self, key: str) -> Any | None:
         """The stored reply of any model to the request with this key, or None."""

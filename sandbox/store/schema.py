@@ -19,6 +19,10 @@ Tables of ``run.sqlite`` (schema 2):
 * ``barriers`` (round, stage, agent, said, state): what a round that is not complete has passed: the interaction of each agent
   in the stage that ended there, and the states after it; stage 0 is the start of the round. Empty between rounds
 
+* ``heard`` (round, agent, step, position, hearer, speaker, name, text, importance): what was said to agents; agent is that of
+  the interaction, or -1 for functions of the scenario; speaker is null for one that is no agent
+* ``notes`` (round, agent, memory, text, error): what the memory of an agent wrote after a round, or why it could not
+
 In the manifest, ``measures`` describes the scenario's own measures, and ``ended`` is the number of rounds after which its stop
 condition ended the run.
 """
@@ -34,8 +38,9 @@ from typing import Any
 import orjson
 
 from sandbox.errors import DamagedFile, RunNotFound, RunVersion
-from sandbox.records import Feedback, Interaction, Rating, Score
+from sandbox.records import Feedback, Heard, Interaction, Rating, Score
 from sandbox.storage_errors import read_as_written
+from sandbox.store.memories import read_heard
 from sandbox.text_cleaning import without_surrogates
 
 SCHEMA = 2
@@ -182,6 +187,7 @@ def read_interactions(
     terms = [f"{name}=?" for name, value in asked.items() if value is not None] + ([where] if where else [])
     values = (*(value for value in asked.values() if value is not None), *values)
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
+    heard = read_heard(db, where, values)
     said: dict[tuple[int, int], list[Feedback]] = {}
     for r, a, reviewer, value, distribution, reason, raw, kind in db.execute(
         f"SELECT round, agent, reviewer, rating, distribution, reason, raw, {kind_of_feedback(db)} FROM feedback {where} "
@@ -202,11 +208,13 @@ def read_interactions(
     ).fetchall()
     for row in rows:
         with read_as_written(f"the interaction of agent {row[1]} in round {row[0]}"):
-            read = _read_interaction(row, said)
+            read = _read_interaction(row, said, heard.get((row[0], row[1]), ()))
         yield read
 
 
-def _read_interaction(row: Sequence[Any], said: Mapping[tuple[int, int], Sequence[Feedback]]) -> Interaction:
+def _read_interaction(
+    row: Sequence[Any], said: Mapping[tuple[int, int], Sequence[Feedback]], heard: Sequence[Heard]
+) -> Interaction:
     r, a, label, protocol, question, draft, revision, recalled, before, after, extra, error = row
     _check_texts(label, protocol, question, draft, revision, error)
     return Interaction(
@@ -223,6 +231,7 @@ def _read_interaction(row: Sequence[Any], said: Mapping[tuple[int, int], Sequenc
         feedback=tuple(said.get((r, a), ())),
         extra=dict(json.loads(extra)),
         error=error,
+        heard=tuple(heard),
     )
 
 

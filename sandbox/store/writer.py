@@ -16,9 +16,20 @@ from typing import Any
 
 from sandbox.errors import RunExists
 from sandbox.folders import locked, refuse_link, write_json
-from sandbox.records import Interaction
+from sandbox.records import Heard, Interaction
 from sandbox.storage_errors import read_as_written
 from sandbox.store.budget import cost
+from sandbox.store.memories import (
+    MEMORIES,
+    WORLD,
+    copy_memories,
+    heard_in,
+    heard_rows,
+    insert_heard,
+    insert_notes,
+    read_notes,
+    read_world_heard,
+)
 from sandbox.store.schema import (
     SCHEMA,
     STATES,
@@ -80,6 +91,7 @@ class RunWriter:
         if is_new:
             self._db.executescript(TABLES)
             self._db.executescript(STATES)
+            self._db.executescript(MEMORIES)
             if branch is not None:
                 self._branch(*branch)
             self.manifest: dict[str, Any] = {"schema": SCHEMA, **manifest}
@@ -87,6 +99,7 @@ class RunWriter:
         else:
             self.manifest = read_manifest(self.path)
             self._db.executescript(STATES)
+            self._db.executescript(MEMORIES)
             add_kinds(self._db)
 
     def save_manifest(self) -> None:
@@ -165,6 +178,7 @@ class RunWriter:
         self._db.executemany(
             "INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?,?)", itertools.chain.from_iterable(map(feedback_rows, done))
         )
+        insert_heard(self._db, heard_in(done))
 
     def finish_round(
         self,
@@ -173,6 +187,8 @@ class RunWriter:
         metrics: Mapping[str, Any],
         moves: Iterable[tuple[int, int, int]] = (),
         states: Iterable[tuple[int, str]] = (),
+        heard: Sequence[Heard] = (),
+        notes: Iterable[tuple[int, str, str | None, str | None]] = (),
     ) -> None:
         """Mark a round complete.
 
@@ -182,8 +198,12 @@ class RunWriter:
             metrics: Metrics of the round.
             moves: Positions of the agents that moved after it: (agent, x, y).
             states: States after it: (agent, JSON).
+            heard: What functions of the scenario said to agents at its end.
+            notes: What memories wrote: (agent, kind of memory, text, error).
         """
         self._db.execute("BEGIN")
+        insert_heard(self._db, heard_rows(round_, WORLD, heard))
+        insert_notes(self._db, round_, notes)
         self._db.executemany("INSERT INTO moves VALUES (?,?,?,?)", [(round_, *move) for move in moves])
         self._db.executemany(
             "INSERT OR REPLACE INTO memories VALUES (?,?,?,?)", [(*memory, round_) for memory in memories]
@@ -215,6 +235,7 @@ class RunWriter:
         said: Mapping[int, Interaction],
         states: Iterable[tuple[int, str]],
         events: Iterable[tuple[str, str]] = (),
+        heard: Sequence[Heard] = (),
     ) -> None:
         """Store what the running round has passed, in one transaction; :meth:`finish_round` deletes it.
 
@@ -224,10 +245,12 @@ class RunWriter:
             said: Interactions of the stage that has just ended, by agent.
             states: States after it: (agent, JSON).
             events: Events before the round, which are kept: (name, description).
+            heard: What functions of the scenario said to agents there, which is kept.
         """
         held = dict(states)
         texts = {agent: json.dumps(it.as_dict(), ensure_ascii=False) for agent, it in said.items()}
         self._db.execute("BEGIN")
+        insert_heard(self._db, heard_rows(round_, WORLD, heard))
         self._db.executemany(
             "INSERT INTO barriers VALUES (?,?,?,?,?)",
             [(round_, stage, agent, texts.get(agent), held.get(agent)) for agent in sorted({*held, *texts})],
@@ -264,7 +287,7 @@ class RunWriter:
         """Delete interactions of a round, so that their conversations are repeated."""
         keys = [(round_, agent) for agent in agents]
         self._db.execute("BEGIN")
-        for name in ("feedback", "interactions"):
+        for name in ("feedback", "heard", "interactions"):
             self._db.executemany(f"DELETE FROM {name} WHERE round=? AND agent=?", keys)
         self._db.execute("COMMIT")
 
@@ -272,7 +295,7 @@ class RunWriter:
         """Replace stored interactions of complete rounds, and the memories of them."""
         better = list(better)
         self._db.execute("BEGIN")
-        for name in ("feedback", "interactions"):
+        for name in ("feedback", "heard", "interactions"):
             self._db.executemany(
                 f"DELETE FROM {name} WHERE round=? AND agent=?", [(it.round, it.agent) for it in better]
             )
@@ -297,9 +320,24 @@ class RunWriter:
         """All moves: (agent, x, y), in the order of rounds."""
         return self._db.execute("SELECT agent, x, y FROM moves ORDER BY round").fetchall()
 
-    def memories(self) -> list[tuple[int, str, str]]:
-        """Memories of the complete rounds: (agent, question, answer), in the order of rounds."""
-        return self._db.execute("SELECT agent, question, answer FROM memories ORDER BY round, agent").fetchall()
+    def set_world_heard(self, round_: int, heard: Sequence[Heard]) -> None:
+        """Replace what functions of the scenario said to agents in a complete round."""
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM heard WHERE round=? AND agent=?", (round_, WORLD))
+        insert_heard(self._db, heard_rows(round_, WORLD, heard))
+        self._db.execute("COMMIT")
+
+    def world_heard(self, round_: int) -> list[Heard]:
+        """What functions of the scenario said to agents in a round, in order."""
+        return read_world_heard(self._db, round_)
+
+    def notes(self) -> list[tuple[int, int, str, str | None, str | None]]:
+        """What memories wrote: (round, agent, kind of memory, text, error), in order."""
+        return read_notes(self._db)
+
+    def memories(self) -> list[tuple[int, str, str, int]]:
+        """Memories of the complete rounds: (agent, question, answer, round), in the order of rounds."""
+        return self._db.execute("SELECT agent, question, answer, round FROM memories ORDER BY round, agent").fetchall()
 
     def _branch(self, source: Path, rounds: int) -> None:
         """Copy the first rounds of another run: its agents, interactions, calls and memories."""
@@ -320,6 +358,7 @@ class RunWriter:
         for name in ("states", "events"):
             if has_table(self._db, name, "source"):
                 self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
+        copy_memories(self._db, rounds)
         # A memory is the last answer to a question.
         self._db.execute(
             "INSERT OR REPLACE INTO memories SELECT agent, question, COALESCE(revision, draft), round "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from sandbox.testing.contract import BrokenPromise
 from sandbox.testing.embedder import check_embedder
+from sandbox.testing.memory import check_memory
 from sandbox.testing.model import check_model
 from sandbox.testing.plot import check_plot
 from sandbox.testing.rater import check_rater
@@ -24,6 +25,7 @@ from sandbox.testing.trainer import check_trainer
 __all__ = [
     "BrokenPromise",
     "check_embedder",
+    "check_memory",
     "check_model",
     "check_plot",
     "check_protocol",

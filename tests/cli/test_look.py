@@ -250,7 +250,9 @@ def test_ls_lists_every_kind_with_its_summary() -> None:
         "from": "social-sandbox",
         "summary": "Map of a society: a square for each agent, coloured by rating, gain or label.",
     }
-    assert {"scenarios", "models", "raters", "trainers", "protocols", "embedders", "plots"} == {k for k, _ in by_name}
+    assert {"scenarios", "models", "raters", "trainers", "protocols", "embedders", "memories", "plots"} == {
+        k for k, _ in by_name
+    }
     assert all(row["summary"] for row in found)
     only = json.loads(told("ls", "plots", "--json"))
     assert only == [row for row in found if row["kind"] == "plots"]
@@ -264,7 +266,7 @@ def test_ls_as_a_table_shows_the_same() -> None:
 def test_ls_refuses_a_kind_there_is_none_of(refused: Callable[..., str]) -> None:
     assert refused("ls", "trainer") == (
         "UnknownPlugin: no kind of plugin named 'trainer'. Did you mean 'trainers'? Kinds: scenarios, models, raters, "
-        "trainers, protocols, embedders, plots, runs"
+        "trainers, protocols, embedders, memories, plots, runs"
     )
 
 

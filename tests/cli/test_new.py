@@ -47,7 +47,7 @@ def test_a_check_that_fails_fails_the_test_that_is_written(tmp_path):
 
 
 def test_every_kind_of_plugin_has_one():
-    assert {f"{kind}s" for kind in KINDS} == set(registry.KINDS)
+    assert {registry.kind_of_many(kind) for kind in KINDS} == set(registry.KINDS)
 
 
 def test_the_command_says_what_comes_next(tmp_path, monkeypatch):
@@ -118,5 +118,5 @@ def test_kinds_that_there_are_not(tmp_path):
         write_plugin("trainers", "mine", tmp_path)
     assert str(error.value) == (
         "no kind of plugin named 'trainers'. Did you mean 'trainer'? Kinds: scenario, protocol, model, rater, embedder, "
-        "trainer, plot"
+        "memory, trainer, plot"
     )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sandbox import open_run
 from sandbox.cli.main import app
-from sandbox.testing import check_scenario
+from sandbox.testing import check_memory, check_scenario
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
@@ -53,6 +53,29 @@ def test_an_own_scenario_in_under_forty_lines(tmp_path: Path) -> None:
     assert people[["name", "label", "job"]].to_numpy().tolist()[0] == ["Ada", "newcomer", "nurse"]
     drawn = CliRunner().invoke(app, ["plot", str(tmp_path / "run"), "measures", "ratings"], catch_exceptions=False)
     assert [Path(line).name for line in drawn.output.splitlines()] == ["measures.png", "ratings.png"]
+
+
+def test_agents_hear_each_other_and_recall_it_by_a_memory_of_ones_own(tmp_path: Path) -> None:
+    """Nothing is recalled in the first round; then each recalls only what one speaker said to it."""
+    path = ROOT / "examples" / "12_hearing_and_memory.py"
+    check_scenario(str(path))
+    check_memory(f"{path}:Confidant")
+    command = ["run", str(path), "--model", "scripted:", "--set", "embedder=hashing", "--size", "3", "--rounds", "4"]
+    CliRunner().invoke(app, [*command, "--out", str(tmp_path / "run"), "--json"], catch_exceptions=False)
+    run = open_run(tmp_path / "run")
+    assert run.manifest["settings"]["memory"] == "Confidant"
+    assert len(run.heard()) == 4 * 9 * 2 + 9
+    assert {it.recalled for it in run.interactions(0)} == {None}
+    lines = [line for it in run.interactions(3) if it.recalled for line in it.recalled[1].split("\n")]
+    assert lines
+    assert all(line.startswith("- ") and ' said: "' in line for line in lines)
+    other = [*command, "--set", "memory=stream", "--set", "memory.items=4", "--out", str(tmp_path / "stream"), "--json"]
+    CliRunner().invoke(app, other, catch_exceptions=False)
+    stream = open_run(tmp_path / "stream")
+    assert {k: stream.manifest["settings"][k] for k in ("memory", "memory_settings")} == {
+        "memory": "stream", "memory_settings": {"items": 4},
+    }  # fmt: skip
+    assert any("The moderator" in it.recalled[1] for it in stream.interactions(2))
 
 
 def test_a_belief_is_kept_in_states_and_an_event_changes_the_prompts(tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def test_an_agents_mind_is_drawn_from_its_label_and_seed(tiny_world: MakeWorld, 
     good, bad = world.members[0], world.members[3]
     assert set(good.upbringing) <= set(world.upbringing["good"])
     assert set(bad.upbringing) <= set(world.upbringing["bad"])
-    assert good.memory.recall(good.upbringing[0].question, within=0.3) == (
+    assert good.recall(good.upbringing[0].question) == (
         good.upbringing[0].question, good.upbringing[0].answer
     )  # fmt: skip
     assert len(good.examples) == 100

@@ -226,7 +226,7 @@ def test_rounds_keep_memories_and_measures(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path, MANIFEST)
     writer.finish_round(0, [(3, "q", "first"), (3, "r", "other")], {"rating": 5.5, "failed": 0})
     writer.finish_round(1, [(3, "q", "second"), (4, "q", "mine")], {"rating": None, "failed": 2})
-    assert writer.memories() == [(3, "r", "other"), (3, "q", "second"), (4, "q", "mine")]
+    assert writer.memories() == [(3, "r", "other", 0), (3, "q", "second", 1), (4, "q", "mine", 1)]
     writer.close()
     run = open_run(tmp_path)
     assert run.rounds == 2

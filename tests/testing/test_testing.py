@@ -12,6 +12,7 @@ from sandbox.models.scripted import ScriptedModel
 from sandbox.society.reviewer import Reviewer
 from sandbox.testing import (
     check_embedder,
+    check_memory,
     check_model,
     check_plot,
     check_protocol,
@@ -123,6 +124,11 @@ def test_embedders_keep_their_promises(name, recorded):
             check_embedder(f"openai:stub@{server.url}")
     else:
         check_embedder(name)
+
+
+@pytest.mark.parametrize("name", BUILT_IN["memories"])
+def test_memories_keep_their_promises(name):
+    check_memory(name)
 
 
 @pytest.fixture(scope="module")

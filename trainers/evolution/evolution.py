@@ -23,7 +23,7 @@ from sandbox.errors import SettingsError
 from sandbox.folders import check_same_identity, finite, locked, removed_if_refused, write_json
 from sandbox.models.catalog import load_model
 from sandbox.scenario.scenario import Scenario
-from sandbox.scenario.settings import SOCIETY_SETTINGS
+from sandbox.scenario.settings import is_society_setting
 from sandbox.society.setup import resolve_settings
 from sandbox.typed_settings import make_settings, typed
 from sandbox.world import World
@@ -80,7 +80,7 @@ class Evolution:
         self._size = typed("evolve", {"size": self._world.pop("size", 4)}, {"size": int})["size"]
         society, self.scenario = resolve_settings(scenario, self._size, self._world)
         self._agents = society.count(self._size)
-        self._society = {name: value for name, value in self._world.items() if name in SOCIETY_SETTINGS}
+        self._society = {name: value for name, value in self._world.items() if is_society_setting(name)}
         check_owners(self.plan.trainers, training or {})
         self._training = {name: settings_for(name, training or {}) for name in self.plan.trainers}
         for name, given in self._training.items():

@@ -15,7 +15,8 @@ from sandbox.errors import UnknownPlugin, nearest
 @app.command("ls")
 def list_plugins(
     kind: Annotated[
-        str | None, typer.Argument(help="scenarios, models, raters, trainers, protocols, embedders, plots or runs.")
+        str | None,
+        typer.Argument(help="scenarios, models, raters, trainers, protocols, embedders, memories, plots or runs."),
     ] = None,
     as_json: Json = False,
 ) -> None:

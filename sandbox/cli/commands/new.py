@@ -11,18 +11,19 @@ from typing import Annotated
 
 import typer
 
+from sandbox import registry
 from sandbox.cli.app import Json, app
 from sandbox.cli.output import say, say_json
 from sandbox.errors import NewPluginError, UnknownPlugin, nearest
 
-KINDS = ("scenario", "protocol", "model", "rater", "embedder", "trainer", "plot")
+KINDS = ("scenario", "protocol", "model", "rater", "embedder", "memory", "trainer", "plot")
 # Kinds whose plugin is a function, which has the plugin's name.
 _FUNCTIONS = ("protocol", "plot")
 
 
 @app.command("new")
 def new(
-    kind: Annotated[str, typer.Argument(help="scenario, protocol, model, rater, embedder, trainer or plot.")],
+    kind: Annotated[str, typer.Argument(help="scenario, protocol, model, rater, embedder, memory, trainer or plot.")],
     name: Annotated[str, typer.Argument(help="Name of the plugin, a Python identifier.")],
     out: Annotated[
         Path | None, typer.Option(help="Output folder; default: NAME, or the current folder for a scenario.")
@@ -73,7 +74,7 @@ def write_plugin(kind: str, name: str, out: Path | None = None) -> list[Path]:
     object_ = name if kind in _FUNCTIONS else "".join(part.capitalize() for part in name.split("_"))
     words = {
         "kind": kind,
-        "group": f"{kind}s",
+        "group": registry.kind_of_many(kind),
         "name": name,
         "object": object_,
         "distribution": f"sandbox-{name.replace('_', '-')}",
@@ -107,10 +108,9 @@ def _check_is_name(name: str) -> None:
 
 
 def _check_is_free(kind: str, name: str) -> None:
-    from sandbox import registry
-
-    if name in (p.name for p in registry.plugins(f"{kind}s")):
-        raise NewPluginError(f"a {kind} named {name!r} is already installed; see: sandbox ls {kind}s")
+    many = registry.kind_of_many(kind)
+    if name in (p.name for p in registry.plugins(many)):
+        raise NewPluginError(f"a {kind} named {name!r} is already installed; see: sandbox ls {many}")
     if name in sys.stdlib_module_names or name.startswith("test_") or util.find_spec(name) is not None:
         raise NewPluginError(
             f"a plugin called {name!r} would shadow the module of that name; use another name, for example my_{name}"

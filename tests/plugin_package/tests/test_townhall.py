@@ -2,6 +2,7 @@
 
 from sandbox.testing import (
     check_embedder,
+    check_memory,
     check_model,
     check_plot,
     check_protocol,
@@ -29,6 +30,10 @@ def test_rater():
 
 def test_embedder():
     check_embedder("letters")
+
+
+def test_memory():
+    check_memory("minutes")
 
 
 def test_trainer():

@@ -1,0 +1,1 @@
+"""Memories of agents, one file per kind; ``base.py`` is their contract."""
