@@ -226,6 +226,9 @@ def _conversation(it: Interaction, run: Run, names: dict[Any, str]) -> dict[str,
              "said": f.rating.reason or f.rating.raw, "kind": f.kind}
             for f in it.feedback
         ],
+        "heard": [
+            {"agent": names.get(h.agent, f"Agent {h.agent + 1}"), "name": h.name, "text": h.text} for h in it.heard
+        ],
         "before": {d: it.before.value(d) for d in run.dimensions},
         "after": {d: it.after.value(d) for d in run.dimensions},
     }  # fmt: skip

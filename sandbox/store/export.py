@@ -94,6 +94,8 @@ def _schema(dimensions: Sequence[str]) -> pa.Schema:
 
     rating = {"reason": pa.string(), "distribution": pa.list_(pa.float64()), "raw": pa.string()}
     review = pa.struct([("reviewer", pa.int64()), ("rating", pa.float64()), *rating.items(), ("kind", pa.string())])
+    texts, numbers = {"name": pa.string(), "text": pa.string()}, {"agent": pa.int64(), "speaker": pa.int64()}
+    heard = pa.struct([*numbers.items(), *texts.items(), ("importance", pa.float64())])
     columns = [
         ("round", pa.int64()),
         ("agent", pa.int64()),
@@ -108,10 +110,14 @@ def _schema(dimensions: Sequence[str]) -> pa.Schema:
             for when in ("before", "after")
             for part, kind in rating.items()
         ),
+        ("heard", pa.list_(heard)),
         ("error", pa.string()),
         ("extra", pa.string()),
     ]
     return pa.schema(columns)
+
+
+_HEARD = ("agent", "speaker", "name", "text", "importance")
 
 
 def _flat(it: Interaction, dimensions: Sequence[str]) -> dict[str, Any]:
@@ -124,6 +130,7 @@ def _flat(it: Interaction, dimensions: Sequence[str]) -> dict[str, Any]:
         "feedback": [
             {"reviewer": f.reviewer, "rating": f.rating.value, **_words(f.rating), "kind": f.kind} for f in it.feedback
         ],
+        "heard": [{name: getattr(one, name) for name in _HEARD} for one in it.heard],
         "error": it.error,
         "extra": json.dumps(dict(it.extra), ensure_ascii=False),
     }

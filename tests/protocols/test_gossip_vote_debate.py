@@ -12,6 +12,7 @@ from sandbox import Interaction, Request, Scenario, World, open_run
 from sandbox.models.scripted import ScriptedModel
 from sandbox.testing import check_protocol
 from trainers.diagnosis.doctor import diagnose
+from visualize.report import write_report
 
 
 @pytest.mark.parametrize("name", ["gossip", "vote", "debate"])
@@ -79,6 +80,7 @@ def test_what_is_said_without_a_rating_is_no_unreadable_rating(tmp_path: Path, i
     assert "0% of 0 ratings by neighbours" in next(one["words"] for one in findings if "unreadable" in one["name"])
     after, model = lived(tmp_path / "run", "gossip", 2, resume=True)
     assert (after, len(model.history)) == (before, 0)
+    assert "rates it" not in write_report(tmp_path / "run").read_text(encoding="utf-8")
     copy, _ = lived(tmp_path / "copy", "gossip", 2, branch=f"{tmp_path / 'run'}@2")
     assert copy == before
 

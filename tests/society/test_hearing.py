@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from sandbox import Scenario, World, open_run
@@ -23,6 +24,8 @@ from sandbox.errors import ScenarioError, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.records import Heard
+from sandbox.store.export import export_run
+from visualize.page.data import PageData
 
 MakeWorld = Callable[..., World]
 
@@ -99,6 +102,12 @@ def test_who_heard_what_from_whom_is_recorded(tmp_path: Path) -> None:
     assert (radio["round"], radio["agent"], radio["text"]) == (1, 0, "News of round 1")
     assert radio.isna()[["speaker", "conversation"]].all()
     assert run.interactions() == open_run(tmp_path / "run").interactions()
+    [shown] = [one for one in PageData(run).conversations(0) if one["round"] == 0]
+    assert shown["heard"] == [{"agent": "Agent 2", "name": "Agent 1", "text": first[0].draft}]
+    rows = pd.read_parquet(export_run(run, "parquet", tmp_path / "x.parquet"))
+    assert rows["heard"][0].tolist() == [
+        {"agent": 1, "speaker": 0, "name": "Agent 1", "text": first[0].draft, "importance": None}
+    ]
 
 
 def test_what_is_heard_is_recalled_from_the_next_stage_on(tmp_path: Path) -> None:

@@ -226,6 +226,9 @@ class PageData:
                 }
                 for f in it.feedback
             ],
+            "heard": [
+                {"agent": names.get(h.agent, f"Agent {h.agent + 1}"), "name": h.name, "text": h.text} for h in it.heard
+            ],
             "revision": it.revision,
             "after": self._scores(it.after),
             "error": it.error,
@@ -260,5 +263,12 @@ def _minus(first: float | None, second: float | None) -> float | None:
 
 
 def _words(it: Interaction) -> str:
-    said = [it.question, it.draft, it.revision, it.error, *(f.rating.reason for f in it.feedback)]
+    said = [
+        it.question,
+        it.draft,
+        it.revision,
+        it.error,
+        *(f.rating.reason for f in it.feedback),
+        *(h.text for h in it.heard),
+    ]
     return "\n".join(text for text in said if text).casefold()

@@ -203,6 +203,8 @@ def _say_recall(done: Mapping[str, Any]) -> None:
     from sandbox.store.run import open_run
 
     manifest = open_run(done["run"]).manifest
+    if manifest["settings"].get("memory", "nearest") != "nearest":
+        return
     within = manifest["settings"]["recall_distance"]
     if done["rounds"] > 1 and not done["recalled"] and within > 0 and manifest["protocol"] in _RECALLING:
         say(
