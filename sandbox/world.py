@@ -290,14 +290,12 @@ class World(mesa.Model):
         ]
         self.remembering.end_round(interactions)
         told = self.staging.settle_round(interactions)
-        self.remembering.hear(2 * len(self.stages), told)
         notes = self.remembering.rewrite()
         if self.capped:
             return
         self.embed_questions()  # what memories were given
         metrics = self._measure(interactions)
-        states = self.states.rows() if self.states.is_used else ()
-        self.store.finish_round(self.round, memories, metrics, move_agents(self), states, told, notes)
+        self.store.finish_round(self.round, memories, metrics, move_agents(self), self.states.recorded(), told, notes)
         self.staging.end_round(interactions)
         self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)

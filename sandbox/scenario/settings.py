@@ -161,17 +161,17 @@ def with_memory_settings(given: Mapping[str, Any], before: Mapping[str, Any] | N
         given: Settings.
         before: Defaults of the scenario; those of another memory are left out.
     """
-    defaults = dict(before or {})
+    defaults, given = dict(before or {}), dict(given)
+    if "memory" in given and given["memory"] == getattr(defaults.get("memory"), "__name__", None):
+        given["memory"] = defaults["memory"]  # a class of the scenario, by the name that manifests give it
     if "memory" in given and given["memory"] != defaults.get("memory", "nearest"):
         defaults = {name: value for name, value in defaults.items() if not name.startswith(("memory.", "memory_"))}
-    whole = {**defaults, **given}
-    own = {name: whole.pop(name) for name in list(whole) if name.startswith("memory.")}
-    if own:
-        whole["memory_settings"] = {
-            **whole.get("memory_settings", {}),
-            **{name.partition(".")[2]: value for name, value in own.items()},
-        }
-    return whole
+    own: dict[str, Any] = {}
+    for several in (defaults, given):
+        own |= several.get("memory_settings", {})
+        own |= {name.partition(".")[2]: value for name, value in several.items() if name.startswith("memory.")}
+    whole = {name: value for name, value in {**defaults, **given}.items() if not name.startswith("memory.")}
+    return {**whole, "memory_settings": own} if own else whole
 
 
 SOCIETY_SETTINGS = tuple(f.name for f in fields(SocietySettings))

@@ -145,7 +145,7 @@ class Staging:
                 with self._world.hearing.collect(told, 2 * number):
                     self._settle(list(said.values()))
                 self._world.embed_questions()
-                rows = self._world.states.rows() if self._world.states.is_used else ()
+                rows = self._world.states.recorded()
                 self._world.store.add_barrier(self._world.round, number, said, rows, (), told)
                 self._said[stage] = said
                 self._hear(number, said.values(), told)
@@ -177,6 +177,7 @@ class Staging:
             if world.scenario.after_round is not None:
                 self._said[self.stage] = {it.agent: it for it in interactions}
                 world.states.change("after_round", world.scenario.after_round, world)
+        world.remembering.hear(2 * len(self._names), told)
         return told
 
     def settle_again(self, interactions: Sequence[Interaction]) -> None:

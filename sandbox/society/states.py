@@ -118,6 +118,10 @@ class States:
         finally:
             gate.is_open = False
 
+    def recorded(self) -> list[tuple[int, str]]:
+        """All states for the record, as of :meth:`rows`; none where the scenario says nothing of states."""
+        return self.rows() if self.is_used else []
+
     def rows(self) -> list[tuple[int, str]]:
         """All states as JSON, for the record: (agent, JSON); keys are in the order in which they were set."""
         return [

@@ -18,12 +18,12 @@ from sandbox.folders import write_json
 from sandbox.records import Heard, Interaction, Rating
 from sandbox.storage_errors import read_as_written
 from sandbox.store.memories import heard_frame, read_notes, read_world_heard
+from sandbox.store.ratings import recorded_rating, unreadable_ratings
 from sandbox.store.schema import (
     check_version,
     connect_to_read,
     has_table,
     kind_of_feedback,
-    load_rating,
     read_interactions,
     read_manifest,
 )
@@ -127,44 +127,8 @@ class Run:
         return pd.DataFrame(self._db.execute(query, (round_,)).fetchall(), columns=["agent", "x", "y"])
 
     def rating(self, question: str, answer: str, *, reviewer: int | None, dimension: str) -> Rating | None:
-        """The recorded rating of an answer, or None if there is none.
-
-        Args:
-            question: The question.
-            answer: The draft, or for observers also the revision.
-            reviewer: Index of the neighbour, or of the agent that rated its own candidate; None for an observer.
-            dimension: The dimension that an observer rated.
-        """
-        if reviewer is not None:
-            row = self._db.execute(
-                "SELECT f.rating, f.distribution, f.reason, f.raw FROM feedback f "
-                "JOIN interactions i USING (round, agent) WHERE i.question=? AND i.draft=? AND f.reviewer=? "
-                f"AND {kind_of_feedback(self._db)}='rating' LIMIT 1",
-                (question, answer, reviewer),
-            ).fetchone()
-            if row is not None:
-                return Rating(row[0], row[1] and tuple(json.loads(row[1])), row[2], row[3])
-            found = self._candidate(question, answer, reviewer)
-            return None if found is None else Rating(found["rating"])
-        for column, scores in (("draft", "before"), ("revision", "after")):
-            row = self._db.execute(
-                f"SELECT {scores} FROM interactions WHERE question=? AND {column}=? LIMIT 1", (question, answer)
-            ).fetchone()
-            if row is not None and dimension in (kept := json.loads(row[0])):
-                return load_rating(kept[dimension])
-        found = self._candidate(question, answer)
-        return None if found is None or dimension not in found["scores"] else Rating(found["scores"][dimension])
-
-    def _candidate(self, question: str, answer: str, agent: int | None = None) -> dict[str, Any] | None:
-        """The record of a candidate, of one agent or of any; see :mod:`sandbox.society.candidates`."""
-        query = (
-            "SELECT c.value FROM interactions i, json_each(i.extra, '$.drafts') c WHERE i.question=:q {mine} "
-            "AND json_extract(c.value, '$.answer')=:a UNION ALL "
-            "SELECT c.value FROM interactions i, json_each(i.extra, '$.revisions') c WHERE i.question=:q {mine} "
-            "AND json_extract(c.value, '$.answer')=:a LIMIT 1"
-        ).format(mine="" if agent is None else "AND i.agent=:agent")
-        row = self._db.execute(query, {"q": question, "a": answer, "agent": agent}).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        """The recorded rating of an answer, or None; see :func:`sandbox.store.ratings.recorded_rating`."""
+        return recorded_rating(self._db, question, answer, reviewer=reviewer, dimension=dimension)
 
     def embedding(self, question: str) -> bytes | None:
         """The stored embedding of a question as float32 bytes, or None."""
@@ -304,20 +268,8 @@ class Run:
         return pd.DataFrame(rows, columns=["round", "event", "description"])
 
     def unreadable(self) -> dict[str, Any]:
-        """Ratings of neighbours and observers that could not be parsed: ``n`` of ``of``, and the ``first`` reply.
-
-        Ratings whose call failed count too; ``first`` is then the reason. What was said without a rating does not count.
-        """
-        rated = f"{kind_of_feedback(self._db)} = 'rating'"
-        given = self._db.execute(
-            f"SELECT rating, raw FROM feedback WHERE {rated} ORDER BY round, agent, position"
-        ).fetchall()
-        scores = "SELECT before, after FROM interactions WHERE error IS NULL ORDER BY round, agent"
-        for row in self._db.execute(scores):
-            for column in row:
-                given += [(r["value"], r["raw"]) for r in json.loads(column or "{}").values()]
-        raw = [text for value, text in given if value is None and text]
-        return {"n": len(raw), "of": len(given), "first": raw[0] if raw else None}
+        """Ratings that could not be parsed; see :func:`sandbox.store.ratings.unreadable_ratings`."""
+        return unreadable_ratings(self._db)
 
     def summary(self) -> dict[str, Any]:
         """The output of ``sandbox run --json``: counts, and the means of the rubric's dimensions over all final answers.

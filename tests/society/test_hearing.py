@@ -320,6 +320,11 @@ def test_settings_of_memories() -> None:
     scenario = village(society={"memory": "stream", "memory.items": 7})
     world = World(scenario, model="scripted:", embedder="hashing", size=2)
     assert (world.society.memory, world.society.memory_settings) == ("stream", {"items": 7})
+    again = World(
+        scenario, model="scripted:", embedder="hashing", size=2, memory="stream", memory_settings={"items": 3},
+        **{"memory.decay": 0.5},
+    )  # fmt: skip
+    assert again.society.memory_settings == {"items": 3, "decay": 0.5}
     other = World(scenario, model="scripted:", embedder="hashing", size=2, memory="summary", **{"memory.every": "2"})
     assert (other.society.memory, other.society.memory_settings) == ("summary", {"every": 2})
     with pytest.raises(
