@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sandbox.conversation.steps import CallFailed, Conversation
+    from sandbox.counterfactual.what_if import WhatIf, what_if
     from sandbox.data_files import read_questions, read_table, read_text
     from sandbox.memories.base import Recollection
     from sandbox.metrics.intervals import Interval, mean_interval
@@ -44,6 +45,8 @@ _HOMES = {
     "read_table": "sandbox.data_files",
     "read_text": "sandbox.data_files",
     "keyed_rng": "sandbox.seeding",
+    "WhatIf": "sandbox.counterfactual.what_if",
+    "what_if": "sandbox.counterfactual.what_if",
     "CallFailed": "sandbox.conversation.steps",
     "Conversation": "sandbox.conversation.steps",
     "SocietyContext": "sandbox.society.context",
@@ -97,6 +100,7 @@ __all__ = [
     "ScriptedModel",
     "SocietyContext",
     "Upbringing",
+    "WhatIf",
     "World",
     "is_run",
     "keyed_rng",
@@ -111,6 +115,7 @@ __all__ = [
     "read_text",
     "run_sweep",
     "validate_survey",
+    "what_if",
 ]
 
 

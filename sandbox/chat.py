@@ -15,6 +15,7 @@ from sandbox.scenario.personas import persona_text
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SocietySettings
 from sandbox.seeding import keyed_rng, keyed_seed
+from sandbox.society.event import sentences
 from sandbox.society.remembering import items_of_round, notes_of
 from sandbox.store.run import Run
 
@@ -88,7 +89,9 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
         return prompts.answer.format(recalled=recalled, heard="", question=text, **states)
 
     persona = persona_text(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
-    whole = system or prompts.answer_system.format(name=name, persona=persona, **states)
+    told = sentences(states["state"])
+    answering = prompts.answer_system.format(name=name, persona=persona, **states)
+    whole = system or (f"{answering} {prompts.told.format(told=' '.join(told))}" if told else answering)
     return Role(name, whole, memory.recall, message)
 
 

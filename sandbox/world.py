@@ -22,9 +22,10 @@ from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
 from sandbox.society.audience import active_agents, draw_audience, question_for
+from sandbox.society.event import Recipients, tell
 from sandbox.society.hearing import Hearing
 from sandbox.society.movement import move_agents
-from sandbox.society.placement import cells_at, isolation_notes, place_agents
+from sandbox.society.placement import cells_at, isolation_notes, place_agents, put_agents
 from sandbox.society.remembering import Remembering
 from sandbox.society.repair import repair_run
 from sandbox.society.round_runner import RoundRunner
@@ -61,6 +62,9 @@ class World(mesa.Model):
         resume: Resume the run in ``out``, if there is one.
         branch: ``RUN@ROUNDS``: start from another run as it was after that many rounds, with its agents; model, seed and
             settings may differ.
+        event: What happens before the first new round: a sentence that agents are told, a Python file with a function
+            ``event(world)``, or a function of (world), which may change states.
+        event_to: Those who are told the sentence: indices of agents or labels (``3,5``, ``good``); by default all.
         in_flight: Maximum number of concurrent conversations; 256 by default.
         max_calls: Cap on calls to language models, over all resumptions; the run stops between conversations.
         max_tokens_total: Cap on tokens read and written, which are known only when a call is done.
@@ -106,6 +110,8 @@ class World(mesa.Model):
         out: str | Path | None = None,
         resume: bool = False,
         branch: str | None = None,
+        event: str | Callable[[Any], None] | None = None,
+        event_to: Recipients | None = None,
         in_flight: int | None = None,
         max_calls: int | None = None,
         max_tokens_total: int | None = None,
@@ -124,7 +130,7 @@ class World(mesa.Model):
         self.setup = setup = prepare_society(
             scenario, settings, model=model, observer=observer, rater=rater, size=size, population=population,
             protocol=protocol, seed=seed, out=None if out is None else Path(out), resume=resume, branch=branch,
-            replicas=replicas, engine=engine, random=self.random,
+            event=event, event_to=event_to, replicas=replicas, engine=engine, random=self.random,
         )  # fmt: skip
         self.budget.check_prices([*setup.speakers, setup.observer_lm])
         self.seed, self.birth_seed, self.size, self.population = seed, setup.birth_seed, size, setup.population
@@ -136,23 +142,21 @@ class World(mesa.Model):
         self.questions, self.hearing = TextIndex(setup.embedder), Hearing()
         self.remembering = Remembering(self, setup.memory)
         self.members = place_agents(self, setup)
-        self.round = 0
+        self.round, self.ended = 0, False
         self.metrics: dict[str, Any] = {}
-        self.states = States(setup.scenario, [agent.name for agent in self.members])
+        self.states = States(setup.scenario, [agent.name for agent in self.members], is_used=setup.keeps_states)
         self.states.begin(self.members, self)
         self.notes = [*setup.notes, *isolation_notes(setup, self.members)]
 
         # Removed with the world, unless something else refers to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
-        self.ended = False
         self.on_calls: Callable[[int], None] = lambda calls: None
         self.on_interactions: Callable[[Sequence[Interaction]], None] = lambda ended: None
         self.store = open_writer(setup, self.members, self.path, notes=self.notes, command=command, resume=resume)
         self.budget.resume(self.store.manifest["tokens"])
-        self.round_runner = RoundRunner(
-            self, RunCallLog(self.store, self.budget), self.budget, in_flight=in_flight or 256
-        )
+        log = RunCallLog(self.store, self.budget, lambda: self.round)
+        self.round_runner = RoundRunner(self, log, self.budget, in_flight=in_flight or 256)
         self.staging = Staging(self)
         self._earlier: list[dict[str, Any]] = []
         self._previous: tuple[int, dict[int, Interaction]] = (0, {})
@@ -186,11 +190,7 @@ class World(mesa.Model):
 
     def set_positions(self, places: Mapping[int, Any]) -> None:
         """Place agents, by index, on cells."""
-        # All cells are vacated first: a cell may be full in between.
-        for agent in places:
-            self.members[agent].put(None)
-        for agent, place in places.items():
-            self.members[agent].put(place)
+        put_agents(self.members, places)
 
     def reload_from_record(self) -> None:
         """Restore round, memories, positions and metrics from the record."""
@@ -207,7 +207,7 @@ class World(mesa.Model):
         return self._measure(interactions)
 
     def _collector(self) -> mesa.DataCollector:
-        return mesa.DataCollector(model_reporters={name: _reporter(name) for name in self._measure([])})
+        return mesa.DataCollector(model_reporters={n: lambda world, n=n: world.metrics[n] for n in self._measure([])})
 
     def _collect(self, metrics: Mapping[str, Any]) -> None:
         """Advance to the next round: these are the metrics of the complete one."""
@@ -340,6 +340,10 @@ class World(mesa.Model):
         """An agent's newest interaction that did not fail; see :meth:`sandbox.society.staging.Staging.last`."""
         return self.staging.last(agent)
 
+    def tell(self, text: str, to: Recipients | None = None) -> None:
+        """Tell agents (by default all) a sentence, from now on in their prompts; where states may be changed."""
+        tell(self, text, to)
+
     @property
     def capped(self) -> bool:
         """Whether a cap on calls, tokens or dollars stopped the run."""
@@ -393,7 +397,3 @@ class World(mesa.Model):
         self.round_runner.close()
         self.store.close()
         self.setup.pool.close()
-
-
-def _reporter(name: str) -> Callable[[World], Any]:
-    return lambda world: world.metrics[name]

@@ -25,6 +25,7 @@ from sandbox.cli.commands import export_model  # noqa: F401
 from sandbox.cli.commands import new  # noqa: F401
 from sandbox.cli.commands import show_prompts  # noqa: F401
 from sandbox.cli.commands import run  # noqa: F401
+from sandbox.cli.commands import what_if  # noqa: F401
 from sandbox.cli.commands import sweep  # noqa: F401
 from sandbox.cli.commands import survey  # noqa: F401
 from sandbox.cli.commands import export  # noqa: F401
@@ -33,7 +34,7 @@ from sandbox.cli.commands import train  # noqa: F401
 
 
 _RESUMED = ("run", "train", "evaluate")  # with --resume
-_REPEATED = ("sweep", "survey", "compare", "evolve", "demo")  # finished parts are not repeated
+_REPEATED = ("sweep", "what-if", "survey", "compare", "evolve", "demo")  # finished parts are not repeated
 
 
 class _Stopped(BaseException):

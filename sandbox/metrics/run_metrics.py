@@ -6,7 +6,7 @@ Rounds are read one at a time and reduced to numbers, so that a run of any lengt
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -55,7 +55,7 @@ def run_measures(
         rounds that have one; ``influence``, the ten most influential agents, as ``{agent, value, low, high}``, with bounds
         by resampling reviews; ``pareto_front``, the rounds on the front, as ``{round, D, ...}``.
     """
-    found = _Record(run, by)
+    found = RunSums(run, by)
     drawn = resampled_sums(found.units, resamples, seed)
     total = found.units.sum(axis=0)
     values = {name: (m.value, m.n) for name, m in found.measures(total).items()}
@@ -117,26 +117,33 @@ def _own(run: RecordedRun) -> dict[str, Any]:
     return found
 
 
-class _Record:
+class RunSums:
     """The numbers of a run: one row of sums per unit, and its reviews.
 
+    Args:
+        run: The run.
+        by: What a unit is.
+        rounds: The rounds that are summed up; by default all complete ones.
+
     Attributes:
+        keys: The agent or question of each unit.
         units: The columns of the aggregates, then (sum, count) of final ratings by round and dimension. Shape
             [units, columns].
         interactions: Number of interactions.
         failed: Number of failed interactions.
     """
 
-    def __init__(self, run: RecordedRun, by: By) -> None:
+    def __init__(self, run: RecordedRun, by: By, rounds: Sequence[int] | None = None) -> None:
+        numbers = range(run.rounds) if rounds is None else rounds
         labels = dict(zip(*(run.agents()[name].tolist() for name in ("agent", "label")), strict=True))
         self._tally = Aggregates(run.dimensions, sorted(set(labels.values())), run.scale)
-        self._shape = (run.rounds, len(run.dimensions), 2)
+        self._shape = (len(numbers), len(run.dimensions), 2)
         self.interactions = self.failed = 0
         self._reviews: list[tuple[NDArray[Any], ...]] = []
         known: dict[Hashable, int] = {}
         sums = np.zeros((0, self._tally.columns))
         finals: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-        for round_ in range(run.rounds):
+        for round_ in numbers:
             interactions = run.interactions(round_)
             self.interactions += len(interactions)
             self.failed += sum(it.error is not None for it in interactions)
@@ -146,8 +153,8 @@ class _Record:
             rows = self._tally.rows(interactions, reviews, [labels.get(i) for i in reviews.reviewer.tolist()])
             sums = np.pad(sums, ((0, n - len(sums)), (0, 0))) + sum_by(rows, unit, n)
             finals.append((unit, _final_sums(final_ratings(interactions, run.dimensions))))
-        rounds = [sum_by(rows, unit, len(sums)) for unit, rows in finals]
-        self.units = np.hstack([sums, *rounds])
+        self.keys = list(known)
+        self.units = np.hstack([sums, *(sum_by(rows, unit, len(sums)) for unit, rows in finals)])
 
     def measures(self, sums: NDArray[np.float64]) -> dict[str, Any]:
         """Metrics that follow from sums over units, of shape [..., columns]."""

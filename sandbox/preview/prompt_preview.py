@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ _SIDE = 3
 _NOTES = {
     "recalled": "'recalled' is included only if the agent remembers a similar question",
     "heard": "'heard' is included only if other agents have spoken",
+    "told": "'told' is included only if an event told the agent something",
 }
 # Templates that are whole messages; others are parts of one.
 _WHOLE = ("answer", "choose", "number", "structured", "argue", "rate", "reason", "observe")
@@ -63,7 +65,12 @@ class _Traced(str):
 
 
 def render_prompts(
-    scenario: str | Scenario, *, protocol: str | None = None, label: str | None = None, **settings: Any
+    scenario: str | Scenario,
+    *,
+    protocol: str | None = None,
+    label: str | None = None,
+    event: str | Callable[[Any], None] | None = None,
+    **settings: Any,
 ) -> list[RenderedPrompt]:
     """Run a scenario's conversation around one agent with placeholder replies, and return each kind of request once.
 
@@ -71,6 +78,7 @@ def render_prompts(
         scenario: As for :class:`~sandbox.world.World`.
         protocol: The protocol; by default the scenario's.
         label: Label of the agent; by default that of the first agent.
+        event: An event that took place before; a sentence is told to all agents.
         **settings: Settings of the society and the scenario.
 
     Returns:
@@ -86,7 +94,9 @@ def render_prompts(
     traced = dataclasses.replace(made, prompts=Prompts(**own), society={**made.society, "recall_distance": 2.0})
     given = {k: v for k, v in settings.items() if is_society_setting(k)}
     model = ScriptedModel()
-    world = World(traced, model=model, rater="lm", protocol=protocol, embedder="hashing", size=_SIDE, **given)
+    world = World(
+        traced, model=model, rater="lm", protocol=protocol, embedder="hashing", size=_SIDE, event=event, **given
+    )
     try:
         centre = next((a for a in world.members if label in (None, a.label)), None)
         if centre is None:

@@ -18,6 +18,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "remembered_answer": ("question", "answer"),
     "remembered_heard": ("speaker", "text"),
     "summarise": ("summary", "items"),
+    "told": ("told",),
     "choose": ("recalled", "heard", "question", "options"),
     "number": ("recalled", "heard", "question", "low", "high"),
     "structured": ("recalled", "heard", "question", "schema"),
@@ -59,6 +60,8 @@ class Prompts:
         remembered_answer: A line of it: an answer that the agent gave.
         remembered_heard: A line of it: what was said to the agent.
         summarise: Message that asks an agent for a new summary of what it remembers.
+        told: What an agent was told by an event, in the order in which it was told; appended to ``answer_system`` and
+            ``review_system``.
         choose: Message that asks for one of a few options, in protocols with a choice.
         number: Message that asks for a number within bounds.
         structured: Message that asks for JSON of a form; ``{schema}`` is its JSON Schema.
@@ -89,6 +92,7 @@ class Prompts:
         "What you remember so far: {summary}\nWhat happened since:\n{items}\n\n"
         "Write down in two or three sentences what you want to remember of all this. Begin with: I"
     )
+    told: str = "You have been told: {told}"
     choose: str = "{recalled}{heard}{question}\n\nAnswer with one of: {options}."
     number: str = "{recalled}{heard}{question}\n\nAnswer with a number from {low} to {high}."
     structured: str = (

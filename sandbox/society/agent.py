@@ -23,6 +23,7 @@ from sandbox.scenario.personas import Persona, persona_text
 from sandbox.scenario.prompts import whole_sentences
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
 from sandbox.seeding import keyed_seed
+from sandbox.society.event import sentences
 from sandbox.society.reviewer import Reviewer
 from sandbox.society.state import State
 from sandbox.society.states import refuse_attribute
@@ -309,7 +310,13 @@ class SocialAgent(CellAgent):
     @property
     def system(self) -> str:
         """Its system prompt where it answers."""
-        return self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about, **self._states())
+        system = self.world.scenario.prompts.answer_system.format(name=self.name, persona=self.about, **self._states())
+        return self.with_told(system)
+
+    def with_told(self, system: str) -> str:
+        """A system prompt, with what the agent was told by events."""
+        told = sentences(self.state)
+        return f"{system} {self.world.scenario.prompts.told.format(told=' '.join(told))}" if told else system
 
     def _filled(self, template: str, question: str, heard: Heard, **fields: str) -> str:
         """A template of the scenario's prompts that asks a question, filled in."""

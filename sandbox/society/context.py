@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sandbox.scenario.scenario import Scenario
     from sandbox.scenario.settings import SocietySettings
     from sandbox.society.agent import SocialAgent
+    from sandbox.society.event import Recipients
     from sandbox.society.hearing import Hearing
     from sandbox.society.observer import Observer
     from sandbox.society.remembering import Remembering
@@ -163,6 +164,19 @@ class SocietyContext(Protocol):
 
     def audience(self, agent: SocialAgent) -> list[SocialAgent]:
         """Agents who review the agent's draft in this round."""
+        ...
+
+    def tell(self, text: str, to: Recipients | None = None) -> None:
+        """Tell agents a sentence, which is in their prompts from then on; where states may be changed.
+
+        Args:
+            text: The sentence; it is added to ``agent.state["told"]``.
+            to: Those who are told: agents, their indices or labels; by default all.
+
+        Raises:
+            ScenarioError: it is called within a stage; call it in ``settle``, ``before_round``, ``after_round`` or ``events``.
+            SettingsError: there is no such agent.
+        """
         ...
 
     def interaction(self, agent: SocialAgent, question: str, **fields: Any) -> Interaction:

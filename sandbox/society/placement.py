@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SettingsError
@@ -80,3 +80,12 @@ def cells_at(space: Any, positions: Sequence[tuple[int, int]]) -> list[Any]:
     if missing:
         raise SettingsError(f"the run has an agent at {missing[0]}, where this society has no cell; keep neighborhood")
     return [places[position] for position in positions]
+
+
+def put_agents(members: Sequence[SocialAgent], places: Mapping[int, Any]) -> None:
+    """Put agents, by index, on cells."""
+    # All cells are vacated first: a cell may be full in between.
+    for agent in places:
+        members[agent].put(None)
+    for agent, place in places.items():
+        members[agent].put(place)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.errors import SettingsError
 from sandbox.scenario.personas import Persona
 from sandbox.scenario.population import Population, read_population
-from sandbox.store.run import is_run, open_run
+from sandbox.store.run import Run, is_run, open_run
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class PriorRun:
         labels: Label of each agent.
         homes: Row and column of each agent's cell when the run began.
         personas: Persona of each agent.
+        has_states: Whether states are recorded in the rounds that are taken over.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class PriorRun:
     labels: Sequence[str]
     homes: Sequence[tuple[int, int]]
     personas: Sequence[Persona]
+    has_states: bool = False
 
 
 def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
@@ -46,18 +48,36 @@ def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
     if out is not None and is_run(out):
         run = open_run(out)
     elif branch is not None:
-        path_text, _, rounds_text = branch.rpartition("@")
-        if not path_text or not rounds_text.isdigit():
-            raise SettingsError(f"--from takes RUN@ROUNDS, for example runs/first@2; found {branch!r}")
-        run, rounds = open_run(path_text), int(rounds_text)
-        if rounds > run.rounds:
-            raise SettingsError(f"{path_text} has {run.rounds} complete rounds; --from {branch} asks for {rounds}")
+        run, rounds = read_branch(branch)
     else:
         return None
     rows = run.agents()
     seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
     homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
-    return PriorRun(run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas())
+    return PriorRun(
+        run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas(),
+        run.has_states(rounds),
+    )  # fmt: skip
+
+
+def read_branch(branch: str, *, asker: str = "--from") -> tuple[Run, int]:
+    """Read ``RUN@ROUNDS``: the run, and the number of its rounds that a branch takes over.
+
+    Args:
+        branch: The text.
+        asker: The option or command that takes it, for messages.
+
+    Raises:
+        SettingsError: it is not that, or the run has fewer complete rounds.
+        RunNotFound: the run does not exist.
+    """
+    path_text, _, rounds_text = branch.rpartition("@")
+    if not path_text or not rounds_text.isdecimal():
+        raise SettingsError(f"{asker} takes RUN@ROUNDS, for example runs/first@2; found {branch!r}")
+    run, rounds = open_run(path_text), int(rounds_text)
+    if rounds > run.rounds:
+        raise SettingsError(f"{path_text} has {run.rounds} complete rounds; {asker} {branch} asks for {rounds}")
+    return run, rounds
 
 
 def check_prior_run(prior: PriorRun | None, population: Population | None, size: int, n_agents: int) -> PriorRun | None:

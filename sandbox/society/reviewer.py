@@ -86,5 +86,5 @@ class Reviewer:
         system = self.agent.world.scenario.prompts.review_system.format(
             name=self.agent.name, persona=self.agent.about, **self.agent._states()
         )
-        messages = (Message("system", system), Message("user", text))
+        messages = (Message("system", self.agent.with_told(system)), Message("user", text))
         return self.agent.ask(messages, f"{purpose} of {self.author.index}", max_tokens=max_tokens, **request)

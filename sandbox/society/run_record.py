@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +44,7 @@ def open_writer(
     manifest = {
         "command": command,
         **identity,
+        "scenario_source": json.loads(json.dumps(setup.source, default=str)),
         "embedding_dim": setup.embedder.dim,
         "notes": list(notes),
         **setup.pool.manifest_entry(),
@@ -110,6 +112,8 @@ def _identity(setup: SocietySetup) -> dict[str, Any]:
         "embedder": setup.embedder.name,
         "settings": {**asdict(setup.society), "observer_rater": setup.observer_rater_name},
     }
+    if setup.event is not None:
+        found["event"] = setup.event.manifest_entry()
     if not isinstance(setup.society.embedder, str | None):
         found["settings"]["embedder"] = setup.embedder.name
     if not setup.society.on_grid:

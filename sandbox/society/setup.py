@@ -25,6 +25,7 @@ from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario, function_name
 from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings, is_society_setting, with_memory_settings
 from sandbox.seeding import keyed_rng, keyed_seed
+from sandbox.society.event import Event, Recipients, read_event
 from sandbox.society.observer import (
     Observer,
     known_answers,
@@ -50,6 +51,7 @@ class SocietySetup:
 
     Attributes:
         scenario: The scenario.
+        source: How it was given: ``scenario``, its name or path (None for an object), and ``settings``, its own.
         society: Settings of the society.
         stages: The protocols of a round, in order, by name: generator functions of (agent, question, world).
         protocol_name: Name of the protocol, or names of the stages joined by ``+``.
@@ -62,6 +64,7 @@ class SocietySetup:
         models: Language models of the agents, as asked for: ``""``, labels or shares as keys.
         branch: ``RUN@ROUNDS``, as asked for.
         prior: Agents taken over from the run that is resumed or branched from, if any.
+        event: What happens before the first round that the run makes of its own, if anything.
         space: The grid or network, still empty.
         labels: Label of each agent.
         personas: Persona of each agent; empty where the scenario has none.
@@ -81,6 +84,7 @@ class SocietySetup:
     """
 
     scenario: Scenario
+    source: Mapping[str, Any]
     society: SocietySettings
     stages: Mapping[str, Callable[..., Any]]
     protocol_name: str
@@ -92,6 +96,7 @@ class SocietySetup:
     models: Mapping[str, Any]
     branch: str | None
     prior: PriorRun | None
+    event: Event | None
     space: Any
     labels: Sequence[str]
     personas: Sequence[Persona]
@@ -109,6 +114,11 @@ class SocietySetup:
     known_answers: tuple[tuple[str, str], ...]
     notes: Sequence[str]
 
+    @property
+    def keeps_states(self) -> bool:
+        """Whether states are kept even if the scenario says nothing of them."""
+        return self.event is not None or (self.prior is not None and self.prior.has_states)
+
 
 def prepare_society(
     scenario: str | Scenario,
@@ -124,6 +134,8 @@ def prepare_society(
     out: Path | None,
     resume: bool,
     branch: str | None,
+    event: str | Callable[[Any], None] | None,
+    event_to: Recipients | None,
     replicas: int,
     engine: str | None,
     random: stdlib_random.Random,
@@ -143,6 +155,8 @@ def prepare_society(
         out: The run folder; None for a temporary one.
         resume: Whether a run in ``out`` is to be resumed.
         branch: ``RUN@ROUNDS``, to take over the agents of another run.
+        event: What happens before the first new round; see :func:`sandbox.society.event.read_event`.
+        event_to: Those who are told, where it is a sentence.
         replicas: Number of copies of each local model.
         engine: Where the copies live; see :class:`~sandbox.models.replicas.replicas.Replicas`.
         random: Generator of the space.
@@ -153,6 +167,8 @@ def prepare_society(
     of_memory = {name: value for name, value in settings.items() if name.startswith("memory.")}
     others = {name: value for name, value in settings.items() if name not in of_memory}
     pool, settings = split_model_settings(others, replicas=replicas, engine=engine)
+    own = {name: value for name, value in settings.items() if name not in SOCIETY_SETTINGS}
+    source = {"scenario": scenario if isinstance(scenario, str) else None, "settings": own}
     society, scenario = resolve_settings(scenario, size, {**settings, **of_memory})
     memory = load_memory(society.memory, society.memory_settings)
     society = replace(society, memory=memory.name, memory_settings=dict(memory.settings))
@@ -178,6 +194,7 @@ def prepare_society(
         personas, dealt, notes = _assign_people(scenario, population, n, size, seed=seed, birth_seed=birth_seed)
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
+    happening = read_event(event, event_to, prior=prior, labels=dealt)
 
     assigned = deal_models(models, dealt, keyed_rng(birth_seed, "models"))
     distinct = {_model_key(one): one for one in assigned}
@@ -200,6 +217,7 @@ def prepare_society(
     observers, observer_notes = make_observer(scenario, observer_rater, observer_lm)
     return SocietySetup(
         scenario=scenario,
+        source=source,
         society=society,
         stages=stages,
         protocol_name="+".join(stages),
@@ -211,6 +229,7 @@ def prepare_society(
         models=models,
         branch=branch,
         prior=prior,
+        event=happening,
         space=space,
         labels=dealt,
         personas=personas,

@@ -17,6 +17,7 @@ from sandbox.scenario.scenario import function_name
 from sandbox.society.agent import SocialAgent
 from sandbox.society.context import SocietyContext
 from sandbox.society.round_runner import RoundRunner
+from sandbox.society.setup import SocietySetup
 from sandbox.store.manifest import doc_summary
 from sandbox.store.writer import RunWriter
 
@@ -25,6 +26,11 @@ _ABOUT = ("round", "agent", "label", "protocol", "error", "heard")
 
 class Staged(SocietyContext, Protocol):
     """What the stages need of a world besides."""
+
+    @property
+    def setup(self) -> SocietySetup:
+        """All that was decided before the agents existed."""
+        ...
 
     @property
     def path(self) -> Path:
@@ -78,12 +84,12 @@ class Staging:
         rows = world.store.states(world.round - 1)
         if rows:
             world.states.load(rows)
-        elif world.round:
+        elif world.round and world.states.is_planned:
             raise RunExists(
                 f"{world.path} was recorded before its scenario had states, so they cannot be restored; choose another --out"
             )
         else:
-            world.store.set_states(-1, world.states.rows())
+            world.store.set_states(world.round - 1, world.states.rows())
         world.states.mark()
 
     def begin_round(self, *, again: bool = False) -> None:
@@ -104,15 +110,18 @@ class Staging:
             for number, stage in enumerate(["", *self._said]):
                 self._hear(number, self._said.get(stage, {}).values(), before)
             return
-        event = scenario.events.get(world.round)
         told: list[Heard] = []
+        took_place = []
         with world.hearing.collect(told, 0):
             if scenario.before_round is not None:
                 world.states.change("before_round", scenario.before_round, world)
-            if event is not None:
+            if (event := scenario.events.get(world.round)) is not None:
                 world.states.change(f"events[{world.round}]", event, world)
-        if not again and (scenario.before_round is not None or event is not None):
-            took_place = [] if event is None else [(function_name(event), doc_summary(event))]
+                took_place.append((function_name(event), doc_summary(event)))
+            if (given := world.setup.event) is not None and given.round == world.round:
+                world.states.change(given.name, given.take_place, world)
+                took_place.append(given.described())
+        if not again and (scenario.before_round is not None or took_place):
             world.store.add_barrier(world.round, 0, {}, world.states.rows(), took_place, told)
         self._hear(0, (), told)
         self._told = told

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError, ScenarioError, author_line, failing_line, nearest
+from sandbox.society.event import sentences
 from sandbox.society.state import Gate, State
 
 if TYPE_CHECKING:
@@ -27,15 +28,18 @@ class States:
     Args:
         scenario: Says how states begin.
         names: Name of each agent, by index.
+        is_used: Keep states even if the scenario says nothing of them: those of an event, or of the run before.
 
     Attributes:
-        is_used: Whether the scenario says anything of states; else none are kept or recorded.
+        is_used: Whether states are kept and recorded.
+        is_planned: Whether the scenario says anything of them.
     """
 
-    def __init__(self, scenario: Scenario, names: Sequence[str]) -> None:
+    def __init__(self, scenario: Scenario, names: Sequence[str], *, is_used: bool = False) -> None:
         self._scenario, self._owners = scenario, ["the world", *names]
         self._shut = Gate()
-        self.is_used = any(getattr(scenario, name) for name in _USED_IF)
+        self.is_planned = any(getattr(scenario, name) for name in _USED_IF)
+        self.is_used = is_used or self.is_planned
         self._now = [self._state(WORLD, {}), *(self._state(index, {}) for index in range(len(names)) if self.is_used)]
         self._at_start = self._now
 
@@ -70,6 +74,7 @@ class States:
         for index, agent in enumerate(agents):
             own = call_scenario("state", about.state, agent, world) if callable(about.state) else about.state
             self._now[index + 1] = self._state(index, own)
+            sentences(self._now[index + 1])
         self._check_prompts()
         self.mark()
 
@@ -160,7 +165,7 @@ def call_scenario(what: str, function: Callable[..., Any], *given: Any) -> Any:
     """Call a function of the scenario.
 
     Args:
-        what: Its field in the scenario, for the message.
+        what: Its field in the scenario, or ``the event ...``, for the message.
         function: The function.
         *given: Its arguments.
 
@@ -172,8 +177,9 @@ def call_scenario(what: str, function: Callable[..., Any], *given: Any) -> Any:
     except SandboxError:
         raise
     except Exception as error:  # raised by the author's code; --debug shows its traceback
+        owner = what if what.startswith("the event") else f"{what} of the scenario"
         words = error.args[0] if isinstance(error, KeyError) and error.args else error
         raise ScenarioError(
-            f"{failing_line(error)}{what} of the scenario failed: {type(error).__name__}: {words}; no reply is lost: mend it "
+            f"{failing_line(error)}{owner} failed: {type(error).__name__}: {words}; no reply is lost: mend it "
             "and continue with --resume"
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 import orjson
@@ -29,14 +29,18 @@ class RunCallLog:
     Args:
         store: Writer of the run folder.
         budget: Counts the calls that are made, and refuses those over a cap.
+        at: Gives the running round.
     """
 
-    def __init__(self, store: RunWriter, budget: CallBudget) -> None:
+    def __init__(self, store: RunWriter, budget: CallBudget, at: Callable[[], int] = lambda: 0) -> None:
         self._store = store
         self._budget = budget
-        # A new run holds no calls: looking each up would cost more than it saves.
-        self._is_resumed = store.has_calls()
+        self._at = at
+        # A new run holds no calls: looking each up would cost more than it saves. Found out at the first call.
+        self._is_resumed: bool | None = None
+        self._is_branch = "from" in store.manifest
         self._unstored: list[tuple[Call, Reply]] = []
+        self._of_branch: list[tuple[int, str, str, bool]] = []
 
     def recall(self, call: Call) -> Reply | None:
         """Reply stored for the call; None when it has to be made, which is then counted against the caps.
@@ -44,8 +48,13 @@ class RunCallLog:
         Raises:
             CapReached: it has to be made, and would exceed a cap.
         """
-        kept = self._store.recall_call(call.request.key(), call.model.uri) if self._is_resumed else None
+        if self._is_resumed is None:
+            self._is_resumed = self._store.has_calls()
+        key = call.request.key() if self._is_resumed else ""
+        kept = self._store.recall_call(key, call.model.uri) if self._is_resumed else None
         if kept is not None:
+            if self._is_branch:
+                self._of_branch.append((self._at(), key, call.model.uri, True))
             return Reply(**kept)
         self._budget.start_call()
         return None
@@ -62,11 +71,14 @@ class RunCallLog:
 
     def flush(self) -> None:
         """Store all recorded calls."""
-        if not self._unstored:
+        if not self._unstored and not self._of_branch:
             return
         rows = []
         for call, reply in self._unstored:
             request = call.request.content()
             rows.append((content_key(request), call.model.uri, "generate", request, _as_json(reply)))
-        self._store.add_calls(rows)
+        if self._is_branch:
+            self._of_branch += [(self._at(), key, model, False) for key, model, *_ in rows]
+        self._store.add_calls(rows, self._of_branch)
         self._unstored.clear()
+        self._of_branch.clear()

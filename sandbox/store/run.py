@@ -162,6 +162,12 @@ class Run:
         row = self._db.execute("SELECT reply FROM calls WHERE key=? ORDER BY model LIMIT 1", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def branch_calls(self) -> list[dict[str, int]]:
+        """Calls of the rounds that a branch ran itself: ``round``, ``calls``, and those of them ``reused`` from the record."""
+        query = "SELECT round, COUNT(*), SUM(reused) FROM branch_calls GROUP BY round ORDER BY round"
+        rows = self._db.execute(query) if has_table(self._db, "branch_calls") else ()
+        return [{"round": round_, "calls": calls, "reused": reused} for round_, calls, reused in rows]
+
     def frame(self, *, extra: bool = False) -> pd.DataFrame:
         """One row per interaction: its texts, its mean rating, and each score before and after.
 
@@ -236,6 +242,11 @@ class Run:
         """States of the world: one row per number of complete rounds, with a column for each key."""
         return self._states("agent < 0").drop(columns="agent")
 
+    def has_states(self, rounds: int | None = None) -> bool:
+        """Whether states are recorded, after at most so many rounds; of the whole run where None."""
+        query, at_most = "SELECT 1 FROM states WHERE round < ? LIMIT 1", self.rounds if rounds is None else rounds
+        return has_table(self._db, "states") and self._db.execute(query, (at_most,)).fetchone() is not None
+
     def _states(self, which: str) -> pd.DataFrame:
         import pandas as pd
 
@@ -262,9 +273,8 @@ class Run:
         """The scenario's events that took place: columns round (before which), event, description."""
         import pandas as pd
 
-        rows: list[Any] = []
-        if has_table(self._db, "events"):
-            rows = self._db.execute("SELECT round, event, description FROM events ORDER BY round, position").fetchall()
+        query = "SELECT round, event, description FROM events ORDER BY round, position"
+        rows = self._db.execute(query).fetchall() if has_table(self._db, "events") else []
         return pd.DataFrame(rows, columns=["round", "event", "description"])
 
     def unreadable(self) -> dict[str, Any]:
@@ -295,6 +305,7 @@ class Run:
             "recalled": self._db.execute("SELECT count(recalled) FROM interactions").fetchone()[0],
             "rounds": self.rounds,
             "calls": tokens["calls"],
+            **({"reused": sum(one["reused"] for one in self.branch_calls())} if "from" in self.manifest else {}),
             **({"usd": tokens["usd"]} if "usd" in tokens else {}),
             **means,
             **own,

@@ -18,6 +18,8 @@ Tables of ``run.sqlite`` (schema 2):
 * ``events`` (round, position, event, description): the scenario's events that took place before a round
 * ``barriers`` (round, stage, agent, said, state): what a round that is not complete has passed: the interaction of each agent
   in the stage that ended there, and the states after it; stage 0 is the start of the round. Empty between rounds
+* ``branch_calls`` (round, key, model, reused): in a branch, the calls of the rounds that it ran itself; ``reused`` is 1 for one
+  whose reply was in the record already
 
 * ``heard`` (round, agent, step, position, hearer, speaker, name, text, importance): what was said to agents; agent is that of
   the interaction, or -1 for functions of the scenario; speaker is null for one that is no agent
@@ -64,13 +66,15 @@ CREATE TABLE moves (round INTEGER, agent INTEGER, x INTEGER, y INTEGER, PRIMARY 
 CREATE TABLE embeddings (question TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID;
 CREATE TABLE rounds (round INTEGER PRIMARY KEY, metrics TEXT);
 """
-# Runs of schema 2 that were recorded before there were states lack these.
+# Runs of schema 2 that were recorded before there were states, or calls of branches were counted, lack these.
 STATES = """
 CREATE TABLE IF NOT EXISTS states (round INTEGER, agent INTEGER, state TEXT, PRIMARY KEY (round, agent)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (round INTEGER, position INTEGER, event TEXT, description TEXT,
   PRIMARY KEY (round, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS barriers (round INTEGER, stage INTEGER, agent INTEGER, said TEXT, state TEXT,
   PRIMARY KEY (round, stage, agent));
+CREATE TABLE IF NOT EXISTS branch_calls (round INTEGER, key TEXT, model TEXT, reused INTEGER, PRIMARY KEY (round, key, model))
+  WITHOUT ROWID;
 """
 
 

@@ -45,6 +45,8 @@ from sandbox.store.schema import (
     read_manifest,
 )
 
+_INHERITED = "SELECT key, model, 'inherited', request, reply FROM source.calls"
+
 
 class RunWriter:
     """Write access to a run, for one process at a time.
@@ -161,11 +163,25 @@ class RunWriter:
         row = self._db.execute("SELECT reply FROM calls WHERE key=? AND model=?", (key, model)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def add_calls(self, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
-        """Store finished calls, (key, model, kind, request, reply) with the last two as JSON, in one transaction."""
+    def add_calls(
+        self, rows: Iterable[tuple[str, str, str, str, str]], of_branch: Iterable[tuple[int, str, str, bool]] = ()
+    ) -> None:
+        """Store finished calls in one transaction.
+
+        Args:
+            rows: (key, model, kind, request, reply), the last two as JSON.
+            of_branch: In a branch, the calls that were made or looked up: (round, key, model, whether its reply was known).
+        """
         self._db.execute("BEGIN")
         self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?)", rows)
+        self._db.executemany("INSERT OR IGNORE INTO branch_calls VALUES (?,?,?,?)", of_branch)
         self._db.execute("COMMIT")
+
+    def inherit_calls(self, source: Path) -> None:
+        """Take over the finished calls of another run, so that equal requests are not repeated; they do not count as own."""
+        self._db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
+        self._db.execute(f"INSERT OR IGNORE INTO calls {_INHERITED}")
+        self._db.execute("DETACH DATABASE source")
 
     def commit(self, *done: Interaction) -> None:
         """Store finished interactions with their reviews, in one transaction."""
@@ -346,7 +362,7 @@ class RunWriter:
         # The models of agents are those of the new run.
         self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
         # Calls of all rounds, so that equal requests are not repeated; they do not count as calls of this run.
-        self._db.execute("INSERT INTO calls SELECT key, model, 'inherited', request, reply FROM source.calls")
+        self._db.execute(f"INSERT INTO calls {_INHERITED}")
         for name in ("interactions", "rounds", "moves"):
             self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
         kind = kind_of_feedback(self._db, "source")

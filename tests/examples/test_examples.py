@@ -128,3 +128,12 @@ def test_a_sweep(tmp_path: Path) -> None:
         ["all_good", 1, 2], ["all_good", 4, 2], ["all_bad", 1, 2], ["all_bad", 4, 2],
     ]  # fmt: skip
     assert (tmp_path / "sweep" / "figures" / "sweep.png").is_file()
+
+
+def test_what_if_one_agent_had_heard_some_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Most calls of the round are taken from the record; the first difference is in what that agent says."""
+    found = example(15).main(tmp_path, **CHEAP)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{found.saved} of {found.needed} calls were taken from the record"
+    assert found.saved > found.needed / 2
+    assert (found.divergences[0].agent, found.divergences[0].part) == (5, "draft")

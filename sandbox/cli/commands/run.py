@@ -21,7 +21,7 @@ _OPTIONS = {
     name: f"--{name.replace('_', '-')}"
     for name in ("model", "observer", "rater", "size", "rounds", "population", "protocol", "seed", "out", "resume", "in_flight",
                  "max_calls", "max_cost", "replicas", "engine", "upbringing")
-} | {"max_tokens_total": "--max-tokens", "branch": "--from"}  # fmt: skip
+} | {"max_tokens_total": "--max-tokens", "branch": "--from", "event": "--event", "event_to": "--event-to"}  # fmt: skip
 _NO_SETTINGS = ("scenario", "command", "quiet", "as_json")  # the program's own arguments
 
 
@@ -63,6 +63,18 @@ def run(
             "--from", metavar="RUN@ROUNDS", help="Start from the state of another run after this many rounds."
         ),
     ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT|FILE",
+            help="What happens before the first new round: a sentence that agents are told, or a Python file with a function "
+            "event(world).",
+        ),
+    ] = None,
+    event_to: Annotated[
+        str | None,
+        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5) or a label; default: all agents."),
+    ] = None,
     in_flight: Annotated[int | None, typer.Option(help="Maximum number of concurrent conversations.", min=1)] = None,
     max_calls: Annotated[int | None, typer.Option(help="Cap on calls: stop before the total exceeds N.", min=1)] = None,
     max_tokens: Annotated[
@@ -91,7 +103,8 @@ def run(
     given |= {k: v for k, v in {"neighborhood": neighborhood, "radius": radius}.items() if v is not None}
     request: dict[str, Any] = {
         "model": model, "observer": observer, "rater": rater, "size": size, "population": population,
-        "protocol": protocol, "seed": seed, "branch": branch, "replicas": replicas, "engine": engine, **given,
+        "protocol": protocol, "seed": seed, "branch": branch, "event": event, "event_to": event_to, "replicas": replicas,
+        "engine": engine, **given,
     }  # fmt: skip
     if dry_run:
         _show_forecast(scenario, rounds=rounds, as_json=as_json, out=out, resume=resume, **request)
@@ -123,9 +136,10 @@ def run(
         )
     if done["ended"]:
         say(f"{scenario} ended after round {done['rounds']}: its stop condition holds")
+    reused = f", {done['reused']} taken from the record" if done.get("reused") else ""
     say(
         f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
-        f"{done['calls']} calls{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. Plot it with: "
+        f"{done['calls']} calls{reused}{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. Plot it with: "
         f"sandbox plot {done['run']}"
     )
     say_losses(done)
@@ -173,7 +187,8 @@ def bring_up(
         return {}
     if resume is False and is_run(out):
         return {}  # refused by the world, with the way out
-    names = {"model", "observer", "rater", "size", "population", "protocol", "seed", "branch", "replicas", "engine"}
+    names = {"model", "observer", "rater", "size", "population", "protocol", "seed", "branch", "event", "event_to", "replicas",
+             "engine"}  # fmt: skip
     own = {k: v for k, v in settings.items() if k not in names and "." not in k}
     size = int(settings.get("size") or 4)
     society, made = resolve_settings(scenario, size, own)
@@ -254,6 +269,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
     The measures of the whole run are written to ``measures.json`` in the run folder.
     """
     from sandbox.progress import progress
+    from sandbox.society.event import late_events
     from sandbox.store.manifest import command_line
     from sandbox.store.run import open_run, write_measures
     from sandbox.world import World
@@ -261,7 +277,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
     world = World(scenario, command=command_line(), **settings)
     try:
         if not quiet:
-            for note in world.notes:
+            for note in (*world.notes, *late_events(world, rounds)):
                 say(f"note: {note}")
         shown = None if quiet or not sys.stderr.isatty() else _live_map(world)
         below = None if shown is None else shown.picture
@@ -281,7 +297,8 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         world.close()
     speakers = (*(agent.lm for agent in world.members), world.observer_lm, world.rater)
     notes = dict.fromkeys(note for speaker in speakers for note in getattr(speaker, "notes", ()))
-    return open_run(world.path).summary() | {"stopped": world.capped, "notes": [*world.notes, *notes]}
+    told = [*world.notes, *late_events(world, rounds), *notes]
+    return open_run(world.path).summary() | {"stopped": world.capped, "notes": told}
 
 
 def _live_map(world: Any) -> Any:

@@ -17,6 +17,12 @@ def show_prompts(
     label: Annotated[
         str | None, typer.Option(help="Label of the agent in the centre; default: the first agent's.")
     ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT|FILE", help="An event that took place before, as of run; a sentence is told to all."
+        ),
+    ] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
@@ -27,7 +33,7 @@ def show_prompts(
     """
     from sandbox.preview.prompt_preview import render_prompts
 
-    shown = render_prompts(scenario, protocol=protocol, label=label, **parse_settings(settings))
+    shown = render_prompts(scenario, protocol=protocol, label=label, event=event, **parse_settings(settings))
     if as_json:
         say_json([one.as_dict() for one in shown])
         return

@@ -1,0 +1,115 @@
+"""``sandbox what-if``: two futures of a run, without and with an event, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.output import say, say_json, table
+from sandbox.errors import SettingsError
+
+# Both futures have these as the run has them.
+_KEPT = ("scenario", "model", "observer", "rater", "size", "population", "protocol", "seed", "rounds", "to", "watch", "branch",
+         "event", "event_to", "out", "resume", "command", "in_flight", "upbringing")  # fmt: skip
+_SENTENCES = 10
+
+
+@app.command("what-if")
+def what_if(
+    branch: Annotated[str, typer.Argument(metavar="RUN@ROUNDS", help="The run, and after which of its rounds.")],
+    event: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT|FILE",
+            help="A sentence that agents are told, or a Python file with a function event(world).",
+        ),
+    ],
+    event_to: Annotated[
+        str | None,
+        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5) or a label; default: all agents."),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(help="Total number of rounds of each future; default: those of the run, at least one new.", min=1),
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Scenario of the run, if its manifest does not say where it is.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of both futures; default: that of the run.")] = None,
+    out: Annotated[Path, typer.Option(help="Output folder; finished parts are not repeated.")] = Path("what-if"),
+    in_flight: Annotated[int | None, typer.Option(help="Maximum number of concurrent conversations.", min=1)] = None,
+    settings: Settings = [],  # noqa: B006 (typer reads the default)
+    as_json: Json = False,
+) -> None:
+    """Run two futures of a run, without and with an event, and compare them.
+
+    Both draw the same random numbers, and only calls that the event changes are made: the replies to others are taken from
+    the record.
+    """
+    from sandbox.counterfactual.what_if import what_if as run_what_if
+
+    given: dict[str, Any] = dict(parse_settings(settings))
+    if taken := [name for name in given if name in _KEPT]:
+        raise SettingsError(f"--set {taken[0]} cannot be: it is an option of its own, or as the run has it")
+    given |= {name: value for name, value in (("seed", seed), ("in_flight", in_flight)) if value is not None}
+
+    @contextmanager
+    def watch(name: str, world: Any, total: int) -> Iterator[None]:
+        from sandbox.progress import progress
+
+        with progress(f"{name} the event", world.expected_calls(total - world.round), quiet=as_json) as show:
+            world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {total}")
+            yield
+
+    found = run_what_if(
+        branch, event, to=event_to, rounds=rounds, out=out, scenario=scenario, watch=watch, **given
+    ).as_dict()
+    failed = all(run["failed"] == run["interactions"] > 0 for run in found["futures"].values())
+    if as_json:
+        say_json(found)
+    else:
+        _show(found)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    for note in found["notes"]:
+        say(f"note: {note}")
+    start, end = found["rounds"]
+    which = f"round {start}" if end - start == 1 else f"rounds {start} to {end - 1}"
+    rows = {**found["metrics"], **found["measures"]}
+    rows |= {
+        f"{of}.{key}": row for of, name in (("extra", "extra"), ("state", "states")) for key, row in found[name].items()
+    }
+    table(
+        f"{found['branch']}, {which}: with the event less without it, with 95% intervals",
+        ["", "without", "with", "difference", "over"],
+        [[name, f"{row['first']:.2f}", f"{row['second']:.2f}", _interval(row), f"{row['n']} {row['over']}"]
+         for name, row in rows.items()],
+    )  # fmt: skip
+    for one in found["divergences"][:_SENTENCES]:
+        say(f"round {one['round']}, agent {one['agent']}, {one['part']}, asked {one['question']!r}:")
+        say(f"  without: {one['first'] or '(nothing)'}")
+        say(f"  with:    {one['second'] or '(nothing)'}")
+    if not found["divergences"]:
+        say(f"the two futures are the same in {which}, word for word")
+    elif len(found["divergences"]) > _SENTENCES:
+        say(f"... and {len(found['divergences']) - _SENTENCES} more interactions that differ, in what_if.json")
+    for reached in found["reach"]:
+        say(f"round {reached['round']}: {reached['differs']} of {reached['agents']} interactions differ")
+    say(
+        f"{found['saved']} of {found['needed']} calls were taken from the record, {found['needed'] - found['saved']} were made"
+    )
+    say(f"{found['out']}: what_if.json, and the runs without and with")
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None or row["low"] != row["low"]:
+        return f"{row['difference']:+.2f}"
+    return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"

@@ -1,0 +1,1 @@
+"""What would have happened: two futures of one run, without and with an event, and how they differ."""
