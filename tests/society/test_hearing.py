@@ -331,3 +331,72 @@ def test_settings_of_memories() -> None:
         ScenarioError, match=r"society\['memery'\]: is not a setting of the society. Did you mean 'memory'"
     ):
         village(society={"memery": "stream"})
+
+
+class Flaky(ScriptedModel):
+    """Agent 3 gets no reply in round 1 as long as the server is down."""
+
+    def __init__(self, is_down: bool) -> None:
+        super().__init__()
+        self.is_down = is_down
+
+    def _reply(self, request: Request) -> Reply:
+        text = request.messages[-1].content
+        if self.is_down and request.messages[0].content.startswith("You are Agent 3,") and "News" in text:
+            return Reply("", error="down")
+        return super()._reply(request)
+
+
+@pytest.mark.parametrize("memory", ["stream", "summary"])
+def test_a_conversation_that_is_repeated_says_what_it_would_have_said(tmp_path: Path, memory: str) -> None:
+    """Agent 3 fails in round 1, so that Agent 4 hears nothing of it; repaired, it heard it, and so did its memory.
+
+    Later rounds stay as they were. The scenario's functions say to agents what follows from the repaired round.
+    """
+
+    def to_all(world):
+        for agent in world.members:
+            agent.hear("News.", from_="radio")
+
+    def count(world, interactions):
+        world.members[0].hear(f"{sum(it.error is None for it in interactions)} spoke", from_="clerk")
+
+    def told(run):
+        return run.heard().fillna(-1).values.tolist()
+
+    scenario = village(events={1: to_all}, settle=count)
+    options = {
+        "rater": "lm",
+        "embedder": "hashing",
+        "size": 2,
+        "memory": memory,
+        "prior_memories": 0,
+        "memory.items": 9,
+    }
+    for name in ("good", "bad"):
+        first = World(scenario, model=Flaky(name == "bad"), out=tmp_path / name, **options)
+        first.run(2)
+        first.close()
+    good = open_run(tmp_path / "good")
+    bad = open_run(tmp_path / "bad")
+    assert [it.agent for it in bad.interactions(1) if it.error] == [2]
+    assert len(told(bad)) == len(told(good)) - 1
+    world = World(scenario, model=Flaky(False), out=tmp_path / "bad", resume=True, **options)
+    assert world.repair() == 1
+    assert bad.interactions() == good.interactions()
+    assert told(bad) == told(good)
+    again = World(scenario, model=Flaky(False), out=tmp_path / "good", resume=True, **options)
+    assert [a.recall("May I?") for a in world.members] == [a.recall("May I?") for a in again.members]
+
+
+def test_a_branch_may_remember_in_another_way(tmp_path: Path) -> None:
+    """What was heard is in the record of a run with the paper's memory; the notes of another memory are not taken over."""
+    for memory in ("nearest", "summary"):
+        make(tmp_path / memory, memory).run(3)
+        world = make(tmp_path / f"from_{memory}", "stream", branch=f"{tmp_path / memory}@2", **{"memory.items": 99})
+        lines = world.members[1].recall("May I?")[1].split("\n")  # type: ignore[index]
+        assert sum('The chair said: "Think twice."' in line for line in lines) == 2
+        assert sum("Agent 1 said:" in line for line in lines) == 2 * 3
+        assert all(line.endswith('"') for line in lines)
+        world.run(3)
+        assert {note[2] for note in world.store.notes()} <= {"summary"}
