@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.conversation.scheduler import run_conversations
 from sandbox.errors import ScenarioError, nearest
 from sandbox.models.base import Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import is_society_setting
+from sandbox.society.agent import SocialAgent
 from sandbox.society.setup import resolve_settings
 from sandbox.world import World
 
@@ -21,9 +23,12 @@ _NOTES = {
     "recalled": "'recalled' is included only if the agent remembers a similar question",
     "heard": "'heard' is included only if other agents have spoken",
     "told": "'told' is included only if an event told the agent something",
+    "remembered": "'remembered' is included only if the agent remembers anything",
+    "summarise": "sent at the end of a round, as often as the setting memory.every says",
 }
 # Templates that are whole messages; others are parts of one.
-_WHOLE = ("answer", "choose", "number", "structured", "argue", "rate", "reason", "observe")
+_WHOLE = ("answer", "choose", "number", "structured", "argue", "rate", "reason", "observe", "summarise")
+_ROUNDS_AHEAD = 1000  # that are searched for one in which memories are rewritten
 
 
 @dataclass(frozen=True)
@@ -119,9 +124,23 @@ def render_prompts(
                 if len(world.stages) > 1:
                     one = dataclasses.replace(one, note="; ".join(filter(None, (f"in the stage {stage}", one.note))))
                 shown.setdefault((stage, *(one.templates or (one.messages[-1][1],))), one)
+        for request in _rewriting(world, centre, model):
+            one = _shown(request, filled)
+            shown.setdefault(("", *(one.templates or (one.messages[-1][1],))), one)
         return list(shown.values())
     finally:
         world.close()
+
+
+def _rewriting(world: World, agent: SocialAgent, model: ScriptedModel) -> list[Request]:
+    """The requests with which an agent's memory is rewritten, if it is; the world is of no use afterwards."""
+    model.history.clear()
+    for _ in range(_ROUNDS_AHEAD if world.remembering.kind.rewrites else 0):
+        if (talk := agent.memory.rewrite()) is not None:  # type: ignore[attr-defined]
+            run_conversations([talk])
+            break
+        world.round += 1
+    return list(model.history)
 
 
 def _trace(name: str, text: str, filled: dict[str, str]) -> _Traced:

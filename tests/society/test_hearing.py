@@ -23,6 +23,7 @@ from sandbox.chat import agent_role
 from sandbox.errors import ScenarioError, SettingsError
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
+from sandbox.preview.prompt_preview import render_prompts
 from sandbox.records import Heard
 from sandbox.store.export import export_run
 from visualize.page.data import PageData
@@ -400,3 +401,15 @@ def test_a_branch_may_remember_in_another_way(tmp_path: Path) -> None:
         assert all(line.endswith('"') for line in lines)
         world.run(3)
         assert {note[2] for note in world.store.notes()} <= {"summary"}
+
+
+def test_the_prompts_of_memories_are_shown() -> None:
+    """Whatever round they are sent in; templates are named."""
+    shown = {one.templates: one for one in render_prompts(village(), memory="summary")}
+    assert [*shown][-1] == (
+        "answer_system", "remembered_answer", "remembered_heard", "summarise",
+    )  # fmt: skip
+    assert [*shown.values()][-1].note == "sent at the end of a round, as often as the setting memory.every says"
+    first = next(iter(shown.values()))
+    assert first.templates == ("answer_system", "answer", "remembered", "remembered_answer", "remembered_heard")
+    assert first.messages[1][1].startswith("You remember:\n- Agent 9 said: ")
