@@ -38,7 +38,8 @@ class Divergence:
         agent: Index of the agent that was asked.
         label: Its label.
         question: The question, of that stage, in the second record.
-        part: What differs first: ``question``, ``draft``, ``review by N``, ``revision``, a key of ``extra``, ``error``, or one
+        part: What differs first: ``question``, ``draft``, ``review by N``, ``heard by N, K`` (the
+            K-th thing that was said to agents), ``revision``, a key of ``extra``, ``error``, or one
             of these in an earlier stage (``draft in give``).
         first: The first sentence of it that differs, in the first record; empty where there is none.
         second: The same in the second record.
@@ -89,10 +90,12 @@ def _parts(it: Interaction) -> Iterator[Part]:
     for number, (stage, of) in enumerate(stages.items()):
         reviews = [(f["reviewer"], f["rating"]["value"], f["rating"]["reason"]) for f in of.get("feedback", ())]
         asked = str(of.get("question") or "")
-        for kind, name, text in _said(asked, of.get("draft"), reviews, of.get("revision"), of.get("extra", {})):
+        heard = [(h["agent"], h["name"], h["text"]) for h in of.get("heard", ())]
+        for kind, name, text in _said(asked, of.get("draft"), reviews, heard, of.get("revision"), of.get("extra", {})):
             yield Part(number, kind, f"{name} in {stage}", text, asked)
     reviews = [(f.reviewer, f.rating.value, f.rating.reason) for f in it.feedback]
-    for kind, name, text in _said(it.question, it.draft, reviews, it.revision, it.extra):
+    heard = [(h.agent, h.name, h.text) for h in it.heard]
+    for kind, name, text in _said(it.question, it.draft, reviews, heard, it.revision, it.extra):
         yield Part(len(stages), kind, name, text, it.question)
     if it.error is not None:
         yield Part(len(stages), _REST, "error", it.error, it.question)
@@ -102,6 +105,7 @@ def _said(
     question: str,
     draft: str | None,
     reviews: Sequence[tuple[int, float | None, str]],
+    heard: Sequence[tuple[int, str, str]],
     revision: str | None,
     extra: Mapping[str, Any],
 ) -> Iterator[tuple[int, str, str]]:
@@ -111,6 +115,8 @@ def _said(
     for reviewer, rating, reason in reviews:
         rated = "no rating" if rating is None else f"rated {rating:.2f}"
         yield _REVIEW, f"review by {reviewer}", f"{reason} ({rated})".strip()
+    for number, (agent, speaker, text) in enumerate(heard, 1):
+        yield _REVIEW, f"heard by {agent}, {number}", f"{speaker}: {text}"
     if revision is not None:
         yield _REVISION, "revision", revision
     for key, value in extra.items():

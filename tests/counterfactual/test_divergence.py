@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.counterfactual.divergence import find_divergences
-from sandbox.records import Feedback, Interaction, Rating
+from sandbox.records import Feedback, Heard, Interaction, Rating
 
 
 def said(agent: int = 0, **fields: Any) -> Interaction:
@@ -37,6 +37,10 @@ def test_parts_are_compared_in_the_order_in_which_they_are_said() -> None:
     ]
     assert shown([said()], [said(revision="Five.", extra={"gift": 3})]) == [(0, "revision", "Four.", "Five.")]
     assert shown([said(extra={"gift": 2})], [said(extra={"gift": 3})]) == [(0, "gift", "2", "3")]
+    heard = [(Heard(4, None, "A herald", text),) for text in ("It rains.", "It snows.")]
+    assert shown([said(heard=heard[0])], [said(heard=heard[1], revision="Five.")]) == [
+        (0, "heard by 4, 1", "A herald: It rains.", "A herald: It snows.")
+    ]
     assert shown([said()], [said(draft=None, error="No answer.")])[0][1] == "draft"
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sandbox import Scenario, ScriptedModel, World, load_scenario, open_run, what_if
 from sandbox.cli.main import app
-from sandbox.errors import RunExists, RunNotFound, SandboxError, ScenarioError, SettingsError
+from sandbox.errors import DamagedFile, RunExists, RunNotFound, SandboxError, ScenarioError, SettingsError
 
 MakeWorld = Callable[..., World]
 NEWS = "The mill has burnt down."
@@ -217,6 +217,14 @@ def test_what_cannot_be_compared_is_refused_and_leaves_nothing(
     with pytest.raises(SandboxError, match=words):
         what_if(branch.format(run=before), **{"event": NEWS, "out": tmp_path / "futures", **given})
     assert not (tmp_path / "futures").exists()
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path, before: Path) -> None:
+    path = before / "manifest.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "models": {"agents": 3}}))
+    with pytest.raises(DamagedFile, match="the manifest of .*before is damaged"):
+        what_if(f"{before}@1", NEWS, out=tmp_path / "futures")
 
 
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
