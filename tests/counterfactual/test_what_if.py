@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sandbox import Scenario, ScriptedModel, World, load_scenario, open_run, what_if
+from sandbox import Scenario, ScriptedModel, WhatIf, World, load_scenario, open_run, what_if
 from sandbox.cli.main import app
 from sandbox.errors import DamagedFile, RunExists, RunNotFound, SandboxError, ScenarioError, SettingsError
 
@@ -312,3 +312,31 @@ def test_calls_of_a_branch_are_counted_by_round(tiny_world: MakeWorld, tmp_path:
     assert (summary["calls"], summary["reused"]) == (0, counted["calls"])
     assert open_run(before).branch_calls() == []
     assert "reused" not in open_run(before).summary()
+
+
+def test_a_local_model_is_asked_only_for_what_changed(
+    tiny_world: MakeWorld, tmp_path: Path, tiny_lm_path: Path
+) -> None:
+    """Its calls run in other batches than in the first run; what is taken from the record is the same to the last digit."""
+    world = tiny_world(model=f"hf:{tiny_lm_path}", max_tokens=8, reason_tokens=8, out=tmp_path / "before")
+    world.run(1)
+    world.close()
+    _check_first_round(what_if(f"{tmp_path / 'before'}@0", NEWS, to=0, out=tmp_path / "futures"))
+
+
+@pytest.mark.slow
+def test_the_bundled_model_is_asked_only_for_what_changed(tiny_world: MakeWorld, tmp_path: Path) -> None:
+    world = tiny_world(model="smollm2", max_tokens=16, reason_tokens=16, out=tmp_path / "before")
+    world.run(1)
+    world.close()
+    _check_first_round(what_if(f"{tmp_path / 'before'}@0", NEWS, to=0, out=tmp_path / "futures"))
+
+
+def _check_first_round(found: WhatIf) -> None:
+    [first] = found.calls["with"]["by_round"]
+    assert first["calls"] / 2 <= first["reused"] < first["calls"]
+    assert found.calls["without"]["reused"] == found.calls["without"]["calls"]
+    without, with_ = (run.interactions(0) for run in found.runs)
+    differs = {one.agent for one in found.divergences}
+    assert [it for it in without if it.agent not in differs] == [it for it in with_ if it.agent not in differs]
+    assert (found.divergences[0].agent, found.divergences[0].part) == (0, "draft")
