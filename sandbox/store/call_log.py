@@ -1,4 +1,4 @@
-"""Finished calls of a run, stored in its folder so that a resumed run repeats none."""
+"""Finished calls of a run, stored in its folder so that neither the run nor a resumed one repeats any."""
 
 from __future__ import annotations
 
@@ -41,19 +41,26 @@ class RunCallLog:
         self._is_branch = "from" in store.manifest
         self._unstored: list[tuple[Call, Reply]] = []
         self._of_branch: list[tuple[int, str, str, bool]] = []
+        self._recorded: set[int] = set()  # hashes of the requests whose replies were recorded by this process
 
     def recall(self, call: Call) -> Reply | None:
         """Reply stored for the call; None when it has to be made, which is then counted against the caps.
+
+        A request is made once in a run, whenever it is made again, so that counts do not depend on what ran concurrently.
 
         Raises:
             CapReached: it has to be made, and would exceed a cap.
         """
         if self._is_resumed is None:
             self._is_resumed = self._store.has_calls()
-        key = call.request.key() if self._is_resumed else ""
-        kept = self._store.recall_call(key, call.model.uri) if self._is_resumed else None
+        is_recorded = hash(call.request) in self._recorded
+        if is_recorded:
+            self.flush()
+        is_sought = is_recorded or self._is_resumed
+        key = call.request.key() if is_sought else ""
+        kept = self._store.recall_call(key, call.model.uri) if is_sought else None
         if kept is not None:
-            if self._is_branch:
+            if self._is_branch and not is_recorded:
                 self._of_branch.append((self._at(), key, call.model.uri, True))
             return Reply(**kept)
         self._budget.start_call()
@@ -68,6 +75,7 @@ class RunCallLog:
             self._budget.count(call.model, reply)
             if reply.error is None:
                 self._unstored.append((call, reply))
+                self._recorded.add(hash(call.request))
 
     def flush(self) -> None:
         """Store all recorded calls."""

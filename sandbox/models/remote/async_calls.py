@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -25,6 +27,22 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return made
 
 
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel the calls in flight and end the thread: one that still runs when the interpreter ends may crash it."""
+
+    async def cancel() -> None:
+        left = list(tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    if thread.is_alive():
+        with suppress(Exception):  # a call that cannot be cancelled within a second is left
+            asyncio.run_coroutine_threadsafe(cancel(), loop).result(timeout=1)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=1)
+
+
 class AsyncCalls:
     """An event loop that makes calls. Started with the first call, stopped by :meth:`close`."""
 
@@ -32,6 +50,7 @@ class AsyncCalls:
         self._done: SimpleQueue[tuple[Any, Reply]] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._end: weakref.finalize[..., AsyncCalls] | None = None  # also called when the interpreter ends
         self.under_way = 0
 
     def submit(self, work: Iterable[Any]) -> None:
@@ -40,7 +59,9 @@ class AsyncCalls:
         self.under_way += len(items)
         if self._loop is None:
             self._loop = _new_loop()
-            threading.Thread(target=self._loop.run_forever, name="sandbox-remote", daemon=True).start()
+            thread = threading.Thread(target=self._loop.run_forever, name="sandbox-remote", daemon=True)
+            thread.start()
+            self._end = weakref.finalize(self, _stop, self._loop, thread, self._tasks)
         self._loop.call_soon_threadsafe(self._start, items)
 
     def finished(self) -> list[tuple[Any, Reply]]:
@@ -55,9 +76,9 @@ class AsyncCalls:
 
     def close(self) -> None:
         """Stop the loop, and cancel the calls in flight."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None
+        if self._loop is not None and self._end is not None:
+            self._end()
+            self._loop = self._end = None
 
     def _start(self, items: list[Any]) -> None:
         assert self._loop is not None
