@@ -80,10 +80,10 @@ def game(**more: Any) -> Scenario:
 
 
 def contents(path: Path, *, models: bool = True) -> list[Any]:
-    """All rows of all tables; without the names of models, if told so."""
+    """All rows of all tables; without the names of models, and where a branch took its calls from, if told so."""
     with sqlite3.connect(path / "run.sqlite") as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")]
-        kept = [name for name in tables if models or name not in ("calls", "agents")]
+        kept = [name for name in tables if models or name not in ("calls", "agents", "branch_calls")]
         return [(name, sorted(map(repr, db.execute(f"SELECT * FROM {name}")))) for name in kept]
 
 
