@@ -22,18 +22,18 @@ def test_the_same_seed_gives_the_same_interactions_byte_for_byte(tmp_path: Path)
         world = World(
             "value_alignment",
             model="smollm2",
-            size=3,
+            size=2,
             seed=0,
             out=out,
             questions=str(tmp_path / "q.txt"),
             candidates=2,
-            max_tokens=40,
+            max_tokens=24,
         )
         world.run(1)
         world.close()
     one, other = (open_run(tmp_path / name).interactions() for name in ("a", "b"))
-    assert len(one) == 9
-    assert [it.error for it in one] == [None] * 9
+    assert len(one) == 4
+    assert [it.error for it in one] == [None] * 4
     assert [it.as_dict() for it in one] == [it.as_dict() for it in other]
     assert {it.question for it in one} == {"May I read my sister's diary?", "Who pays for the broken window?"}
 
