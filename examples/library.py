@@ -31,6 +31,9 @@ LIBRARY: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "norm_emergence": (6, [{"names": 4}]),
     "commons": (5, [{"talk": True}, {"talk": False}]),
     "public_goods": (4, [{"punishment": True}, {"punishment": False}]),
+    "prisoners": (6, [{"temptation": 5.0}, {"temptation": 3.1}]),
+    "misinformation": (4, [{"checkers": 0.0}, {"checkers": 0.22}]),
+    "market": (4, [{"max_tokens": 48}]),
     "jury": (2, [{"cases": 2}]),
     "code_of_conduct": (2, [{"scale": 5}]),
 }

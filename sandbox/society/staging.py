@@ -247,5 +247,5 @@ class Staging:
 
 
 def _content(one: Interaction) -> dict[str, Any]:
-    empty: tuple[Any, ...] = (None, {}, [], ())
+    empty: tuple[Any, ...] = (None, {}, [], (), {"ratings": {}})
     return {name: value for name, value in one.as_dict().items() if name not in _ABOUT and value not in empty}
