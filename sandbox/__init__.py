@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox.scenario.scenario import Scenario, one_a_round
     from sandbox.seeding import keyed_rng
     from sandbox.society.context import SocietyContext
+    from sandbox.society.speaker import dialogue
     from sandbox.store.run import Run, is_run, open_run
     from sandbox.survey.validation import validate_survey
     from sandbox.sweep.sweep import run_sweep
@@ -50,6 +51,7 @@ _HOMES = {
     "CallFailed": "sandbox.conversation.steps",
     "Conversation": "sandbox.conversation.steps",
     "SocietyContext": "sandbox.society.context",
+    "dialogue": "sandbox.society.speaker",
     "ALIGNMENT_WORDS": "sandbox.scenario.rubric",
     "ENGAGEMENT_WORDS": "sandbox.scenario.rubric",
     "ScriptedModel": "sandbox.models.scripted",
@@ -102,6 +104,7 @@ __all__ = [
     "Upbringing",
     "WhatIf",
     "World",
+    "dialogue",
     "is_run",
     "keyed_rng",
     "load_model",

@@ -13,7 +13,7 @@ import networkx as nx
 
 from sandbox.errors import SettingsError
 from sandbox.memories.text_index import TextIndex
-from sandbox.metrics.round_metrics import own_measures, round_metrics
+from sandbox.metrics.round_metrics import measure_round
 from sandbox.models.base import LanguageModel
 from sandbox.raters.base import Rater
 from sandbox.records import Interaction
@@ -23,6 +23,7 @@ from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
 from sandbox.society.audience import active_agents, draw_audience, question_for
 from sandbox.society.event import Recipients, tell
+from sandbox.society.groups import draw_groups
 from sandbox.society.hearing import Hearing
 from sandbox.society.movement import move_agents
 from sandbox.society.placement import cells_at, isolation_notes, place_agents, put_agents
@@ -32,6 +33,7 @@ from sandbox.society.round_runner import RoundRunner
 from sandbox.society.run_record import open_writer
 from sandbox.society.schedule import allow_another_step
 from sandbox.society.setup import prepare_society
+from sandbox.society.speaker import Speaker, find_speaker, make_speakers
 from sandbox.society.staging import Staging
 from sandbox.society.state import State
 from sandbox.society.states import States, call_scenario, refuse_attribute
@@ -132,7 +134,7 @@ class World(mesa.Model):
             protocol=protocol, seed=seed, out=None if out is None else Path(out), resume=resume, branch=branch,
             event=event, event_to=event_to, replicas=replicas, engine=engine, random=self.random,
         )  # fmt: skip
-        self.budget.check_prices([*setup.speakers, setup.observer_lm])
+        self.budget.check_prices([*setup.speakers, *setup.speaker_models.values(), setup.observer_lm])
         self.seed, self.birth_seed, self.size, self.population = seed, setup.birth_seed, size, setup.population
         self.scenario, self.society, self.space = setup.scenario, setup.society, setup.space
         self.stages, self.protocol_name = setup.stages, setup.protocol_name
@@ -142,8 +144,10 @@ class World(mesa.Model):
         self.questions, self.hearing = TextIndex(setup.embedder), Hearing()
         self.remembering = Remembering(self, setup.memory)
         self.members = place_agents(self, setup)
+        self._speakers = make_speakers(self, setup.speaker_models)
         self.round, self.ended = 0, False
         self.metrics: dict[str, Any] = {}
+        self.groups: Mapping[int, tuple[SocialAgent, ...]] = {}
         self.states = States(setup.scenario, [agent.name for agent in self.members], is_used=setup.keeps_states)
         self.states.begin(self.members, self)
         self.notes = [*setup.notes, *isolation_notes(setup, self.members)]
@@ -168,14 +172,7 @@ class World(mesa.Model):
     # -- the record -------------------------------------------------------------------------------------------
 
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
-        found = round_metrics(
-            interactions,
-            [d.name for d in self.scenario.rubric.dimensions],
-            scale=self.scenario.rubric.scale,
-            label_of=lambda agent: self.members[agent].label,
-            earlier=self._earlier,
-        )
-        return found | own_measures(self.scenario, interactions, self)
+        return measure_round(self, interactions, self._earlier)
 
     def _restore(self) -> None:
         """Restore memories, positions and metrics from the record."""
@@ -340,6 +337,10 @@ class World(mesa.Model):
         """An agent's newest interaction that did not fail; see :meth:`sandbox.society.staging.Staging.last`."""
         return self.staging.last(agent)
 
+    def speaker(self, name: str) -> Speaker:
+        """One of the scenario's ``speakers``, which are no members; see :class:`~sandbox.society.speaker.Speaker`."""
+        return find_speaker(name, self._speakers)
+
     def tell(self, text: str, to: Recipients | None = None) -> None:
         """Tell agents (by default all) a sentence, from now on in their prompts; where states may be changed."""
         tell(self, text, to)
@@ -359,6 +360,7 @@ class World(mesa.Model):
 
     def active_agents(self) -> list[SocialAgent]:
         """Agents that are asked in this round, by index: the scenario's ``asked``, else all; or the active share of them."""
+        self.groups = draw_groups(self)
         return active_agents(self)
 
     def audience(self, agent: SocialAgent) -> list[SocialAgent]:
@@ -373,13 +375,12 @@ class World(mesa.Model):
         return Interaction(question=question, **{**about, **fields})
 
     def max_calls_of(self, agent: SocialAgent) -> int:
-        """Most calls to language models that a conversation around an agent makes, as the protocol declares it."""
-        return self.setup.max_calls(agent, self)
+        """Most calls to language models of an agent's conversation, or its group's, as the protocol declares it."""
+        return self.setup.max_calls(self.groups.get(agent.index, agent), self)
 
     def expected_calls(self, rounds: int) -> int:
         """Most calls to language models that ``rounds`` rounds make, estimated from a sample of the agents."""
-        asked = self.active_agents()
-        some = asked[:: max(1, len(asked) // 500)]
+        some = (asked := self.active_agents())[:: max(1, len(asked) // 500)]
         return round(rounds * len(asked) * sum(map(self.max_calls_of, some)) / max(1, len(some)))
 
     def survey(self, questions: Any, **settings: Any) -> Any:

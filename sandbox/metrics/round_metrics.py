@@ -93,6 +93,27 @@ def round_metrics(
     return found
 
 
+def measure_round(
+    world: Any, interactions: Sequence[Interaction], earlier: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """All metrics of a round of a world: those of every run, and the scenario's own.
+
+    Args:
+        world: The world; its scenario and the labels of its members are read.
+        interactions: Interactions of the round.
+        earlier: Metrics of the rounds before.
+    """
+    scenario = world.scenario
+    found = round_metrics(
+        interactions,
+        [d.name for d in scenario.rubric.dimensions],
+        scale=scenario.rubric.scale,
+        label_of=lambda agent: world.members[agent].label,
+        earlier=earlier,
+    )
+    return found | own_measures(scenario, interactions, world)
+
+
 def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world: Any) -> dict[str, float | None]:
     """Compute a scenario's own measures of a round, by name; all None for a round without interactions.
 

@@ -111,6 +111,11 @@ def render_prompts(
             )
         # From the second round on there is something to hear and to recall.
         world.step()
+        leaders = world.active_agents()
+        if world.groups:
+            centre = next(
+                (a for a in leaders if any(label in (None, b.label) for b in world.groups[a.index])), leaders[0]
+            )
         question = world.question_for(centre)
         world.embed_questions([question])
         shown: dict[tuple[str, ...], RenderedPrompt] = {}

@@ -48,6 +48,9 @@ class Scenario:
             ``questions``; :func:`one_a_round` asks all agents the same.
         asked: Function of (world) that returns the agents (or their indices) that are asked in the round; by default all. The
             setting ``active`` draws a share of them.
+        groups: Function of (world) that returns the groups of a round: lists of agents (or their indices), each agent in one at
+            most. The protocol is then started once for each group, as ``protocol(members, question, world)`` with the question
+            of the first member, and returns a list with an interaction of each member. Agents in no group are not asked.
         measures: Own measures of a round, by name: functions of (interactions, world), with failed interactions included,
             that return a number, or None if there is no value. ``world.metrics`` holds the metrics of the previous round, so
             that a measure can depend on its own last value. The first line of the docstring describes the measure.
@@ -64,6 +67,8 @@ class Scenario:
             it may change states.
         events: For numbers of rounds (``world.round``, from 0), functions of (world) that are called before that round, behind
             ``before_round``; they may change states. ``open_run(RUN).events()`` lists those that took place.
+        speakers: System prompts of speakers that are no members (a moderator, a news desk), by name; protocols get one by
+            ``world.speaker(name)``. Their language model is that of the first agent, or ``model={name: URI}``.
         stop: Function of (world) that is called after each round; a true result ends the run.
         society: Defaults for settings of :class:`~sandbox.scenario.settings.SocietySettings`, for example
             ``{"reviewers": 2}``; settings of the run take precedence.
@@ -85,8 +90,10 @@ class Scenario:
     personas: Personas | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ("yes", "no")
+    speakers: Mapping[str, str] = field(default_factory=dict)
     ask: Callable[[Any, Any], str] | None = None
     asked: Callable[[Any], Sequence[Any]] | None = None
+    groups: Callable[[Any], Sequence[Sequence[Any]]] | None = None
     measures: Mapping[str, Measure] = field(default_factory=dict)
     stop: Callable[[Any], bool] | None = None
     society: Mapping[str, Any] = field(default_factory=dict)
@@ -213,12 +220,19 @@ def _functions(made: Scenario) -> Iterator[Fault]:
         elif name in taken:
             yield f"measures[{name!r}]", "is the name of a built-in metric; choose another"
     arguments = {"stop": "world", "ask": "agent, world", "move": "agent, world", "settle": "world, interactions"}
-    of_world = dict.fromkeys(("asked", "before_round", "after_round"), "world")
+    of_world = dict.fromkeys(("asked", "groups", "before_round", "after_round"), "world")
     for name, given in {**arguments, **of_world}.items():
         function = getattr(made, name)
         if function is not None and not callable(function):
             yield name, f"expected a function of ({given}), found {function!r}"
     yield from _states(made)
+    if made.groups is not None and made.asked is not None:
+        yield "groups", "asked is given too; leave agents out of the groups instead"
+    if made.groups is not None and any(isinstance(one, str) for one in made.stages or (made.protocol,)):
+        yield (
+            "groups",
+            "need protocols of (members, question, world) of your own; a protocol given by its name takes one agent",
+        )
     if not isinstance(made.protocol, str) and not callable(made.protocol):
         yield "protocol", f"expected a name or a generator function, found {made.protocol!r}"
 
@@ -255,9 +269,10 @@ def _choices(made: Scenario) -> Iterator[Fault]:
         yield "options", f"expected two or more different texts, found {made.options!r}"
     elif not all(isinstance(option, str) and option.strip() == option and option for option in made.options):
         yield "options", f"expected texts without spaces around them, found {made.options!r}"
-    for label, words in made.roles.items():
-        if not isinstance(words, str):
-            yield f"roles[{label!r}]", f"expected text, found {words!r}"
+    for name in ("roles", "speakers"):
+        for label, words in getattr(made, name).items():
+            if not isinstance(words, str):
+                yield f"{name}[{label!r}]", f"expected text, found {words!r}"
 
 
 def _personas(personas: Any) -> list[Fault]:

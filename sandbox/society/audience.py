@@ -56,11 +56,15 @@ def members_named(what: str, given: Any, members: Sequence[SocialAgent]) -> list
 def active_agents(world: SocietyContext) -> list[SocialAgent]:
     """Agents that are asked in this round, by index: those of the scenario's ``asked``, else all; or an active share of them.
 
+    Of each group it is the first member.
+
     Raises:
         ScenarioError: ``asked`` of the scenario failed, or returned no agents of this world.
     """
     asked = list(world.members)
-    if world.scenario.asked is not None:
+    if world.scenario.groups is not None:
+        asked = [world.members[first] for first in world.groups]
+    elif world.scenario.asked is not None:
         given = call_scenario("asked", world.scenario.asked, world)
         asked = sorted(members_named("asked", given, asked), key=lambda agent: agent.index)
     return draw_active(asked, world.society.active, keyed_seed(world.seed, world.round, "active"))

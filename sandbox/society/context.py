@@ -157,6 +157,15 @@ class SocietyContext(Protocol):
         """An agent's newest interaction that did not fail, of an earlier stage or round; None if there is none."""
         ...
 
+    def speaker(self, name: str) -> SocialAgent:
+        """One of the scenario's ``speakers``, which are no members."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[int, tuple[SocialAgent, ...]]:
+        """Groups of the round by the index of their first member; empty where the scenario has none."""
+        ...
+
     @property
     def protocol_name(self) -> str:
         """Name of the protocol."""

@@ -63,8 +63,8 @@ def repair_run(world: Repairable) -> int:
                 round_, [a for a, it in _stored(world, round_, agents) if it.error is not None]
             )
             continue
-        if len(world.stages) > 1:
-            continue  # an agent's conversation depends on what all others said in the stages before
+        if len(world.stages) > 1 or world.scenario.groups is not None:
+            continue  # a conversation depends on what others said in it, or in the stages before
         _rewind(world, round_)
         stored = dict(_stored(world, round_, agents))
         better = [it for it in _repeat(world, agents) if it != stored[it.agent] and not _is_worse(it, stored[it.agent])]

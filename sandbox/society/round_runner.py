@@ -12,6 +12,7 @@ from sandbox.conversation.steps import Conversation
 from sandbox.errors import ProtocolError, SandboxError
 from sandbox.records import Heard, Interaction
 from sandbox.society.context import SocietyContext
+from sandbox.society.groups import split_interactions
 from sandbox.store.budget import CallBudget, CapReached
 from sandbox.store.call_log import RunCallLog
 from sandbox.store.schema import as_json
@@ -73,7 +74,7 @@ class RoundRunner:
             ((agent, question, self._reserve(agent)), self._conversation(agent, question)) for agent, question in pairs
         )
         for ended in self._run(wanted):
-            yield [self._outcome(*one) for one in ended]
+            yield [interaction for one in ended for interaction in self._outcome(*one)]
 
     def run_talks(
         self, talks: Sequence[tuple[SocialAgent, Conversation, int]]
@@ -127,13 +128,32 @@ class RoundRunner:
             yield about, conversation
 
     def _conversation(self, agent: SocialAgent, question: str) -> Conversation:
-        """Run the protocol and check that its result can be stored."""
+        """Run the protocol and check that its result can be stored. Gives the interactions of the agent, or of its group."""
         world = self._world
+        group = world.groups.get(agent.index, ())
         heard: list[Heard] = []
         step = 2 * list(world.stages).index(world.stage) + 1
         with world.hearing.collect(heard, step):
-            talk = world.protocol(agent, question, world)
+            talk = world.protocol(list(group) if group else agent, question, world)
         done = (yield from world.hearing.listen(talk, heard, step)) if isinstance(talk, Generator) else talk
+        if not group:
+            return [self._checked(done, agent, heard)]
+        found = split_interactions(done, group)
+        together = {"group": [member.index for member in group]}
+        found = [replace(one, extra={**together, **one.extra}) for one in found]
+        # What was heard in it is recorded with the first member.
+        return [
+            self._checked(one, member, heard if member is group[0] else [])
+            for one, member in zip(found, group, strict=True)
+        ]
+
+    def _checked(self, done: Any, agent: SocialAgent, heard: Sequence[Heard]) -> Interaction:
+        """The interaction of an agent as it is stored.
+
+        Raises:
+            ProtocolError: it cannot be stored.
+        """
+        world = self._world
         if not isinstance(done, Interaction):
             raise ProtocolError(f"it returned a {type(done).__name__}; a protocol must return an Interaction")
         if (done.round, done.agent) != (world.round, agent.index):
@@ -151,8 +171,8 @@ class RoundRunner:
             done = replace(done, extra=json.loads(as_json(dict(done.extra))))
         return done
 
-    def _outcome(self, about: About, done: Interaction | None, failure: Exception | None) -> Interaction:
-        """Interaction of a conversation that ended, with its error if it failed."""
+    def _outcome(self, about: About, done: list[Interaction] | None, failure: Exception | None) -> list[Interaction]:
+        """Interactions of a conversation that ended, with its error if it failed."""
         if failure is None and done is not None:
             return done
         agent, question, _ = about
@@ -163,4 +183,5 @@ class RoundRunner:
             f"{type(failure).__name__}: {failure} (protocol {protocol!r}, round {round_}, agent {agent.index}, "
             f"question {question!r})"
         )
-        return Interaction(round_, agent.index, agent.label, question, protocol=protocol, error=words)
+        group = self._world.groups.get(agent.index, (agent,))
+        return [Interaction(round_, one.index, one.label, question, protocol=protocol, error=words) for one in group]

@@ -77,7 +77,10 @@ def open_writer(
         (dict(a.persona) for a in members),
     )
     if not is_new:
-        prices = {lm.uri: getattr(lm, "prices", None) for lm in (*setup.speakers, setup.observer_lm)}
+        prices = {
+            lm.uri: getattr(lm, "prices", None)
+            for lm in (*setup.speakers, *setup.speaker_models.values(), setup.observer_lm)
+        }
         spent = store.manifest["tokens"].get("usd", 0.0)  # a request made twice is paid twice but stored once
         store.manifest["tokens"] = store.call_counts(prices)
         if "usd" in store.manifest["tokens"]:

@@ -69,6 +69,7 @@ class SocietySetup:
         labels: Label of each agent.
         personas: Persona of each agent; empty where the scenario has none.
         speakers: Language model of each agent.
+        speaker_models: Language model of each of the scenario's ``speakers``, by name.
         observer_lm: Language model of the observers.
         pool: The language models, each loaded once.
         embedder: Embeds questions and answers.
@@ -101,6 +102,7 @@ class SocietySetup:
     labels: Sequence[str]
     personas: Sequence[Persona]
     speakers: Sequence[LanguageModel]
+    speaker_models: Mapping[str, LanguageModel]
     observer_lm: LanguageModel
     pool: ModelPool
     embedder: Any
@@ -196,8 +198,10 @@ def prepare_society(
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
     happening = read_event(event, event_to, prior=prior, labels=dealt)
 
-    assigned = deal_models(models, dealt, keyed_rng(birth_seed, "models"))
-    distinct = {_model_key(one): one for one in assigned}
+    of_speakers = {name: given for name, given in models.items() if name in scenario.speakers}
+    of_members = {name: given for name, given in models.items() if name not in of_speakers}
+    assigned = deal_models(of_members, dealt, keyed_rng(birth_seed, "models"))
+    distinct = {_model_key(one): one for one in (*assigned, *of_speakers.values())}
     loaded = dict(zip(distinct, pool.load_agents(distinct.values()), strict=True))
     lm = next(iter(loaded.values()))
     observer_lm = lm if observer is None else pool.load_observer(observer, loaded.values())
@@ -234,6 +238,7 @@ def prepare_society(
         labels=dealt,
         personas=personas,
         speakers=[loaded[_model_key(one)] for one in assigned],
+        speaker_models={name: loaded[_model_key(of_speakers.get(name, assigned[0]))] for name in scenario.speakers},
         observer_lm=observer_lm,
         pool=pool,
         embedder=embedder,
@@ -257,7 +262,11 @@ def prepare_society(
 
 
 def _most_calls(stages: Sequence[Callable[..., Any]]) -> Callable[..., int]:
-    other = registry.load("protocols", "back_scatter").max_calls
+    most = registry.load("protocols", "back_scatter").max_calls
+
+    def other(asked: Any, world: Any) -> int:
+        return sum(most(one, world) for one in asked) if isinstance(asked, tuple) else int(most(asked, world))
+
     each = [getattr(stage, "max_calls", None) or other for stage in stages]
     return each[0] if len(each) == 1 else lambda agent, world: sum(most(agent, world) for most in each)
 

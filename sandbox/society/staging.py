@@ -72,6 +72,7 @@ class Staging:
         self._names = list(world.stages)
         self._said: dict[str, dict[int, Interaction]] = {}
         self._told: list[Heard] = []
+        self._reached: list[tuple[int, str]] = []  # states at the last barrier of a round that goes on
         self._newest: tuple[int, dict[int, Interaction]] | None = None
         self.stage = self._names[0]
 
@@ -100,12 +101,14 @@ class Staging:
         """
         world, scenario = self._world, self._world.scenario
         world.states.reset()
-        self._said, self.stage = {}, self._names[0]
+        self._said, self._reached, self.stage = {}, [], self._names[0]
         if not again and (passed := world.store.barriers(world.round)):
             for ended, agent, said, _ in passed:
                 if said is not None:
                     self._said.setdefault(self._names[ended - 1], {})[agent] = said
-            world.states.load((agent, state) for ended, agent, _, state in passed if ended == passed[-1][0] and state)
+            # Questions, and who is asked, follow from the states that the round began with.
+            world.states.load((agent, state) for ended, agent, _, state in passed if ended == 0 and state)
+            self._reached = [(agent, state) for ended, agent, _, state in passed if ended == passed[-1][0] and state]
             before = world.store.world_heard(world.round)
             for number, stage in enumerate(["", *self._said]):
                 self._hear(number, self._said.get(stage, {}).values(), before)
@@ -142,6 +145,7 @@ class Staging:
             kept: Interactions of the round that are stored already, by agent.
         """
         runner, failed = self._world.round_runner, dict[int, Interaction]()
+        self._world.states.load(self._reached)
         for number, stage in enumerate(self._names[:-1], 1):
             if stage not in self._said:
                 self.stage = stage

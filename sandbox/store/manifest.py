@@ -38,6 +38,8 @@ def scenario_identity(scenario: Scenario) -> dict[str, Any]:
         rows = [dict(row) for row in scenario.personas.rows]
         content = json.dumps([scenario.personas.template, rows], sort_keys=True, default=str)
         found["personas"] = {"n": len(rows), "source": scenario.personas.source, "hash": short_hash(content)}
+    if scenario.speakers:
+        found["speakers"] = {name: short_hash(words) for name, words in scenario.speakers.items()}
     if scenario.roles:
         found["roles"] = {label: short_hash(words) for label, words in scenario.roles.items()}
     return found

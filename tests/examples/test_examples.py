@@ -137,3 +137,19 @@ def test_what_if_one_agent_had_heard_some_news(tmp_path: Path, capsys: pytest.Ca
     assert said[0] == f"{found.saved} of {found.needed} calls were taken from the record"
     assert found.saved > found.needed / 2
     assert (found.divergences[0].agent, found.divergences[0].part) == (5, "draft")
+
+
+def test_a_class_talks_in_groups(tmp_path: Path) -> None:
+    path = ROOT / "examples" / "13_groups.py"
+    check_scenario(str(path))
+    command = ["run", str(path), "--model", "scripted:", "--set", "embedder=hashing", "--size", "3", "--rounds", "2"]
+    said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "run"), "--json"], catch_exceptions=False)
+    assert {name: json.loads(said.output)[name] for name in ("interactions", "failed")} == {
+        "interactions": 18,
+        "failed": 0,
+    }
+    run = open_run(tmp_path / "run")
+    assert all(0 <= it.extra["sure"] <= 100 and len(it.extra["group"]) == 3 for it in run.interactions())
+    shown = CliRunner().invoke(app, ["show-prompts", str(path)], catch_exceptions=False)
+    assert "Answer with a number from 0 to 100." in shown.output
+    assert "You are the teacher of a class." in shown.output
