@@ -2,7 +2,7 @@
 
 sandbox show-prompts ./examples/13_groups.py
 sandbox run ./examples/13_groups.py --size 3 --rounds 2 --out runs/class
-sandbox plot runs/class grid --by state.sure
+sandbox plot runs/class grid --set by=state.sure
 """
 
 from sandbox import Scenario, dialogue, keyed_rng

@@ -7,7 +7,7 @@ chooses one. What a seller has sold, and its share of the last round, are its st
 
 See ``first`` (share of buyers that chose the first seller; 0.5 where only chance decides), ``margin`` (how far apart the two
 ended, 0 to 1) and ``order`` (share that chose the pitch they read first: far from 0.5, buyers follow places, not words, and
-``first`` means little). ``sandbox plot RUN grid --by state.sold`` shows who sells. :func:`median_rivals` is the market without
+``first`` means little). ``sandbox plot RUN grid --set by=state.sold``: who sells. :func:`median_rivals` is the market without
 language: both rivals end at the median buyer. Known limits: buyers choose by the model's probability of "A" or "B", and small
 models favour one of the letters; products are few, and whether a pitch keeps to the facts is not measured.
 """

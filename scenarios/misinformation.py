@@ -6,7 +6,7 @@ claim for likelier than not, post it in their own words, while checkers post tha
 readers read what their neighbours posted and say whether they believe it. Belief is a state of each agent, from 0 to 1.
 
 See ``belief`` over the rounds, ``exposed`` (readers with a neighbour who posted the claim) and ``corrected`` (readers with a
-checker beside them), and the network by belief: ``sandbox plot RUN grid --by state.belief``. Compare ``checkers=0`` with more.
+checker beside them), and the map: ``sandbox plot RUN grid --set by=state.belief``. Compare ``checkers=0`` with more.
 A network of your own: ``--set neighborhood=friends.graphml``. :func:`contagion` is the spread without language; its share of
 believers is 1 - c - r/p on a complete network. Known limits: a belief is the model's probability of "yes", and small models
 prefer one word whatever they read: compare rounds and settings, not levels; there is one claim, in English.

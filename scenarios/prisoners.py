@@ -5,8 +5,8 @@ or to defect, and plays that choice with every neighbour. Two that cooperate ear
 against a cooperator earns 5, and the cooperator nothing. Players read what their neighbours chose in the previous round, and
 what they themselves earned. Choices and points are states of the agents.
 
-See ``cooperation`` over the rounds and ``payoff`` (mean of a game; 3 if all cooperate, 1 if nobody does), and the network by
-choice: ``sandbox plot RUN grid --by state.chose``. :func:`imitation` is the game without language, in which players copy the
+See ``cooperation`` over the rounds and ``payoff`` (mean of a game; 3 if all cooperate, 1 if nobody does), and the map
+by choice: ``sandbox plot RUN grid --set by=state.cooperated``. In :func:`imitation`, the game without language, players copy the
 most successful neighbour: there the share of cooperators tends to 12 ln 2 - 8, about 0.318, whatever it begins with. Known
 limits: choices are drawn from the model's probabilities of two words, which in small models follow habits of language more
 than payoffs: compare with the words exchanged (``--set temptation=3.1``), not with theory alone.
@@ -38,7 +38,7 @@ def scenario(temptation: float = 5.0) -> Scenario:
         options=MOVES,
         ask=ask,
         protocol=play,
-        state={"chose": "", "earned": 0.0, "points": 0.0},
+        state={"cooperated": 0.0, "chose": "", "earned": 0.0, "points": 0.0},
         world_state={"temptation": float(temptation)},
         settle=settle,
         measures={"cooperation": cooperation, "payoff": payoff},
@@ -80,7 +80,7 @@ def settle(world: World, interactions: Sequence[Interaction]) -> None:
     for agent in world.members:
         mine = chose.get(agent.index, "")
         games = [pays[mine, chose[o.index]] for o in world.space.neighbors(agent) if mine and o.index in chose]
-        agent.state["chose"] = mine
+        agent.state["chose"], agent.state["cooperated"] = mine, float(mine == "cooperate")
         agent.state["earned"] = sum(games) / len(games) if games else 0.0
         agent.state["points"] += sum(games)
 
