@@ -5,8 +5,8 @@ or to defect, and plays that choice with every neighbour. Two that cooperate ear
 against a cooperator earns 5, and the cooperator nothing. Players read what their neighbours chose in the previous round, and
 what they themselves earned. Choices and points are states of the agents.
 
-See ``cooperation`` over the rounds and ``payoff`` (mean of a game; 3 if all cooperate, 1 if nobody does), and the map
-by choice: ``sandbox plot RUN grid --set by=state.cooperated``. In :func:`imitation`, the game without language, players copy the
+See ``cooperation`` over the rounds and ``payoff`` (of a game; 3 if all cooperate, 1 if nobody does), and the map by
+choice: ``sandbox plot RUN grid --set by=state.cooperated``. In :func:`imitation`, the game without language, players copy the
 most successful neighbour: there the share of cooperators tends to 12 ln 2 - 8, about 0.318, whatever it begins with. Known
 limits: choices are drawn from the model's probabilities of two words, which in small models follow habits of language more
 than payoffs: compare with the words exchanged (``--set temptation=3.1``), not with theory alone.

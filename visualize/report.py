@@ -31,6 +31,7 @@ from visualize.plots import (
     sweep,
     training,
 )
+from visualize.plots.selection import select_plots
 
 # Figures larger than this as SVG are embedded as PNG, to keep the page small.
 _SVG_UP_TO = 150_000
@@ -191,20 +192,20 @@ def _line(path: Path, folder: Path) -> dict[str, Any]:
 
 def _run_pictures(run: Run) -> list[dict[str, str]]:
     first, *others = run.dimensions
-    pictures: list[tuple[str, Callable[..., Figure]]] = [
-        (f"The society: {first} of each agent's final answer in the last round", grid.draw),
-        ("Who reviews whom", social_graph.draw),
-        ("Ratings over rounds, before the feedback and after it", ratings.draw),
-    ]
-    if others:
-        pictures.append((f"{first} against {others[0]}".capitalize(), pareto.draw))
-    pictures += [
-        ("Agreement of reviewers, and distance between labels", consensus.draw),
-        ("Memories of agents: answers with similar words are near each other", memory.draw),
-    ]
-    if run.own_measures:
-        pictures.insert(0, ("The scenario's own measures", measures.draw))
-    return [_picture(caption, draw(run)) for caption, draw in pictures]
+    chosen = select_plots(run)
+    by_state = bool(chosen["ratings"]) and not run.states().empty
+    society = "The society by its agents' state" if by_state else f"The society: {first} of each agent's final answer"
+    pictures: dict[str, tuple[str, Callable[..., Figure]]] = {
+        "measures": ("The scenario's own measures", measures.draw),
+        "grid": (f"{society} in the last round", grid.draw),
+        "social_graph": ("Who reviews whom", social_graph.draw),
+        "ratings": ("Ratings over rounds, before the feedback and after it", ratings.draw),
+        "pareto": (f"{first} against {others[0]}".capitalize() if others else "", pareto.draw),
+        "consensus": ("Agreement of reviewers, and distance between labels", consensus.draw),
+        "memory": ("Memories of agents: answers with similar words are near each other", memory.draw),
+    }
+    shown = [pictures[name] for name, reason in chosen.items() if not reason and (others or name != "pareto")]
+    return [_picture(caption, draw(run)) for caption, draw in shown]
 
 
 def _final(it: Interaction, dimension: str) -> float | None:

@@ -45,7 +45,9 @@ def test_tokens_are_those_of_a_model_that_says_all_it_may(tiny_world: MakeWorld)
             read = -(-(sum(len(m.content) for m in request.messages) + len(request.prefix)) // 4)
             if request.choices:
                 return Reply("4", {c: 1 / 7 for c in request.choices}, read, 1)
-            return Reply(("word" * request.max_tokens), None, read, request.max_tokens)
+            # Answers differ, for equal requests are made once.
+            text = f"{request.seed % 10**4:04}" + "word" * (request.max_tokens - 1)
+            return Reply(text, None, read, request.max_tokens)
 
     found = forecast("value_alignment", rounds=1, model="scripted:", size=3)
     tokens = tiny_world(model=Wordy()).run(1).manifest["tokens"]

@@ -34,29 +34,33 @@ def test_an_array_is_computed_once() -> None:
     assert len(calls) == 3
 
 
-def test_who_comes_second_waits_and_says_so(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_comes_second_waits_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first does not end its work before the second has said that it waits."""
+    calls, began, may_end, said = [], Event(), Event(), list[str]()
+
+    class Terminal:
+        def __init__(self, stderr: bool) -> None:
+            assert stderr
+
+        def print(self, words: str, **_: object) -> None:
+            said.append(words)
+            may_end.set()
+
     monkeypatch.setattr(feature_cache, "_SILENT", 0.05)
-    calls, began, may_end = [], Event(), Event()
+    monkeypatch.setattr(feature_cache, "Console", Terminal)
 
     def compute() -> np.ndarray:
         calls.append(1)
         began.set()
-        assert may_end.wait(30)
+        assert may_end.wait(60)
         return np.ones(1, np.float32)
 
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(cached_array, ["a"], compute, fingerprint="m")
-        assert began.wait(30)
+        assert began.wait(60)
         second = threads.submit(cached_array, ["a"], compute, fingerprint="m")
-        said = ""
-        while "Waiting for another process" not in said and not second.done():
-            said += capsys.readouterr().err
-        may_end.set()
         assert first.result().tolist() == second.result().tolist() == [1.0]
-    assert "Waiting for another process" in said
+    assert [words.startswith("Waiting for another process that fills ") for words in said] == [True]
     assert len(calls) == 1
 
 

@@ -15,7 +15,7 @@ from sandbox.cli.output import say, say_json
 from sandbox.errors import RunNotFound, SettingsError, nearest
 from sandbox.folders import removed_if_refused, subfolder, whole_file
 from sandbox.storage_errors import read_as_written
-from sandbox.text_cleaning import plain_cell
+from sandbox.text_cleaning import plain_cell, printable
 
 
 @app.command()
@@ -54,8 +54,14 @@ def plot(
             if not as_json:
                 for written in (figures[-1], *numbers[-1:]):
                     say(written)
+    empty = {} if names or isinstance(opened, Path) else {k: why for k, why in _select(opened).items() if why}
     if as_json:
-        say_json({"figures": figures} | ({"data": numbers} if with_data else {}))
+        left_out = {"left_out": empty} if empty else {}
+        say_json({"figures": figures} | ({"data": numbers} if with_data else {}) | left_out)
+    elif empty:
+        reasons = "; ".join(f"{name}: {why}" for name, why in empty.items())
+        words = f"left out, as they would be empty ({reasons}); name a plot to draw it all the same"
+        typer.echo(printable(words), err=True)
 
 
 def find_data(name: str, draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,14 +140,18 @@ def open_source(source: Path) -> Any:
     return source
 
 
+def _select(run: Any) -> dict[str, str]:
+    from visualize.plots.selection import select_plots
+
+    return select_plots(run)
+
+
 def suiting(source: Path) -> list[str]:
     """Return the names of the plots that apply to a folder."""
-    from sandbox.store.run import is_run
-    from sandbox.store.schema import read_manifest
+    from sandbox.store.run import is_run, open_run
 
     if is_run(source):
-        own = ["measures"] if read_manifest(source).get("measures") else []
-        return [*own, "grid", "social_graph", "ratings", "pareto", "consensus", "memory"]
+        return [name for name, reason in _select(open_run(source)).items() if not reason]
     held = {
         "training": "training.json",
         "comparison": "evaluation.json",

@@ -1,0 +1,33 @@
+"""Which plots of a run have something to show: a scenario without ratings has no picture of ratings."""
+
+from __future__ import annotations
+
+from sandbox import Run
+
+_UNRATED = "no answer was rated"
+
+
+def select_plots(run: Run) -> dict[str, str]:
+    """The built-in plots of a run, in the order in which they are drawn.
+
+    Args:
+        run: The run.
+
+    Returns:
+        For each plot why it would be empty; "" if it would not. None is held empty before the first interaction.
+    """
+    frame = run.frame()
+    scores = [f"{name}_{when}" for name in run.dimensions for when in ("before", "after")]
+    is_rated = frame.empty or bool(frame[scores].notna().any(axis=None))
+    is_reviewed = frame.empty or run.social_graph().number_of_edges() > 0
+    is_judged = frame.empty or bool(frame["rating"].notna().any())
+    found = {"measures": ""} if run.own_measures else {}
+    return {
+        **found,
+        "grid": "",
+        "social_graph": "" if is_reviewed else "no answer was reviewed",
+        "ratings": "" if is_rated else _UNRATED,
+        "pareto": "" if is_rated else _UNRATED,
+        "consensus": "" if is_judged or is_rated else _UNRATED,
+        "memory": "",
+    }
