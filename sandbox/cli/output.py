@@ -41,9 +41,10 @@ def say_losses(summary: Mapping[str, Any]) -> None:
     """Print what failed in a run and which ratings could not be read: how many, and the first one's words."""
     for failure in summary["failures"]:
         say(f"failed: {failure['n']} of {summary['interactions']} interactions: {_one_line(failure['error'])}")
-    if summary["failures"] and summary.get("stages"):
+    if summary["failures"] and (summary.get("stages") or summary.get("groups")):
+        what = "stages" if summary.get("stages") else "groups"
         say(
-            "rounds with stages are not repeated by --resume where they are complete: others have read what was said in them. "
+            f"rounds with {what} are not repeated by --resume where they are complete: others have read what was said in them. "
             "Once the cause is removed, run again, or branch from the last good round: --from RUN@ROUNDS"
         )
     elif summary["failures"]:

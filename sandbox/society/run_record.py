@@ -53,6 +53,8 @@ def open_writer(
     }
     if len(setup.stages) > 1:
         manifest["stages"] = list(setup.stages)
+    if setup.scenario.groups is not None:
+        manifest["groups"] = True
     source = None
     if setup.prior is not None and setup.prior.rounds is not None:
         manifest |= {"from": setup.branch, "birth_seed": setup.birth_seed}

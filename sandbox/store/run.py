@@ -310,7 +310,7 @@ class Run:
             **means,
             **own,
             "ended": self.ended,
-            **({"stages": self.manifest["stages"]} if "stages" in self.manifest else {}),
+            **{name: self.manifest[name] for name in ("stages", "groups") if name in self.manifest},
         }
 
     def measures(self, **settings: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Conversation, Interaction, Scenario, ScriptedModel, World, open_run
+from sandbox.cli.output import say_losses
 from sandbox.errors import ScenarioError
 from sandbox.preview.dry_run import forecast
 from sandbox.preview.prompt_preview import render_prompts
@@ -68,7 +69,7 @@ def test_stopped_by_a_cap_and_resumed_it_ends_the_same(tmp_path: Path, in_flight
     assert open_run(tmp_path / "parts").interactions() == whole.interactions()
 
 
-def test_if_a_conversation_fails_it_fails_for_all_members(tmp_path: Path) -> None:
+def test_if_a_conversation_fails_it_fails_for_all_members(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def broken(members: list[Any], question: str, world: Any) -> Conversation:
         yield members[0].answer(question)
         if members[0].index == 2:
@@ -79,6 +80,8 @@ def test_if_a_conversation_fails_it_fails_for_all_members(tmp_path: Path) -> Non
     run = World(made, model=ScriptedModel(), size=3, rater="lm", embedder="hashing", out=tmp_path / "run").run(1)
     assert [it.agent for it in run.interactions() if it.error] == [2, 3]
     assert "no more words" in str(run.interactions()[2].error)
+    say_losses(run.summary())
+    assert "rounds with groups are not repeated by --resume where they are complete" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
