@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 # A second Python, with the newest Mesa 3 and without torch.
 PYTHON_MESA ?= python3.12
 VENV_MESA ?= .venv-mesa
+# Folders and files of tests, for a part of them; by default all.
+TESTS_MESA ?=
 # Test processes: each is one thread, so as many as there are cores.
 JOBS ?= auto
 
@@ -18,7 +20,7 @@ test: $(VENV)/.dev
 
 # A society on a scripted or a remote model needs no torch: what is marked needs_torch is left out.
 test-mesa: $(VENV_MESA)/.ready
-	$(VENV_MESA)/bin/python -m pytest -n $(JOBS) --without-torch
+	$(VENV_MESA)/bin/python -m pytest -n $(JOBS) --without-torch $(TESTS_MESA)
 
 slow: $(VENV)/.slow
 	$(BIN)/python -m pytest -m slow -n $(JOBS)

@@ -209,7 +209,7 @@ World("value_alignment", model="smollm2", size=2, rater="lm", embedder="hashing"
 
 @pytest.mark.slow
 def test_a_run_of_the_bundled_model_killed_now_and_then_goes_on(tmp_path: Path) -> None:
-    """Killed after its 1st, 9th and 23rd finished call (of about 70), each time resumed by a new process.
+    """Killed after its 9th finished call (of about 70), and resumed by a new process.
 
     All texts are the same; probabilities are to 1e-5, since the resumed process batches other calls together, and
     batches of another shape round differently.
@@ -224,12 +224,11 @@ def test_a_run_of_the_bundled_model_killed_now_and_then_goes_on(tmp_path: Path) 
         return process.returncode
 
     assert run_it(tmp_path / "whole") == 0
-    seen: set[str] = set()
-    for after in (1, 9, 23):
-        assert run_it(tmp_path / "killed", after) == -signal.SIGKILL
-        assert seen <= kept_calls(tmp_path / "killed")
-        seen = kept_calls(tmp_path / "killed")
+    assert run_it(tmp_path / "killed", 9) == -signal.SIGKILL
+    seen = kept_calls(tmp_path / "killed")
+    assert len(seen) >= 9
     assert run_it(tmp_path / "killed") == 0
+    assert seen <= kept_calls(tmp_path / "killed")
     assert kept_calls(tmp_path / "killed") == kept_calls(tmp_path / "whole")
     runs = [open_run(tmp_path / name) for name in ("killed", "whole")]
     killed, whole = (
