@@ -22,7 +22,7 @@ def taking_turns(**more: Any) -> Scenario:
 
 
 def test_only_those_named_are_asked_and_a_round_may_ask_nobody(tmp_path: Path) -> None:
-    world = World(taking_turns(), model=ScriptedModel(), size=3, out=tmp_path / "run")
+    world = World(taking_turns(), model=ScriptedModel(), embedder="hashing", size=3, out=tmp_path / "run")
     run = world.run(3)
     assert [(it.round, it.agent) for it in run.interactions()] == [(0, 0), (0, 2), (2, 0), (2, 2)]
     assert [found["interactions"] for found in run.metrics()] == [2, 0, 2]
@@ -34,12 +34,20 @@ def test_a_forecast_counts_those_that_are_asked() -> None:
 
 
 def test_resumed_between_conversations_it_asks_the_same(tmp_path: Path) -> None:
-    whole = World(taking_turns(), model=ScriptedModel(), size=3, out=tmp_path / "whole").run(3)
-    world = World(taking_turns(), model=ScriptedModel(), size=3, out=tmp_path / "parts", max_calls=11, in_flight=1)
+    whole = World(taking_turns(), model=ScriptedModel(), embedder="hashing", size=3, out=tmp_path / "whole").run(3)
+    world = World(
+        taking_turns(),
+        model=ScriptedModel(),
+        embedder="hashing",
+        size=3,
+        out=tmp_path / "parts",
+        max_calls=11,
+        in_flight=1,
+    )
     world.run(3)
     assert len(world.store.interactions(0)) == 1
     world.close()
-    World(taking_turns(), model=ScriptedModel(), size=3, out=tmp_path / "parts", resume=True).run(3)
+    World(taking_turns(), model=ScriptedModel(), embedder="hashing", size=3, out=tmp_path / "parts", resume=True).run(3)
     assert open_run(tmp_path / "parts").interactions() == whole.interactions()
 
 
@@ -55,7 +63,7 @@ def test_resumed_between_conversations_it_asks_the_same(tmp_path: Path) -> None:
 )
 def test_what_asked_may_not_return(asked: Callable[[Any], Any], words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
-        World(Scenario(questions=["May one?"], asked=asked), model=ScriptedModel(), size=3).run(1)
+        World(Scenario(questions=["May one?"], asked=asked), model=ScriptedModel(), embedder="hashing", size=3).run(1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,7 @@ def test_what_asked_may_not_return(asked: Callable[[Any], Any], words: str) -> N
 )
 def test_faults_name_the_function_and_its_line(faulty: dict[str, Any], words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
-        World(Scenario(questions=["May one?"], **faulty), model=ScriptedModel(), size=3).run(1)
+        World(Scenario(questions=["May one?"], **faulty), model=ScriptedModel(), embedder="hashing", size=3).run(1)
 
 
 def same_again(agent: Any, question: str, world: World) -> Conversation:
@@ -87,10 +95,10 @@ def same_again(agent: Any, question: str, world: World) -> Conversation:
 @pytest.mark.parametrize("in_flight", [1, 7, 1000])
 def test_the_same_request_in_a_conversation_draws_another_reply(in_flight: int) -> None:
     scenario = Scenario(questions=["May one?"], protocol=same_again)
-    world = World(scenario, model=ScriptedModel(), size=3, in_flight=in_flight)
+    world = World(scenario, model=ScriptedModel(), embedder="hashing", size=3, in_flight=in_flight)
     drafts = [str(it.draft).split("|") for it in world.run(1).interactions()]
     assert all(len(set(replies)) == 4 for replies in drafts)
-    again = World(scenario, model=ScriptedModel(), size=3, in_flight=3).run(1).interactions()
+    again = World(scenario, model=ScriptedModel(), embedder="hashing", size=3, in_flight=3).run(1).interactions()
     assert [str(it.draft).split("|") for it in again] == drafts
 
 
@@ -101,6 +109,8 @@ def ask_the_first(agent: Any, question: str, world: World) -> Conversation:
 
 def test_a_request_that_many_wait_for_is_made_once() -> None:
     model = ScriptedModel()
-    run = World(Scenario(questions=["May one?"], protocol=ask_the_first), model=model, size=3).run(1)
+    run = World(Scenario(questions=["May one?"], protocol=ask_the_first), model=model, embedder="hashing", size=3).run(
+        1
+    )
     assert len({it.draft for it in run.interactions()}) == 1
     assert (len(model.history), run.manifest["tokens"]["calls"]) == (1, 1)

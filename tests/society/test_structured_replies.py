@@ -40,7 +40,7 @@ def asking(how: Callable[[Any, str], Conversation]) -> Scenario:
 
 
 def result(how: Callable[[Any, str], Conversation], model: Any) -> Mapping[str, Any]:
-    run = World(asking(how), model=model, size=2, in_flight=1).run(1)
+    run = World(asking(how), model=model, embedder="hashing", size=2, in_flight=1).run(1)
     [first, *_] = run.interactions()
     assert first.error is None, first.error
     return first.extra
@@ -73,7 +73,9 @@ def test_numbers_are_read_or_asked_for_again(
 
 def test_a_number_is_drawn_from_the_probabilities_of_few() -> None:
     model = ScriptedModel(replies=lambda request: Reply("3", {c: float(c in "37") / 2 for c in request.choices}))
-    run = World(asking(lambda agent, question: agent.number(question, 0, 9)), model=model, size=8).run(1)
+    run = World(
+        asking(lambda agent, question: agent.number(question, 0, 9)), model=model, embedder="hashing", size=8
+    ).run(1)
     assert {it.extra["value"] for it in run.interactions()} == {3, 7}
 
 
@@ -125,7 +127,7 @@ def test_the_fault_of_json_is_told() -> None:
 )
 def test_wrong_forms_are_refused_with_the_authors_line(how: Any, words: str) -> None:
     with pytest.raises(ScenarioError, match=rf"test_structured_replies\.py:\d+: .*{words}"):
-        World(asking(how), model=ScriptedModel(), size=2).run(1)
+        World(asking(how), model=ScriptedModel(), embedder="hashing", size=2).run(1)
 
 
 def test_dry_runs_and_previews_know_them() -> None:
