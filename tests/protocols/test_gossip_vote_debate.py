@@ -66,6 +66,7 @@ def without_kinds(path: Path) -> None:
         db.execute("ALTER TABLE feedback DROP COLUMN kind")
 
 
+@pytest.mark.needs_torch  # rows are a dataset
 @pytest.mark.parametrize("is_old", [False, True])
 def test_what_is_said_without_a_rating_is_no_unreadable_rating(tmp_path: Path, is_old: bool) -> None:
     """Nor is it a reason to repeat a conversation when a run is resumed; also in a run of before there were kinds."""
