@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import ScenarioError, nearest
+from sandbox.errors import ScenarioError, nearest, require_packages
 from sandbox.folders import draft_folder
 from sandbox.models.catalog import full_uri
 from sandbox.models.local.bundled import BUNDLED, bundled_source
 from sandbox.models.local.fingerprint import cache_dir, file_sha256
+from sandbox.models.local.hf import fast_dtype
 from sandbox.scenario.scenario import Scenario
 from trainers.base import load_trainer
 from trainers.rows.format import make_rows
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 
 # A minute of training; pairs beyond them are left to the agents' memories.
 MAX_PAIRS = 72
-# One pass at a high learning rate: what is learnt is a way of answering, not the answers.
+# One pass at a high learning rate: what is learnt is a way of answering, not the answers. The precision is chosen by machine.
 SETTINGS: dict[str, Any] = {
-    "dtype": "bfloat16",
     "epochs": 1,
     "learning_rate": 1e-3,
     "batch_size": 4,
@@ -100,7 +100,8 @@ def train_upbringing(
         labels: The labels; those without upbringing keep the base.
         seed: Seed of the trainings.
         on_label: Receives each label whose training begins.
-        **settings: Settings of the trainer ``sft``, in place of :data:`SETTINGS`.
+        **settings: Settings of the trainer ``sft``, in place of :data:`SETTINGS`. Without ``dtype``, a new adapter is trained
+            in the precision that this machine multiplies fastest, and a finished one keeps its own.
 
     Returns:
         URI of the model of each label.
@@ -115,6 +116,7 @@ def train_upbringing(
             models[label] = base
             continue
         target, rows = Path(out) / label, upbringing_rows(scenario, label)
+        given["dtype"] = settings.get("dtype") or _trained_dtype(target) or _fast_dtype(given)
         kept = _kept_adapter(base, rows, given)
         if kept is not None and not target.exists() and (kept / "training.json").is_file():
             _copy(kept, target)
@@ -126,6 +128,25 @@ def train_upbringing(
             with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
                 _copy(target, kept)
     return models
+
+
+def _fast_dtype(settings: dict[str, Any]) -> str:
+    """Precision that is faster on the device of the training."""
+    require_packages("upbringing by adapters", "torch")
+    import torch
+
+    accelerator = (
+        None if settings.get("device") == "cpu" else torch.accelerator.current_accelerator(check_available=True)
+    )
+    return fast_dtype("cpu" if accelerator is None else accelerator.type)
+
+
+def _trained_dtype(target: Path) -> str | None:
+    """Precision of a finished training, on this machine or another; None if there is none."""
+    try:
+        return str(json.loads((target / "training.json").read_text(encoding="utf-8"))["settings"]["dtype"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a damaged folder is told by the trainer
 
 
 def _kept_adapter(base: str, rows: Dataset, settings: dict[str, Any]) -> Path | None:

@@ -51,6 +51,20 @@ def test_each_label_has_an_adapter_that_is_trained_once(tiny_lm_path: Path, tmp_
     assert len({load_model(uri).fingerprint for uri in models.values()}) == 3
 
 
+def test_an_adapter_is_trained_in_the_precision_that_the_machine_multiplies_fastest(
+    tiny_lm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, settings = f"hf:{tiny_lm_path}", {name: value for name, value in QUICK.items() if name != "dtype"}
+    for fastest in ("float32", "bfloat16"):
+        monkeypatch.setattr("trainers.upbringing.fast_dtype", lambda device, fastest=fastest: fastest)
+        train_upbringing(FEW, base, tmp_path / fastest, labels=["good"], **settings)
+        about = json.loads((tmp_path / fastest / "good" / "training.json").read_text(encoding="utf-8"))
+        assert about["settings"]["dtype"] == fastest
+    # Finished on a machine of another precision: it is kept as it is.
+    models = train_upbringing(FEW, base, tmp_path / "float32", labels=["good"], **settings)
+    assert models == {"good": f"hf:{tmp_path / 'float32' / 'good'}"}
+
+
 def test_a_run_with_adapters_goes_on_with_them(
     tiny_lm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
