@@ -30,8 +30,7 @@ from sandbox import run_sweep
 from sandbox.folders import finite
 from sandbox.parallel import run_jobs
 from scenarios.value_alignment import DATA
-from trainers import load_trainer, read_rows, rows_from, write_rows
-from trainers.comparison.compare import compare
+from trainers import compare, load_trainer, read_rows, rows_from, write_rows
 
 POPULATIONS = ("all_good", "all_bad", "half_half", "mixed_half_half")
 MIX = {"imitation": 5.0, "self_critic": 1.0, "realignment": 1.0}

@@ -62,7 +62,7 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
     about = scenario or load_scenario(manifest["scenario"], {})
     source = about.upbringing.get(str(row["label"]), ())
     n = min(manifest["settings"]["prior_memories"], len(source))
-    born = keyed_rng(manifest.get("birth_seed", manifest["seed"]), "upbringing", agent).sample(list(source), n)
+    upbringing = keyed_rng(manifest.get("birth_seed", manifest["seed"]), "upbringing", agent).sample(list(source), n)
     settings, prompts = manifest["settings"], about.prompts
     named, own = settings.get("memory", "nearest"), about.society.get("memory")
     kind = load_memory(
@@ -71,7 +71,7 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
     society = SocietySettings(recall_distance=settings["recall_distance"])
     texts = TextIndex(load_embedder(manifest["embedder"]))
     memory = kind.make(Owner(name, prompts, society, texts, now=lambda: run.rounds))
-    memory.remember([Item(UPBRINGING, "answer", p.answer, p.question) for p in born])
+    memory.remember([Item(UPBRINGING, "answer", p.answer, p.question) for p in upbringing])
     if kind.remembers == "answers":
         memory.remember([Item(UPBRINGING, "answer", answer, question) for question, answer in run.memories(agent)])
     else:
@@ -89,9 +89,11 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
         return prompts.answer.format(recalled=recalled, heard="", question=text, **states)
 
     persona = persona_text(about.roles.get(str(row["label"]), ""), about.personas, run.personas()[agent])
-    told = sentences(states["state"])
+    sentences_heard = sentences(states["state"])
     answering = prompts.answer_system.format(name=name, persona=persona, **states)
-    whole = system or (f"{answering} {prompts.told.format(told=' '.join(told))}" if told else answering)
+    whole = system or (
+        f"{answering} {prompts.told.format(told=' '.join(sentences_heard))}" if sentences_heard else answering
+    )
     return Role(name, whole, memory.recall, message)
 
 

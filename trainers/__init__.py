@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbox.typed_settings import above, at_least, between
     from trainers.base import TrainedModel, Trainer, load_trainer
+    from trainers.comparison.compare import compare
     from trainers.evaluation.preference_accuracy import compare_pairs, pair_margins
     from trainers.evolution.evolution import Evolution
     from trainers.finetuning.base import FineTuning
@@ -40,6 +41,7 @@ _HOMES = {
     "load_trainer": "trainers.base",
     "rrhf_loss": "trainers.losses",
     "stable_alignment_loss": "trainers.losses",
+    "compare": "trainers.comparison.compare",
     "compare_pairs": "trainers.evaluation.preference_accuracy",
     "pair_margins": "trainers.evaluation.preference_accuracy",
     "read_rows": "trainers.rows.files",
@@ -74,6 +76,7 @@ __all__ = [
     "above",
     "at_least",
     "between",
+    "compare",
     "compare_pairs",
     "demonstration_rows",
     "encode_demonstrations",

@@ -159,7 +159,7 @@ def _kept_adapter(base: str, rows: Dataset, settings: dict[str, Any]) -> Path | 
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder; the copy appears whole or not at all."""
+    """Copy a folder atomically."""
     with draft_folder(target) as parent:
         try:
             shutil.copytree(source, parent / target.name).rename(target)

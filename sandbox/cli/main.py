@@ -96,8 +96,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        if (told := storage_error(error)) is not None:
-            sys.stderr.write(f"{type(told).__name__}: {told}\n")
+        if (storage := storage_error(error)) is not None:
+            sys.stderr.write(f"{type(storage).__name__}: {storage}\n")
             sys.exit(2)
         sys.stderr.write(f"{type(error).__name__}: {error}\nThis is a bug. Re-run with --debug for the traceback.\n")
         sys.exit(1)

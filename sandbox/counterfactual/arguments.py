@@ -1,4 +1,4 @@
-"""The arguments of a world that goes on from a run: its scenario, models and settings, as its manifest records them."""
+"""The arguments of a world that continues a run: its scenario, models and settings, as its manifest records them."""
 
 from __future__ import annotations
 

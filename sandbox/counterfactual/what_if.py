@@ -183,9 +183,9 @@ def _compare(out: Path, branch: str, event: Mapping[str, Any], start: int, end: 
     runs = first, second = open_run(out / FUTURES[0]), open_run(out / FUTURES[1])
     complete = min(first.rounds, second.rounds)
     both = range(start, min(end, complete))
-    told = list(notes)
+    remarks = list(notes)
     if complete < end:
-        told.append(
+        remarks.append(
             f"rounds {start} to {complete - 1} are compared: a future ended or was stopped after {complete} rounds"
         )
     divergences: list[Divergence] = []
@@ -214,7 +214,7 @@ def _compare(out: Path, branch: str, event: Mapping[str, Any], start: int, end: 
         states=agent_differences(_states(first, both.stop), _states(second, both.stop)),
         divergences=divergences,
         reach=reach,
-        notes=told,
+        notes=remarks,
     )
 
 

@@ -106,9 +106,17 @@ def folders(under: Path) -> list[InstalledModel]:
     found = []
     for folder in sorted(under.glob("*")) if under.is_dir() else []:
         if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-            told = _json(folder / "training.json")
-            base = str(told.get("base") or _json(folder / "adapter_config.json").get("base_model_name_or_path") or "")
-            made = f"{told['trainer']} on {base}" if told.get("trainer") else f"adapter on {base}" if base else "folder"
+            training = _json(folder / "training.json")
+            base = str(
+                training.get("base") or _json(folder / "adapter_config.json").get("base_model_name_or_path") or ""
+            )
+            made = (
+                f"{training['trainer']} on {base}"
+                if training.get("trainer")
+                else f"adapter on {base}"
+                if base
+                else "folder"
+            )
             found.append(_about(f"hf:{folder}", folder, made))
     return found
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def back_scatter(agent: SocialAgent, question: str, world: SocietyContext) -> Conversation:
     """An agent answers, its audience rates the answer with reasons, it answers again; observers score both answers.
 
-    With several ``candidates`` the agent writes so many drafts, and so many revisions, and each time gives the one that
+    With several ``candidates`` the agent writes that many drafts and that many revisions, and each time gives the one that
     it rates highest itself; with ``keep_draft`` it gives its draft again where it rates no revision higher. ``extra``
     then holds ``drafts`` and ``revisions`` (all candidates, with its rating and the observer's scores) and ``kept_draft``.
     """

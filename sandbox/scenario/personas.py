@@ -77,8 +77,8 @@ class Personas:
 
 def persona_text(role: str, personas: Personas | None, row: Persona) -> str:
     """Text for ``{persona}`` in prompts: the role of the label, then the persona, and a space; or empty."""
-    told = [role, personas.tell(row) if personas is not None and row else ""]
-    return "".join(f"{words.strip()} " for words in told if words.strip())
+    parts = [role, personas.tell(row) if personas is not None and row else ""]
+    return "".join(f"{words.strip()} " for words in parts if words.strip())
 
 
 def read_personas(source: str | Path, template: str, *, name: str = "name") -> Personas:

@@ -166,7 +166,7 @@ def find_recipients(to: Recipients, labels: Sequence[str]) -> tuple[int, ...]:
 
 
 def late_events(world: Any, rounds: int) -> list[str]:
-    """Warnings where events of the scenario do not take place: after the last of so many rounds, or before a branch."""
+    """Warnings where events of the scenario do not take place: after the last round, or before a branch."""
     events, prior = world.scenario.events, world.setup.prior
     found = _never([r for r in events if r >= rounds], f"the run has {rounds} rounds, 0 to {rounds - 1}")
     if prior is not None and prior.rounds is not None:

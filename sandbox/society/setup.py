@@ -41,7 +41,7 @@ from sandbox.society.upbringing import distance_for_share, draw_upbringing
 from sandbox.store.run import open_run
 from sandbox.typed_settings import make_settings
 
-# From so many the distance for recall is found, where a share is given.
+# Number of questions from which the distance for recall is found, where a share is given.
 _CALIBRATED_AGENTS, _CALIBRATED_QUESTIONS = 64, 256
 
 
@@ -297,7 +297,7 @@ def resolve_settings(
 def _with_candidates(society: SocietySettings, rater: Rater, prior: PriorRun | None) -> SocietySettings:
     """Fill in the number of candidates, and whether drafts are kept, where they are not given.
 
-    A resumed run goes on as it began; runs recorded before there were candidates had one, and took every revision.
+    A resumed run keeps the settings it began with; runs recorded before there were candidates had one, and took every revision.
     """
     candidates, keep = society.candidates, society.keep_draft
     if prior is not None and prior.rounds is None:

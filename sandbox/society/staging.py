@@ -72,7 +72,7 @@ class Staging:
         self._names = list(world.stages)
         self._said: dict[str, dict[int, Interaction]] = {}
         self._told: list[Heard] = []
-        self._reached: list[tuple[int, str]] = []  # states at the last barrier of a round that goes on
+        self._reached: list[tuple[int, str]] = []  # states at the last barrier of an unfinished round
         self._newest: tuple[int, dict[int, Interaction]] | None = None
         self.stage = self._names[0]
 

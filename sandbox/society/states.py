@@ -102,7 +102,7 @@ class States:
         self._at_start = self._now
 
     def reset(self) -> None:
-        """Go back to the start of the round, whatever was changed in a round that was broken off."""
+        """Restore the start of the round, whatever was changed in a round that was interrupted."""
         self._now = self._at_start
 
     def change(self, what: str, function: Callable[..., Any], *given: Any) -> None:
@@ -180,6 +180,6 @@ def call_scenario(what: str, function: Callable[..., Any], *given: Any) -> Any:
         owner = what if what.startswith("the event") else f"{what} of the scenario"
         words = error.args[0] if isinstance(error, KeyError) and error.args else error
         raise ScenarioError(
-            f"{failing_line(error)}{owner} failed: {type(error).__name__}: {words}; no reply is lost: mend it "
+            f"{failing_line(error)}{owner} failed: {type(error).__name__}: {words}; no reply is lost: correct it "
             "and continue with --resume"
         ) from error

@@ -243,7 +243,7 @@ class Run:
         return self._states("agent < 0").drop(columns="agent")
 
     def has_states(self, rounds: int | None = None) -> bool:
-        """Whether states are recorded, after at most so many rounds; of the whole run where None."""
+        """Whether states are recorded within the given number of rounds; of the whole run where None."""
         query, at_most = "SELECT 1 FROM states WHERE round < ? LIMIT 1", self.rounds if rounds is None else rounds
         return has_table(self._db, "states") and self._db.execute(query, (at_most,)).fetchone() is not None
 

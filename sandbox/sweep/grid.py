@@ -117,13 +117,13 @@ def expand_grid(
     free = {name: value for name, value in settings.items() if name not in RESERVED_KEYS}
     wrong, shared = read_typed("the sweep", free, known)
     faults += wrong
-    rubrics, told = [], dict[str, list[str]]()
+    rubrics, by_fault = [], dict[str, list[str]]()
     for point in points:
         try:
             rubrics.append(_rehearse(scenario, {**shared, **point}))
         except SandboxError as error:
-            told.setdefault(str(error), []).append(point_name(point))
-    faults += [fault if len(points) == 1 else f"{_some(names)}: {fault}" for fault, names in told.items()]
+            by_fault.setdefault(str(error), []).append(point_name(point))
+    faults += [fault if len(points) == 1 else f"{_some(names)}: {fault}" for fault, names in by_fault.items()]
     if faults:
         lines = "\n".join(fault.replace("\n", "\n  ") for fault in faults)
         raise SettingsError("this sweep cannot start:\n  " + lines.replace("\n", "\n  "))

@@ -79,9 +79,9 @@ def read_row(job: SweepJob) -> dict[str, Any]:
         before, after = frame[f"{dimension}_before"], frame[f"{dimension}_after"]
         scores[dimension] = _number(after.fillna(before).mean())
         scores[f"{dimension}_gain"] = _number((after - before).mean())
-    told = run.metrics()[: job.rounds]
+    metrics = run.metrics()[: job.rounds]
     for name in run.own_measures:
-        scores[name] = next((m[name] for m in reversed(told) if m.get(name) is not None), None)
+        scores[name] = next((m[name] for m in reversed(metrics) if m.get(name) is not None), None)
     return {
         "name": job.name,
         "point": job.point,

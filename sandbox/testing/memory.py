@@ -1,4 +1,4 @@
-"""Checks the contract of memories on a few items, and in a society that is broken off and resumed."""
+"""Checks the contract of memories on a few items, and in a society that is interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_memory(memory: Any, **settings: Any) -> None:
       memory that is restored from the record is the one that was.
     * Agents share nothing.
     * ``rewrite``, if it has one, yields ``owner.ask(...)``, gives a text or None, and changes nothing itself.
-    * A society that is broken off after each round, and resumed, has the record of one that was not.
+    * A society that is interrupted after each round, and resumed, has the record of one that was not.
 
     Args:
         memory: Its name (``name:rest``, as for ``--set memory``), or its class.
@@ -175,7 +175,7 @@ def _check_society(promises: Promises, memory: Any, settings: dict[str, Any]) ->
     promises.hold(not failed, "no interaction fails by it", f"{failed[:1]}", "let recall raise nothing")
     promises.hold(
         whole == parts,
-        "a society that is broken off and resumed has the record of one that was not",
+        "a society that is interrupted and resumed has the record of one that was not",
         "another record",
         "keep nothing that does not follow from the items that remember is given: no clock, no random numbers, no files",
     )

@@ -101,7 +101,7 @@ def test_a_good_one_passes() -> None:
         (Shared, "agents share nothing"),
         (Number, "rewrite gives a text or None"),
         (Eager, "rewrite changes nothing itself"),
-        (Forgetful, "a society that is broken off and resumed has the record of one that was not"),
+        (Forgetful, "a society that is interrupted and resumed has the record of one that was not"),
         (Good(owner=None), "it is made with its settings"),
     ],
 )

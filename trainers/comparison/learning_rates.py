@@ -1,4 +1,4 @@
-"""A budget of learning rates: each trainer is tried with each, and goes on with the one that its models do best with.
+"""A budget of learning rates: each trainer is tried with each, and is compared at the one that its models do best with.
 
 Rates are tried with the first seed and judged on questions of the scenario that are neither held out nor in the rows, so
 that no rate is chosen by what trainers are compared on.

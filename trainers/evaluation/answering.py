@@ -13,7 +13,7 @@ from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.scenario.prompts import whole_sentences
 from sandbox.seeding import keyed_seed
 
-# Calls at once: so many fill a batch of a local model; a remote one takes each as it comes.
+# Concurrent calls: enough to fill a batch of a local model; a remote one receives each when it is ready.
 _LOCAL, _REMOTE = 64, 256
 
 

@@ -162,7 +162,7 @@ class Evaluation:
         """Every model's answers.
 
         Args:
-            log: Where replies are kept, for going on later.
+            log: Where replies are kept, for resuming.
             on_answers: Told how many answers have just come.
 
         Raises:
@@ -187,7 +187,7 @@ class Evaluation:
 
         Args:
             answers: As :meth:`ask` gave them; ratings are written into them.
-            log: Where replies of judges are kept, for going on later.
+            log: Where replies of judges are kept, for resuming.
             on_ratings: Told how many ratings have just been given, of :meth:`n_ratings` in all.
 
         Returns:

@@ -27,7 +27,7 @@ from sandbox.society.observer import Observer, learns_from_labels, make_observer
 
 INDEPENDENT = "independent"
 MIN_RESERVED_QUESTIONS = 24  # fewer are too few to learn from states of a language model
-_AT_ONCE = 256  # what is being rated when an evaluation is broken off is rated again
+_AT_ONCE = 256  # those being rated when an evaluation is interrupted are rated again
 
 
 class Judges:
@@ -102,7 +102,7 @@ class Judges:
         Args:
             answers: With ``question`` and ``answer``.
             seed: Draws the order.
-            log: Where replies of language models are kept, for going on later.
+            log: Where replies of language models are kept, for resuming.
             on_texts: Told how many of :func:`different_texts` a judge has just rated.
         """
         texts = different_texts(answers)

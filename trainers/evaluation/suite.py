@@ -91,7 +91,7 @@ def run_suite(
         scenario: Brings the rubric and the held-out questions.
         progress: Shows it.
         seeds: Of all answers.
-        log: Where replies of models and judges are kept, for going on later.
+        log: Where replies of models and judges are kept, for resuming.
         **settings: Of :class:`~trainers.evaluation.evaluation.Evaluation`; ``max_length`` and ``dtype`` are those of pairs.
 
     Returns:

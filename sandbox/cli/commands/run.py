@@ -158,7 +158,7 @@ def bring_up(
         upbringing: ``memory``, ``adapter``, or None for the default.
         settings: Settings of the world that is going to run.
         out: Its folder; adapters are written to ``upbringing/LABEL`` in it.
-        resume: Whether a run in the folder is resumed; it goes on as it began.
+        resume: Whether a run in the folder is resumed, with the settings it began with.
         quiet: Print nothing.
 
     Returns:
@@ -297,8 +297,8 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         world.close()
     speakers = (*(agent.lm for agent in world.members), world.observer_lm, world.rater)
     notes = dict.fromkeys(note for speaker in speakers for note in getattr(speaker, "notes", ()))
-    told = [*world.notes, *late_events(world, rounds), *notes]
-    return open_run(world.path).summary() | {"stopped": world.capped, "notes": told}
+    remarks = [*world.notes, *late_events(world, rounds), *notes]
+    return open_run(world.path).summary() | {"stopped": world.capped, "notes": remarks}
 
 
 def _live_map(world: Any) -> Any:

@@ -135,18 +135,18 @@ class HFModel:
 
     def _generate(self, requests: Sequence[Request], on_tokens: OnTokens | None) -> list[Reply]:
         replies: list[Reply | None] = [None] * len(requests)
-        told: dict[int, Row] = {}
+        waiting: dict[int, Row] = {}
         asked: dict[int, list[Scored]] = {}
         for number, request in enumerate(requests):
             try:
                 if request.choices:
                     asked[number] = self._choices(request)
                 else:
-                    told[number] = self._row(request)
+                    waiting[number] = self._row(request)
             except Exception as error:  # the boundary: a failed request is data
                 replies[number] = _failed(f"{self.uri} cannot read the request: {error}")
         with self._base.speaking(self._voice) if self._base is not None else nullcontext():
-            self._write(told, replies, on_tokens)
+            self._write(waiting, replies, on_tokens)
             self._score(requests, asked, replies)
         return [reply if reply is not None else _failed("no reply") for reply in replies]
 
@@ -187,8 +187,8 @@ class HFModel:
 
     # -- from rows to replies ---------------------------------------------------------------------------------
 
-    def _write(self, told: dict[int, Row], replies: list[Reply | None], on_tokens: OnTokens | None) -> None:
-        numbers, rows = list(told), list(told.values())
+    def _write(self, waiting: dict[int, Row], replies: list[Reply | None], on_tokens: OnTokens | None) -> None:
+        numbers, rows = list(waiting), list(waiting.values())
 
         def work(groups: Sequence[Group]) -> list[Written]:
             return self._decoder.write(rows, groups, on_tokens)

@@ -53,12 +53,12 @@ def _training(about: Mapping[str, Any]) -> list[str]:
         return []
     rows = {key: value for key, value in (about.get("rows") or {}).items() if isinstance(value, int | float)}
     settings = about.get("settings") or {}
-    told = ("epochs", "max_steps", "learning_rate", "batch_size", "lora", "lora_r", "dtype", "seed", "beta", "loss")
+    shown = ("epochs", "max_steps", "learning_rate", "batch_size", "lora", "lora_r", "dtype", "seed", "beta", "loss")
     table = [
         ("trainer", about["trainer"]),
         ("base", about.get("base")),
         *((f"rows: {key}", value) for key, value in rows.items()),
-        *((key, settings[key]) for key in told if settings.get(key) is not None),
+        *((key, settings[key]) for key in shown if settings.get(key) is not None),
         *((key, f"{value:.4g}") for key, value in (about.get("metrics") or {}).items()),
         *((f"version of {key}", value) for key, value in (about.get("versions") or {}).items()),
     ]

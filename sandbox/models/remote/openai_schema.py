@@ -95,9 +95,9 @@ class Dialect:
         stop = request.stop
         if self.api == "chat":
             by_schema = self._by_schema(request)
-            told = _in_words(request, by_schema)
-            plain = [{"role": role, "content": content} for role, content in told]
-            fields["messages"] = plain if self.system else plain_roles(told)
+            messages = _in_words(request, by_schema)
+            plain = [{"role": role, "content": content} for role, content in messages]
+            fields["messages"] = plain if self.system else plain_roles(messages)
             if by_schema:
                 fields["response_format"] = _schema(request.choices)
             elif request.schema and self.structured:
