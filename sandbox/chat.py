@@ -82,7 +82,7 @@ def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system
                 scale=run.scale,
             )  # fmt: skip
             memory.remember([item for of, item in happened if of == agent])
-    states = {"state": run.state(agent), "world_state": run.state()}
+    states = {"state": run.state(agent), "world_state": run.state(), "node": run.personas()[agent]}
 
     def message(text: str, found: Recollection | None) -> str:
         recalled = "" if found is None else found.prompt

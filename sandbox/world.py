@@ -21,7 +21,7 @@ from sandbox.scenario.population import Population
 from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
-from sandbox.society.audience import active_agents, draw_audience, question_for
+from sandbox.society.audience import active_agents, audience_of, question_for
 from sandbox.society.event import Recipients, tell
 from sandbox.society.groups import draw_groups
 from sandbox.society.hearing import Hearing
@@ -80,9 +80,6 @@ class World(mesa.Model):
     Attributes:
         setup: All that was decided before the agents existed.
         members: The agents, in the order of their indices.
-        upbringing: For each label, the answers that its agents may begin with.
-        lessons: For each label, the labelled answers from which the ``values`` rater learns.
-        known_answers: (question, answer) pairs of people from which raters learn what an answer is.
         round: The running round, or the next one between rounds; from 0.
         metrics: Metrics of the last complete round, by name.
         on_calls: Callback, receives the number of calls to language models that finished.
@@ -169,8 +166,6 @@ class World(mesa.Model):
         self._restore()
         self._is_whole = not resume
 
-    # -- the record -------------------------------------------------------------------------------------------
-
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
         return measure_round(self, interactions, self._earlier)
 
@@ -222,8 +217,6 @@ class World(mesa.Model):
         if self.ended:
             self.running = False
         self.store.manifest["ended"] = self.round if self.ended else None
-
-    # -- running ----------------------------------------------------------------------------------------------
 
     def run(self, rounds: int = 1) -> Run:
         """Step until the run has ``rounds`` complete rounds in all, or is stopped, and open it for reading."""
@@ -365,9 +358,15 @@ class World(mesa.Model):
 
     def audience(self, agent: SocialAgent) -> list[SocialAgent]:
         """Agents who review the agent's draft in this round."""
-        near = [other.index for other in self.space.neighbors(agent)]
-        draw = keyed_rng(self.seed, self.round, agent.index, "audience")
-        return [self.members[i] for i in draw_audience(self.society, agent.index, near, len(self.members), draw)]
+        return audience_of(agent, self, keyed_rng(self.seed, self.round, agent.index, "audience"))
+
+    def weight(self, agent: SocialAgent, other: SocialAgent) -> float:
+        """Weight of the link by which an agent hears another; see :mod:`sandbox.society.neighborhood`."""
+        return float(self.space.weight(agent, other))
+
+    def node(self, agent: SocialAgent) -> Mapping[str, Any]:
+        """Attributes of the node on which an agent is, as the network's file has them; empty elsewhere."""
+        return self.space.node(agent)
 
     def interaction(self, agent: SocialAgent, question: str, **fields: Any) -> Interaction:
         """Record of a conversation in this round; see :meth:`sandbox.society.context.SocietyContext.interaction`."""

@@ -17,7 +17,7 @@ Population = str | Mapping[str, float]
 def read_population(given: Population) -> Population:
     """Parse a population: a setting of the paper, shares of labels such as ``good=0.7,bad=0.3``, or ``column:NAME``.
 
-    ``column:NAME`` takes the label of each agent from that column of its persona.
+    ``column:NAME`` takes the label of each agent from that column of its persona, or attribute of its node.
 
     Raises:
         ScenarioError: the population is none of these, or the shares do not sum to 1.

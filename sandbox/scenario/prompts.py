@@ -31,7 +31,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "revise": ("question", "draft", "rating", "scale", "reasons"),
     "observe": ("question", "answer", "words", "scale"),
 }
-# The state of the agent that is asked, and that of the world, may be used in these: {state[purse]}, {world_state[tax]:.0%}.
+# The state of the agent that is asked, that of the world, and the attributes of its node in a network may be used in these:
+# {state[purse]}, {world_state[tax]:.0%}, {node[age]}.
 WITH_STATE = (
     "answer_system",
     "answer",
@@ -44,7 +45,7 @@ WITH_STATE = (
     "reason",
     "revise",
 )
-_STATE_FIELD = r"(state|world_state)\[([^]]+)\](?:\[[^]]+\])*"
+_STATE_FIELD = r"(state|world_state|node)\[([^]]+)\](?:\[[^]]+\])*"
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,14 @@ class Prompts:
                 continue
             if item.name in WITH_STATE:
                 used = {name for name in used if not re.fullmatch(_STATE_FIELD, name)}
-                known = (*known, "state[KEY]", "world_state[KEY]")
+                known = (*known, "state[KEY]", "world_state[KEY]", "node[KEY]")
             for name in sorted(used - set(known)):
                 allowed = ", ".join(f"{{{k}}}" for k in known)
                 found.append((f"prompts.{item.name}", f"uses {{{name}}}; it may use {allowed}"))
         return found
 
     def state_keys(self) -> list[tuple[str, str, str]]:
-        """The keys of states that templates use: (template, ``state`` or ``world_state``, key)."""
+        """The keys of states and nodes that templates use: (template, ``state``, ``world_state`` or ``node``, key)."""
         return [
             (name, found[1], found[2])
             for name in WITH_STATE

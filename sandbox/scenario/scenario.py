@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from sandbox.errors import ScenarioError, nearest
@@ -14,7 +15,7 @@ from sandbox.scenario.personas import Personas
 from sandbox.scenario.population import Population, column_of, read_population
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.rubric import Rubric, Upbringing
-from sandbox.scenario.settings import SOCIETY_SETTINGS, is_society_setting
+from sandbox.scenario.settings import NETWORK_FILES, SOCIETY_SETTINGS, is_society_setting
 
 Measure: TypeAlias = Callable[[list[Any], Any], float | None]
 
@@ -33,7 +34,7 @@ class Scenario:
         upbringing: For each label, question-answer pairs that its agents may start with. The population settings use the
             labels ``good`` and ``bad``.
         population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, shares of labels, or ``column:C``, which
-            takes the label of each agent from column C of its persona.
+            takes the label of each agent from column C of its persona, or attribute C of its node in a network of a file.
         rubric: The dimensions that answers are rated on.
         prompts: Prompt templates.
         protocol: Name of the protocol, or a generator function.
@@ -182,7 +183,10 @@ def _population(made: Scenario) -> Iterator[Fault]:
     except ScenarioError as error:
         yield "population", str(error)
         return
-    if isinstance(population, str) and population.startswith("column:"):
+    is_network = (
+        Path(str(made.society.get("neighborhood", ""))).suffix in NETWORK_FILES
+    )  # whose nodes may have the column
+    if isinstance(population, str) and population.startswith("column:") and not is_network:
         try:
             column_of(population, made.personas)
         except ScenarioError as error:

@@ -11,6 +11,7 @@ from sandbox.errors import ScenarioError, nearest
 from sandbox.typed_settings import at_least, between, refuse, setting_faults
 
 Audience = Literal["local", "local_global", "global"]
+Hears = Literal["both", "successors", "predecessors"]
 GRIDS = ("euclidean", "moore", "von_neumann")
 NETWORKS = ("small_world", "scale_free", "random")
 # The last are edge lists.
@@ -34,6 +35,11 @@ class SocietySettings:
             (Erdos-Renyi), or a file: .graphml, .gexf, .gml, or an edge list.
         radius: Maximum distance of neighbours: in cells, by default half the side of the grid; in a network in steps, by
             default 1.
+        hears: In a network of a file whose links have a direction, whom an agent hears, so that they are its neighbours:
+            ``both`` ends of its links, ``successors`` (those that its links lead to, as those that one follows) or
+            ``predecessors`` (those whose links lead to it).
+        weighted: Whether an agent's reviewers among its neighbours are drawn in proportion to the weights of the links to them,
+            rather than uniformly; links of weight 0 are never drawn. For networks of files with weights.
         degree: Mean number of links of an agent in a generated network.
         torus: Whether opposite edges of the grid are joined.
         agents: Number of agents; by default one per cell of the grid, or per node of the network. Any other number is
@@ -71,6 +77,8 @@ class SocietySettings:
     dropout: Annotated[float, between(0, 1, "[)")] = 0.5
     neighborhood: str = "euclidean"
     radius: Annotated[int | None, at_least(1)] = None
+    hears: Hears = "both"
+    weighted: bool = False
     degree: Annotated[int, at_least(1)] = 4
     torus: bool = False
     agents: Annotated[int | None, at_least(1)] = None
@@ -98,6 +106,11 @@ class SocietySettings:
         """Whether the society is on a grid rather than in a network."""
         return self.neighborhood in GRIDS
 
+    @property
+    def in_file(self) -> bool:
+        """Whether the society is in a network that is read from a file."""
+        return Path(self.neighborhood).suffix in NETWORK_FILES
+
     def count(self, size: int) -> int:
         """Number of agents on a grid of ``size`` x ``size`` cells, or in a generated network."""
         return size * size if self.agents is None else self.agents
@@ -109,7 +122,7 @@ class SocietySettings:
             ScenarioError: names settings that would work.
         """
         faults = setting_faults(self)
-        is_file = Path(self.neighborhood).suffix in NETWORK_FILES
+        is_file = self.in_file
         if not self.on_grid and self.neighborhood not in NETWORKS and not is_file:
             known = (*GRIDS, *NETWORKS)
             faults.append(
@@ -120,6 +133,13 @@ class SocietySettings:
         n = self.count(size)
         if not is_file:
             faults += self._quota(size, n)
+            given = {"hears": self.hears != "both", "weighted": self.weighted}
+            faults += [
+                f"{name} is for networks of files, and neighborhood={self.neighborhood!r} is none; leave it out, or use "
+                f"neighborhood=FILE ({', '.join(NETWORK_FILES)})"
+                for name, is_given in given.items()
+                if is_given
+            ]
         refuse("this society cannot be set up", faults, ScenarioError)
 
     def _quota(self, size: int, n: int) -> list[str]:

@@ -45,7 +45,8 @@ class SocialAgent(CellAgent):
         name: Its name in prompts.
         label: Decides its upbringing and its role.
         lm: Its language model.
-        persona: Its row of the scenario's personas; empty where there are none.
+        persona: Its row of the scenario's personas, with the attributes of the node on which it begins, in a network of a file;
+            empty where there are none.
 
     Other attributes cannot be set: they would be lost when a run is resumed. What changes belongs into :attr:`state`.
     """
@@ -328,8 +329,8 @@ class SocialAgent(CellAgent):
     def _messages(self, text: str) -> tuple[Message, ...]:
         return Message("system", self.system), Message("user", text)
 
-    def _states(self) -> dict[str, State]:
-        return {"state": self.state, "world_state": self.world.state}
+    def _states(self) -> dict[str, Mapping[str, Any]]:
+        return {"state": self.state, "world_state": self.world.state, "node": self.world.node(self)}
 
     def _heard(self, heard: Heard) -> str:
         if not heard:

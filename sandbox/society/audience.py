@@ -103,8 +103,22 @@ def draw_active(members: list[Member], share: float, seed: int) -> list[Member]:
     return [members[i] for i in np.sort(chosen)]
 
 
+def audience_of(agent: SocialAgent, world: SocietyContext, draw: random.Random) -> list[SocialAgent]:
+    """Draw the agents who review an agent's draft."""
+    near = world.space.neighbors(agent)
+    weights = [world.space.weight(agent, other) for other in near] if world.society.weighted else None
+    indices = [other.index for other in near]
+    found = draw_audience(world.society, agent.index, indices, len(world.members), draw, weights)
+    return [world.members[index] for index in found]
+
+
 def draw_audience(
-    society: SocietySettings, agent: int, near: Sequence[int], n_agents: int, draw: random.Random
+    society: SocietySettings,
+    agent: int,
+    near: Sequence[int],
+    n_agents: int,
+    draw: random.Random,
+    weights: Sequence[float] | None = None,
 ) -> list[int]:
     """Draw the reviewers of an agent's draft.
 
@@ -114,16 +128,17 @@ def draw_audience(
         near: Indices of its neighbours.
         n_agents: Number of agents.
         draw: Generator of this draw.
+        weights: Weight of each neighbour, 0 or more, to which its chance is proportional; by default all are equal.
 
     Returns:
         Distinct indices, without the author, in the order in which they are asked.
     """
     k = society.reviewers
     if society.audience == "local":
-        return draw.sample(near, min(k, len(near)))
+        return _sample(near, min(k, len(near)), draw, weights)
     kept: list[int] = []
     if society.audience == "local_global" and near:
-        kept = draw.sample(near, min(k, max(1, round((1 - society.dropout) * len(near)))))
+        kept = _sample(near, min(k, max(1, round((1 - society.dropout) * len(near)))), draw, weights)
     # The global part is drawn from everyone else, including the neighbours that were dropped.
     taken = {agent, *kept}
     while len(kept) < k:
@@ -132,3 +147,11 @@ def draw_audience(
             taken.add(other)
             kept.append(other)
     return kept
+
+
+def _sample(near: Sequence[int], k: int, draw: random.Random, weights: Sequence[float] | None) -> list[int]:
+    """Draw without replacement, in proportion to weights where there are any (Efraimidis and Spirakis 2006)."""
+    if weights is None:
+        return draw.sample(near, k)
+    waits = [(draw.expovariate(weight), one) for one, weight in zip(near, weights, strict=True) if weight > 0]
+    return [one for _, one in sorted(waits)[:k]]

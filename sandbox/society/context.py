@@ -175,6 +175,20 @@ class SocietyContext(Protocol):
         """Agents who review the agent's draft in this round."""
         ...
 
+    def weight(self, agent: SocialAgent, other: SocialAgent) -> float:
+        """Weight of the link by which an agent hears another: 1 where there are no weights, 0 where it does not hear it.
+
+        See :meth:`sandbox.society.neighborhood.SocialNetwork.weight`.
+        """
+        ...
+
+    def node(self, agent: SocialAgent) -> Mapping[str, Any]:
+        """Attributes of the node on which an agent is, as the network's file has them; empty on grids.
+
+        An agent also begins with those of its first node as columns of its ``persona``.
+        """
+        ...
+
     def tell(self, text: str, to: Recipients | None = None) -> None:
         """Tell agents a sentence, which is in their prompts from then on; where states may be changed.
 

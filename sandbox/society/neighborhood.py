@@ -6,8 +6,9 @@ offsets when it is needed, behind the same names (``cell.neighborhood``, ``cell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,6 +130,21 @@ class SocialGrid(OrthogonalMooreGrid[SocialCell]):
             other for c in self.coordinates(agent.cell.coordinate, self.radius) for other in cells[c]._agents
         ]
 
+    def weight(self, agent: CellAgent, other: CellAgent) -> float:
+        """1 where ``other`` is a neighbour of ``agent``, else 0."""
+        if agent is other:
+            return 0.0
+        near = {agent.cell.coordinate, *self.coordinates(agent.cell.coordinate, self.radius)}
+        return float(other.cell.coordinate in near)
+
+    def node(self, agent: CellAgent) -> Mapping[str, Any]:
+        """Attributes of an agent's cell; there are none on a grid."""
+        return self.attributes(agent.cell)
+
+    def attributes(self, place: Any) -> Mapping[str, Any]:
+        """Attributes of a cell; there are none on a grid."""
+        return MappingProxyType({})
+
     def places(self) -> list[Any]:
         """All cells, in row-major order."""
         return list(self._cells.values())
@@ -152,11 +168,17 @@ class SocialNetwork(Network):
     """A network in which all agents within a number of steps are neighbours.
 
     Args:
-        graph: An undirected graph with nodes 0, 1, ...
+        graph: A graph with nodes 0, 1, ..., directed or not; nodes may have attributes, and links a ``weight``.
         radius: Maximum distance of neighbours, in steps.
         capacity: Maximum number of agents at a node; None for no limit.
         random: The world's generator.
+        hears: Of a directed graph, the ends of its links that an agent hears, and that thus are its neighbours: ``both``,
+            ``successors`` (those that its links lead to) or ``predecessors`` (those whose links lead to it).
         notes: Remarks on how the graph was read.
+
+    Attributes:
+        links: The graph as it was given.
+        G: The graph of who hears whom: undirected with ``both``, else with links from hearers to those they hear.
     """
 
     def __init__(
@@ -166,25 +188,56 @@ class SocialNetwork(Network):
         radius: int = 1,
         capacity: int | None = None,
         random: Random,
+        hears: str = "both",
         notes: Sequence[str] = (),
     ) -> None:
         self.radius = radius
+        self.hears = hears
+        self.links = graph
         self.notes = tuple(notes)
         self.side = max(1, int(np.ceil(np.sqrt(len(graph)))))
-        super().__init__(graph, capacity=capacity, random=random)
+        if hears == "both":
+            heard = graph.to_undirected() if graph.is_directed() else graph
+        else:
+            heard = graph.reverse() if hears == "predecessors" else graph  # type: ignore[attr-defined]
+        self.moves_along = graph.to_undirected(as_view=True)
+        super().__init__(heard, capacity=capacity, random=random)
 
     def neighbors(self, agent: CellAgent) -> list[Any]:
-        """The neighbours of ``agent``: those at its own node first, then in the order of nodes."""
+        """The neighbours of ``agent``, whom it hears: those at its own node first, then in the order of nodes."""
         here = [other for other in agent.cell._agents if other is not agent]
-        return here + [other for cell in self._cells_near(agent) for other in cell._agents]
+        return here + [other for cell in self._cells_near(agent, self.G) for other in cell._agents]
+
+    def weight(self, agent: CellAgent, other: CellAgent) -> float:
+        """Weight of the link by which ``agent`` hears ``other``: 1 where the network has no weights.
+
+        With ``hears="both"`` that of the link from ``agent`` to ``other``, or else of the one from ``other`` to ``agent``. Of
+        neighbours without a link of their own, at the same node or several steps apart, it is 1; of all others 0.
+        """
+        if agent is other:
+            return 0.0
+        a, b = agent.cell.coordinate, other.cell.coordinate
+        ends = (b, a) if self.hears == "predecessors" else (a, b)
+        for link in (ends, ends[::-1]) if self.hears == "both" else (ends,):
+            if self.links.has_edge(*link):
+                return float(self.links.edges[link].get("weight", 1.0))
+        return float(a == b or (self.radius > 1 and other.cell in self._cells_near(agent, self.G)))
+
+    def node(self, agent: CellAgent) -> Mapping[str, Any]:
+        """Attributes of the node on which an agent is, as the network's file has them."""
+        return self.attributes(agent.cell)
+
+    def attributes(self, place: Any) -> Mapping[str, Any]:
+        """Attributes of a node, as the network's file has them."""
+        return MappingProxyType(self.links.nodes[place.coordinate])
 
     def places(self) -> list[Any]:
         """All nodes, in order."""
         return list(self._cells.values())
 
     def free_near(self, agent: CellAgent) -> list[Any]:
-        """Nodes within the radius that are not full."""
-        return [cell for cell in self._cells_near(agent) if not cell.is_full]
+        """Nodes within the radius that are not full, along links in either direction."""
+        return [cell for cell in self._cells_near(agent, self.moves_along) if not cell.is_full]
 
     def position(self, agent: CellAgent) -> tuple[int, int]:
         """Row and column of an agent in pictures, which lay out the nodes in rows."""
@@ -195,12 +248,12 @@ class SocialNetwork(Network):
         row, column = divmod(place.coordinate, self.side)
         return row, column
 
-    def _cells_near(self, agent: CellAgent) -> list[Any]:
+    def _cells_near(self, agent: CellAgent, graph: nx.Graph[int]) -> list[Any]:
         # Mesa would cache every neighbourhood.
         center = agent.cell.coordinate
         seen, edge = {center}, [center]
         for _ in range(self.radius):
-            edge = [other for node in edge for other in self.G.neighbors(node) if other not in seen]
+            edge = [other for node in edge for other in graph.neighbors(node) if other not in seen]
             edge = list(dict.fromkeys(edge))
             seen.update(edge)
         return [self._cells[node] for node in sorted(seen - {center})]

@@ -1,28 +1,26 @@
-"""Networks from files: edge lists with any common separator, GraphML, GEXF and GML.
+"""Networks from files: GraphML, GEXF, GML and edge lists, with their directions, weights and attributes of nodes.
 
-Notes state what is dropped, or used differently than in the file.
+Notes state what is dropped, or decided by the form of the file. How directions are used is decided in
+:mod:`sandbox.society.space`.
 """
 
 from __future__ import annotations
 
-import csv
+import math
 import re
-from collections.abc import Sequence
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.data_files import read_text
 from sandbox.errors import DataFileError
+from sandbox.society.edge_lists import Links, read_edge_list, read_weight
 
 if TYPE_CHECKING:
     import networkx as nx
 
 _FORMATS = {".graphml": "GraphML", ".gexf": "GEXF", ".gml": "GML"}
-_SOURCES = {"source", "src", "from", "fromnodeid", "node1", "id1", "user1", "follower"}
-_TARGETS = {"target", "dst", "dest", "to", "tonodeid", "node2", "id2", "user2", "followee", "followed"}
-# The attributes with which networkx ends the lines of an edge list: {'weight': 1.0}.
-_ATTRIBUTES = re.compile(r"\s+\{.*\}$")
-_FORM = "expected two names of nodes per line, separated by a space, tab, comma or semicolon, and perhaps numbers after them"
+_NAMES, _WEIGHTS = ("name", "label"), ("weight", "value")
 
 
 def read_network(path: str | Path) -> tuple[nx.Graph[int], list[str]]:
@@ -32,8 +30,9 @@ def read_network(path: str | Path) -> tuple[nx.Graph[int], list[str]]:
         path: ``.graphml``, ``.gexf`` or ``.gml``; any other suffix is an edge list.
 
     Returns:
-        An undirected graph with nodes 0, 1, ..., in the order of the file; and notes on how the file was read: directions,
-        weights, self-loops and repeated links.
+        A graph with nodes 0, 1, ..., in the order of the file; directed where the file's links have a source and a target, as
+        the lines of edge lists do. Nodes have the attributes of the file, and ``name`` where they are named; links
+        have ``weight`` where the file has weights, else none. And notes on how the file was read.
 
     Raises:
         DataFileError: the file cannot be read; names the line, where there is one.
@@ -41,121 +40,119 @@ def read_network(path: str | Path) -> tuple[nx.Graph[int], list[str]]:
     import networkx as nx
 
     file = Path(path)
-    given, notes = _read_graph(file) if file.suffix in _FORMATS else _read_edge_list(file)
-    loops = nx.number_of_selfloops(given)
+    links = _read_graph(file) if file.suffix in _FORMATS else read_edge_list(file)
+    notes = links.notes
+    loops = sum(a == b for a, b, _ in links.ends)
+    ends = [(a, b, weight) for a, b, weight in links.ends if a != b]
+    nodes = dict.fromkeys((*links.nodes, *(end for a, b, _ in links.ends for end in (a, b))))
+    if len(nodes) < 2:
+        raise DataFileError(f"network {str(path)!r} has {len(nodes)} nodes; a society needs at least 2")
+    number = {node: index for index, node in enumerate(nodes)}
+    made: nx.Graph[int] = nx.DiGraph() if links.is_directed else nx.Graph()
+    attributes, dropped = _attributes(list(nodes), links.nodes)
+    made.add_nodes_from((number[node], of) for node, of in zip(nodes, attributes, strict=True))
+    has_weights = any(weight is not None for _, _, weight in ends)
+    repeated = unweighted = 0
+    for a, b, weight in ends:
+        link = (number[a], number[b])
+        unweighted += weight is None
+        is_known = made.has_edge(*link)
+        repeated += is_known
+        if has_weights:
+            made.add_edge(
+                *link, weight=(made.edges[link]["weight"] if is_known else 0.0) + (1.0 if weight is None else weight)
+            )
+        else:
+            made.add_edge(*link)
+    if repeated:
+        words = f"{repeated} repeated {'link counts' if repeated == 1 else 'links count'} once"
+        notes.append(f"{words}, with the sum of the weights" if has_weights else words)
     if loops:
         notes.append(f"{loops} {'link' if loops == 1 else 'links'} from a node to itself dropped")
-    graph: nx.Graph[Any] = nx.Graph()
-    graph.add_nodes_from(given)
-    graph.add_edges_from((a, b) for a, b in given.edges() if a != b)
-    if len(graph) < 2:
-        raise DataFileError(f"network {str(path)!r} has {len(graph)} nodes; a society needs at least 2")
-    return nx.convert_node_labels_to_integers(graph), [f"network {file.name}: {note}" for note in notes]
+    if has_weights and unweighted:
+        words = "link has no weight and counts" if unweighted == 1 else "links have no weight and count"
+        notes.append(f"{unweighted} {words} as 1")
+    for name, count in dropped:
+        many = "node" if count == 1 else "nodes"
+        notes.append(f"the attribute {name!r} of {count} {many} is dropped: it is neither text nor a number")
+    return made, [f"network {file.name}: {note}" for note in notes]
 
 
-def _read_graph(path: Path) -> tuple[Any, list[str]]:
-    import networkx as nx
-
+def _read_graph(path: Path) -> Links:
     kind = _FORMATS[path.suffix]
     try:
-        graph: Any = getattr(nx, f"read_{kind.lower()}")(path)
+        graph: Any = _read_gml(path) if kind == "GML" else _reader(kind)(path)
     except OSError as error:
         raise DataFileError(f"network {str(path)!r} cannot be read: {error.strerror}") from None
+    except DataFileError:
+        raise
     except Exception as error:  # networkx raises whatever its parsers raise
         raise DataFileError(f"network {str(path)!r} is not {kind}: {error}") from None
-    notes = []
-    if graph.is_directed():
-        notes.append(_direction_note(len({frozenset(edge[:2]) for edge in graph.edges() if edge[0] != edge[1]})))
-    if any("weight" in attributes for _, _, attributes in graph.edges(data=True)):
-        notes.append("the weights of the links are not used")
-    return graph, notes
+    given = [attributes for _, _, attributes in graph.edges(data=True)]
+    key = next((name for name in _WEIGHTS if any(name in of for of in given)), None)
+    ends = [
+        (a, b, None if key not in of else read_weight(of[key], f"network {str(path)!r}, link from {a} to {b}"))
+        for a, b, of in graph.edges(data=True)
+    ]
+    notes = [f"the attribute {key!r} of the links is taken as their weights"] if key not in (None, "weight") else []
+    known = {key, "id", "label", "weight"}
+    others = sorted({name for of in given for name in of} - known)
+    if others:
+        notes.append(f"other attributes of links are not used: {', '.join(map(str, others))}")
+    return Links(ends, graph.is_directed(), dict(graph.nodes(data=True)), notes)
 
 
-def _direction_note(links: int) -> str:
-    return (
-        f"directions are not used: {links} pairs of agents with a link in either direction, or in both, are neighbours of "
-        "each other"
-    )
-
-
-def _read_edge_list(path: Path) -> tuple[Any, list[str]]:
+def _reader(kind: str) -> Any:
     import networkx as nx
 
-    rows = _rows(path)
-    if not rows:
-        raise DataFileError(f"network {str(path)!r} holds no links; {_FORM}")
-    notes = []
-    source, target = 0, 1
-    columns = _header(rows)
-    if columns is not None:
-        source, target = columns
-        notes.append(f"the first line ({', '.join(rows[0][1])}) is taken as a header")
-        rows = rows[1:]
-    width = len(rows[0][1]) if rows else 0
-    for number, cells in rows:
-        extra = [cell for i, cell in enumerate(cells) if i not in (source, target)]
-        is_odd = len(cells) != width or len(cells) < 2 or not (cells[source] and cells[target])
-        if is_odd or (columns is None and not all(map(_is_number, extra))):
-            raise DataFileError(f"{path}, line {number} is {' '.join(cells)!r}; {_FORM}")
-    graph: Any = nx.Graph()
-    graph.add_edges_from((cells[source], cells[target]) for _, cells in rows)
-    directed = [(cells[source], cells[target]) for _, cells in rows]
-    notes.append(_direction_note(len({frozenset(edge) for edge in directed if edge[0] != edge[1]})))
-    if width > 2:
-        notes.append(f"{width - 2} more {'column' if width == 3 else 'columns'} per link, such as weights, not used")
-    repeated = len(directed) - len(set(directed))
-    if repeated:
-        notes.append(f"{repeated} repeated {'link counts' if repeated == 1 else 'links count'} once")
-    return graph, notes
+    return getattr(nx, f"read_{kind.lower()}")
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The lines of an edge list that are no comments, as cells, with their numbers."""
-    lines = [
-        (number, _ATTRIBUTES.sub("", line.strip()))
-        for number, line in enumerate(read_text(path).split("\n"), 1)
-        if line.strip() and line.strip()[0] not in "#%"
-    ]
-    lines = [(number, re.split(r"\s#", line)[0].rstrip()) for number, line in lines]
-    separator = next((mark for mark in "\t;," if lines and all(mark in line for _, line in lines)), None)
-    if separator is None:
-        return [(number, line.split()) for number, line in lines]
-    found = []
-    for number, line in lines:
-        try:
-            [cells] = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
-        except csv.Error as error:
-            raise DataFileError(f"{path}, line {number} is {line!r}, which cannot be read: {error}; {_FORM}") from None
-        found.append((number, [cell.strip() for cell in cells]))
-    return found
+def _read_gml(path: Path) -> Any:
+    """Read GML that names its nodes by labels or only by numbers, with several links between two nodes or without."""
+    import networkx as nx
 
-
-def _header(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, int] | None:
-    """The columns of both ends of a link if the first row is a header, else None.
-
-    A header has names such as source and target; or it is the only row whose first two cells, or whose third, are no numbers.
-    """
-    first, others = rows[0][1], [cells for _, cells in rows[1:]]
-    names = [re.sub(r"[\s_]", "", cell.lower()) for cell in first]
-    sources, targets = ([i for i, name in enumerate(names) if name in known] for known in (_SOURCES, _TARGETS))
-    if sources and targets:
-        return sources[0], targets[0]
-    if not others or len(first) < 2 or any(len(cells) != len(first) for cells in others):
-        return None
-    for of in (slice(0, 2), slice(2, None)):
-        if (
-            first[of]
-            and not any(map(_is_number, first[of]))
-            and all(_is_number(c) for cells in others for c in cells[of])
-        ):
-            return 0, 1
-    return None
-
-
-def _is_number(text: str) -> bool:
-    # With a decimal comma, as in tables separated by semicolons.
+    text = read_text(path)
+    if "multigraph" not in text:
+        # Else networkx refuses repeated links; they are counted later.
+        text = re.sub(r"\bgraph(\s*)\[", r"graph\1[ multigraph 1 ", text, count=1)
     try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
+        return nx.parse_gml(text)
+    except nx.NetworkXError as error:
+        if "label" not in str(error):
+            raise
+        return nx.parse_gml(text, label="id")
+
+
+def _attributes(
+    nodes: list[Any], given: dict[Any, dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[tuple[str, int]]]:
+    """Attributes of each node, with its name where it has one; and (name, count) of those that are dropped."""
+    dropped: Counter[str] = Counter()
+    found: list[dict[str, Any]] = []
+    for node in nodes:
+        kept = {}
+        for name, value in given.get(node, {}).items():
+            if isinstance(value, str | int | float) and not (isinstance(value, float) and math.isnan(value)):
+                kept[str(name)] = value
+            elif value is not None and not isinstance(value, float):
+                dropped[str(name)] += 1
+        found.append(kept)
+    key = next((name for name in _NAMES if any(_is_name(of.get(name)) for of in found)), None)
+    if key is not None or any(map(_is_name, nodes)):
+        for node, of in zip(nodes, found, strict=True):
+            name = str(of.pop(key, "") if key else "").strip() or str(node)
+            of["name"] = name
+    elif all(str(of.get("label", node)) == str(node) for node, of in zip(nodes, found, strict=True)):
+        for of in found:
+            of.pop("label", None)  # the numbers of the nodes once more
+    return found, sorted(dropped.items())
+
+
+def _is_name(given: Any) -> bool:
+    """Whether a text names somebody, rather than only numbering a node."""
+    try:
+        float(given)
+    except (TypeError, ValueError):
+        return given is not None and bool(str(given).strip())
+    return False

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SettingsError
-from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
+from sandbox.society.space import draw_homes
 
 if TYPE_CHECKING:
     from sandbox.society.context import SocietyContext
@@ -28,13 +28,9 @@ def place_agents(world: SocietyContext, setup: SocietySetup) -> list[SocialAgent
     Raises:
         SettingsError: a branch places an agent where the space has no cell.
     """
-    places = setup.space.places()
     homes = _prior_cells(setup)
-    if homes is None and len(setup.labels) == len(places):
-        homes = places
-    elif homes is None:
-        slots = [place for place in places for _ in range(setup.society.capacity)]
-        homes = keyed_rng(setup.birth_seed, "places").sample(slots, len(setup.labels))
+    if homes is None:
+        homes = draw_homes(setup.space, len(setup.labels), setup.society.capacity, setup.birth_seed)
     members: list[SocialAgent] = []
     namesakes: Counter[str] = Counter()
     given = zip(setup.labels, setup.speakers, setup.personas, homes, strict=True)
@@ -51,10 +47,13 @@ def place_agents(world: SocietyContext, setup: SocietySetup) -> list[SocialAgent
 
 def isolation_notes(setup: SocietySetup, members: Sequence[SocialAgent]) -> list[str]:
     """A warning where agents without neighbours would have no reviewers."""
-    if setup.society.audience != "local" or len(members) > _MAX_CHECKED or len(members) >= len(setup.space.places()):
+    if setup.society.audience != "local" or len(members) > _MAX_CHECKED:
         return []
+    if setup.society.hears == "both" and len(members) >= len(setup.space.places()):
+        return []  # refused when the space was made
     alone = sum(not setup.space.neighbors(agent) for agent in members)
-    return [f"{alone} agents have no neighbours at the start, and thus no reviewers"] if alone else []
+    many = "agent has" if alone == 1 else "agents have"
+    return [f"{alone} {many} no neighbours at the start, and thus no reviewers"] if alone else []
 
 
 def _prior_cells(setup: SocietySetup) -> list[Any] | None:

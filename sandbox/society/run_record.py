@@ -63,8 +63,11 @@ def open_writer(
     store = RunWriter(path, manifest, resume=resume, branch=source)
     # Runs recorded before there were candidates had one, and took every revision; none recalled in turns.
     before: dict[str, Any] = {"candidates": 1, "keep_draft": False, "recall_share": None, "recall_turns": 0}
-    before |= {"memory": "nearest", "memory_settings": {}}
+    before |= {"memory": "nearest", "memory_settings": {}, "hears": "both", "weighted": False}
     store.manifest["settings"] = {**before, **store.manifest["settings"]}
+    # Nor did they have directions, weights and attributes to compare.
+    if "network" in store.manifest and "network" in identity:
+        store.manifest["network"] = {**identity["network"], **store.manifest["network"]}
     # Templates that did not exist then were not used.
     if "prompts" in store.manifest:
         store.manifest["prompts"] = {**identity["prompts"], **store.manifest["prompts"]}
@@ -78,6 +81,8 @@ def open_writer(
         (a.lm.uri for a in members),
         (dict(a.persona) for a in members),
     )
+    if not setup.society.on_grid:
+        store.add_network(setup.space.links)
     if not is_new:
         prices = {
             lm.uri: getattr(lm, "prices", None)
@@ -122,7 +127,28 @@ def _identity(setup: SocietySetup) -> dict[str, Any]:
     if not isinstance(setup.society.embedder, str | None):
         found["settings"]["embedder"] = setup.embedder.name
     if not setup.society.on_grid:
-        # A file may have changed under its name.
-        links = sorted(tuple(sorted(link)) for link in setup.space.G.edges())
-        found["network"] = {"nodes": len(setup.space.G), "links": len(links), "hash": short_hash(str(links))}
+        found["network"] = _network_identity(setup)
+    return found
+
+
+def _network_identity(setup: SocietySetup) -> dict[str, Any]:
+    """What a network is: a file may have changed under its name."""
+    given = setup.space.links
+    links = sorted({tuple(sorted(link)) for link in given.edges()})
+    found = {"nodes": len(given), "links": len(links), "hash": short_hash(str(links))}
+    if setup.society.in_file:
+        weights = (
+            sorted(given.edges(data="weight"))
+            if given.is_directed()
+            else sorted((*sorted((a, b)), weight) for a, b, weight in given.edges(data="weight"))
+        )
+        nodes = [dict(sorted(of.items())) for _, of in sorted(given.nodes(data=True), key=lambda node: node[0])]
+        found |= {
+            "directed": given.is_directed(),
+            "weights": short_hash(str(weights)) if any(w is not None for _, _, w in weights) else None,
+            "attributes": sorted({name for of in nodes for name in of}),
+            "nodes_hash": short_hash(json.dumps(nodes, default=str)),
+        }
+        if given.is_directed():
+            found["directions"] = short_hash(str(sorted(given.edges())))
     return found

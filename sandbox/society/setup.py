@@ -20,7 +20,7 @@ from sandbox.models.pool import ModelPool, split_model_settings
 from sandbox.raters.base import Rater, load_rater
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.personas import Persona
-from sandbox.scenario.population import Population, column_of, deal_models, labels, read_models, read_population
+from sandbox.scenario.population import Population, deal_models, read_models, read_population
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario, function_name
 from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings, is_society_setting, with_memory_settings
@@ -35,8 +35,9 @@ from sandbox.society.observer import (
     with_borrowed_answers,
     without_examples,
 )
+from sandbox.society.people import assign_people, check_node_fields
 from sandbox.society.prior_run import PriorRun, check_prior_run, find_prior_run
-from sandbox.society.space import make_space
+from sandbox.society.space import draw_homes, make_space
 from sandbox.society.upbringing import distance_for_share, draw_upbringing
 from sandbox.store.run import open_run
 from sandbox.typed_settings import make_settings
@@ -188,12 +189,16 @@ def prepare_society(
     birth_seed = seed if prior is None else prior.birth_seed
     space = make_space(society, size, random=random, seed=keyed_seed(birth_seed, "network") % 2**32)
     n = len(space.places()) if society.agents is None else society.agents
+    check_node_fields(scenario, space)
     prior = check_prior_run(prior, population, size, n)
     if population is None and branch is not None and prior is not None:
         population = prior.population
     population = read_population(scenario.population if population is None else population)
     if prior is None:
-        personas, dealt, notes = _assign_people(scenario, population, n, size, seed=seed, birth_seed=birth_seed)
+        homes = draw_homes(space, n, society.capacity, birth_seed)
+        personas, dealt, notes = assign_people(
+            scenario, population, [space.attributes(home) for home in homes], size, seed=seed, birth_seed=birth_seed
+        )
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
     happening = read_event(event, event_to, prior=prior, labels=dealt)
@@ -321,27 +326,6 @@ def _with_recall_distance(
     questions = list(dict.fromkeys(scenario.questions))[:_CALIBRATED_QUESTIONS]
     distance = distance_for_share(questions, memories, society.recall_share, embedder)
     return replace(society, recall_distance=distance)
-
-
-def _assign_people(
-    scenario: Scenario, population: Population, n: int, size: int, *, seed: int, birth_seed: int
-) -> tuple[list[Persona], list[str], list[str]]:
-    """Draw the persona and the label of each of ``n`` agents; the third list holds warnings.
-
-    Raises:
-        ScenarioError: labels are to come from a column that does not exist.
-    """
-    people = scenario.personas
-    rows: list[Persona] = [{}] * n
-    notes = []
-    if people is not None:
-        rows = people.deal(n, keyed_rng(birth_seed, "personas"))
-        if n > len(people.rows):
-            notes.append(f"{n} agents share the {len(people.rows)} personas of {people.source}")
-    if isinstance(population, str) and population.startswith("column:"):
-        column = column_of(population, people)
-        return rows, [str(row.get(column) or "unknown") for row in rows], notes
-    return rows, labels(population, n, size, keyed_rng(seed, "labels")), notes
 
 
 def _model_key(model: str | LanguageModel) -> Any:

@@ -5,11 +5,13 @@ Neighbours are computed in :mod:`sandbox.society.neighborhood`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ScenarioError
 from sandbox.scenario.settings import NETWORKS, SocietySettings
+from sandbox.seeding import keyed_rng
 from sandbox.society.neighborhood import SocialGrid, SocialNetwork
 from sandbox.society.network_files import read_network
 
@@ -28,7 +30,8 @@ def make_space(society: SocietySettings, size: int, *, random: Random, seed: int
 
     Raises:
         DataFileError: the file of the network cannot be read.
-        ScenarioError: the agents do not fit into it, or some would have no neighbours.
+        ScenarioError: the agents do not fit into it, some would have no neighbours, or it lacks the directions or weights that
+            the settings ask for.
     """
     if society.on_grid:
         radius = society.radius or max(1, size // 2)
@@ -45,8 +48,9 @@ def make_space(society: SocietySettings, size: int, *, random: Random, seed: int
         graph = network(society.neighborhood, society.count(size), society.degree, seed)
     else:
         graph, notes = read_network(society.neighborhood)
+        notes = [*notes, *_directions(graph, society)]
     n = len(graph) if society.agents is None else society.agents
-    faults = society.quota_faults(n)
+    faults = [*society.quota_faults(n), *_network_faults(graph, society)]
     if n > len(graph) * society.capacity:
         faults.append(f"{n} agents do not fit on {len(graph)} nodes with {society.capacity} each")
     if society.audience == "local" and society.agents is None:
@@ -57,7 +61,56 @@ def make_space(society: SocietySettings, size: int, *, random: Random, seed: int
             )
     if faults:
         raise ScenarioError("this society cannot be set up:\n" + "\n".join(f"  {f}" for f in faults))
-    return SocialNetwork(graph, radius=society.radius or 1, capacity=society.capacity, random=random, notes=notes)
+    return SocialNetwork(
+        graph,
+        radius=society.radius or 1,
+        capacity=society.capacity,
+        random=random,
+        hears=society.hears,
+        notes=notes,
+    )
+
+
+def _directions(graph: nx.Graph[int], society: SocietySettings) -> list[str]:
+    """A note on how the directions of a file are used."""
+    if not graph.is_directed():
+        return []
+    file = Path(society.neighborhood).name
+    if society.hears != "both":
+        heard = "lead to" if society.hears == "successors" else "come from"
+        return [f"network {file}: links have a direction: an agent hears those that its links {heard}"]
+    pairs = len({frozenset(link) for link in graph.edges()})
+    return [
+        f"network {file}: directions are not used: {pairs} pairs of agents with a link in either direction, or in both, are "
+        "neighbours of each other; hears=successors or hears=predecessors uses them"
+    ]
+
+
+def _network_faults(graph: nx.Graph[int], society: SocietySettings) -> list[str]:
+    faults = []
+    if society.hears != "both" and not graph.is_directed():
+        faults.append(
+            f"hears={society.hears!r} needs links with a direction, and those of {society.neighborhood} have none; use "
+            "hears=both"
+        )
+    if society.weighted:
+        given: Any = graph.edges(data="weight")
+        weights = [float(weight) for _, _, weight in given if weight is not None]
+        if not weights:
+            faults.append(f"weighted=yes needs weights of links, and {society.neighborhood} has none; use weighted=no")
+        elif negative := [weight for weight in weights if weight < 0]:
+            faults.append(
+                f"weighted=yes needs weights of 0 or more; {len(negative)} links have less, for example {min(negative):g}"
+            )
+    return faults
+
+
+def draw_homes(space: SocialGrid | SocialNetwork, n: int, capacity: int, birth_seed: int) -> list[Any]:
+    """Cells on which ``n`` agents begin, by index: one per cell in order if there are as many, else drawn at random."""
+    places = space.places()
+    if n == len(places):
+        return places
+    return keyed_rng(birth_seed, "places").sample([place for place in places for _ in range(capacity)], n)
 
 
 def network(kind: str, n: int, degree: int, seed: int) -> nx.Graph[int]:
@@ -71,7 +124,7 @@ def network(kind: str, n: int, degree: int, seed: int) -> nx.Graph[int]:
         seed: Seed of a generated network.
 
     Returns:
-        An undirected graph with nodes 0, 1, ..., in the order of the file.
+        A graph with nodes 0, 1, ..., in the order of the file; undirected where it is generated.
 
     Raises:
         DataFileError: the file cannot be read.

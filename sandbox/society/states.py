@@ -85,7 +85,7 @@ class States:
             f"  prompts.{template}: uses {{{kind}[{key}]}}; {kind} begins with {', '.join(begun[kind]) or 'nothing'}."
             f"{nearest(key, begun[kind])}"
             for template, kind, key in self._scenario.prompts.state_keys()
-            if key not in begun[kind]
+            if kind in begun and key not in begun[kind]
         ]
         if faults:
             raise ScenarioError(f"scenario {self._scenario.name!r} cannot be used:\n" + "\n".join(faults))

@@ -18,6 +18,7 @@ from sandbox.folders import write_json
 from sandbox.records import Heard, Interaction, Rating
 from sandbox.storage_errors import read_as_written
 from sandbox.store.memories import heard_frame, read_notes, read_world_heard
+from sandbox.store.network import read_recorded_network
 from sandbox.store.ratings import recorded_rating, unreadable_ratings
 from sandbox.store.schema import (
     check_version,
@@ -334,6 +335,15 @@ class Run:
             self, questions, at=at, **settings
         )
         return asked
+
+    def network(self) -> nx.Graph[int] | None:
+        """The network of the society: nodes with the attributes of its file, links with ``weight`` where it has weights.
+
+        Directed where the file's links have a direction. Node ``n`` is where agents at row ``n // side``, column ``n % side``
+        are, ``side`` being the square root of the number of nodes, rounded up. None on a grid, and of runs that were
+        recorded before networks were kept.
+        """
+        return read_recorded_network(self._db, self)
 
     def social_graph(self) -> nx.DiGraph[int]:
         """The social graph of the run; see :func:`sandbox.metrics.social_graph.social_graph`."""

@@ -23,6 +23,8 @@ Tables of ``run.sqlite`` (schema 2):
 
 * ``heard`` (round, agent, step, position, hearer, speaker, name, text, importance): what was said to agents; agent is that of
   the interaction, or -1 for functions of the scenario; speaker is null for one that is no agent
+* ``nodes`` (node, attributes) and ``links`` (source, target, weight): the network of the society; attributes are JSON, weight
+  is null where there are none. Empty on grids
 * ``notes`` (round, agent, memory, text, error): what the memory of an agent wrote after a round, or why it could not
 
 In the manifest, ``measures`` describes the scenario's own measures, and ``ended`` is the number of rounds after which its stop

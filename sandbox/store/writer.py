@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import RunExists
 from sandbox.folders import locked, refuse_link, write_json
@@ -30,6 +30,7 @@ from sandbox.store.memories import (
     read_notes,
     read_world_heard,
 )
+from sandbox.store.network import NETWORK, insert_network
 from sandbox.store.schema import (
     SCHEMA,
     STATES,
@@ -44,6 +45,9 @@ from sandbox.store.schema import (
     read_interactions,
     read_manifest,
 )
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _INHERITED = "SELECT key, model, 'inherited', request, reply FROM source.calls"
 
@@ -94,6 +98,7 @@ class RunWriter:
             self._db.executescript(TABLES)
             self._db.executescript(STATES)
             self._db.executescript(MEMORIES)
+            self._db.executescript(NETWORK)
             if branch is not None:
                 self._branch(*branch)
             self.manifest: dict[str, Any] = {"schema": SCHEMA, **manifest}
@@ -102,6 +107,7 @@ class RunWriter:
             self.manifest = read_manifest(self.path)
             self._db.executescript(STATES)
             self._db.executescript(MEMORIES)
+            self._db.executescript(NETWORK)
             add_kinds(self._db)
 
     def save_manifest(self) -> None:
@@ -128,6 +134,10 @@ class RunWriter:
             ((*row, model, as_json(dict(persona))) for row, model, persona in whole),
         )
         self._db.execute("COMMIT")
+
+    def add_network(self, graph: nx.Graph[int]) -> None:
+        """Record the network, with the attributes of its nodes and the weights of its links, unless it is recorded."""
+        insert_network(self._db, graph)
 
     def add_embeddings(self, rows: Iterable[tuple[str, bytes]]) -> None:
         """Store the embeddings of questions: (question, float32 bytes)."""

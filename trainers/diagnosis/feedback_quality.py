@@ -21,7 +21,7 @@ from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.rubric import Dimension
 from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
-from sandbox.society.audience import draw_audience
+from sandbox.society.audience import audience_of
 from sandbox.society.reviewer import Reviewer
 from sandbox.store.run import Run
 from sandbox.world import World
@@ -117,9 +117,8 @@ def feedback_quality(world: World, pairs: Sequence[Pair], *, authors: int = 16) 
 
 
 def _audience(world: World, author: int) -> list[int]:
-    agent = world.members[author]
-    near = [other.index for other in world.space.neighbors(agent)]
-    return draw_audience(world.society, author, near, len(world.members), keyed_rng(world.seed, "feedback", author))
+    found = audience_of(world.members[author], world, keyed_rng(world.seed, "feedback", author))
+    return [other.index for other in found]
 
 
 def _ratings(world: World, raters: Sequence[int], items: Sequence[tuple[str, str]]) -> NDArray[np.float64]:

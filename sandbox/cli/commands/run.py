@@ -53,6 +53,13 @@ def run(
             help="euclidean, moore, von_neumann; small_world, scale_free, random; or a file: GraphML, GEXF, GML, edge list."
         ),
     ] = None,
+    hears: Annotated[
+        str | None,
+        typer.Option(
+            help="In a directed network of a file, whom an agent hears: both ends of its links (default), successors or "
+            "predecessors."
+        ),
+    ] = None,
     radius: Annotated[int | None, typer.Option(help="Radius of the neighbourhood, in cells or links.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/SCENARIO-N.")] = None,
@@ -100,7 +107,9 @@ def run(
     if taken := [f"--set {name} cannot be: use the option {_OPTIONS[name]}" for name in given if name in _OPTIONS]:
         raise SettingsError("; ".join(taken))
     check_settings("sandbox run", [name for name in given if name in _NO_SETTINGS], SOCIETY_SETTINGS)
-    given |= {k: v for k, v in {"neighborhood": neighborhood, "radius": radius}.items() if v is not None}
+    given |= {
+        k: v for k, v in {"neighborhood": neighborhood, "hears": hears, "radius": radius}.items() if v is not None
+    }
     request: dict[str, Any] = {
         "model": model, "observer": observer, "rater": rater, "size": size, "population": population,
         "protocol": protocol, "seed": seed, "branch": branch, "event": event, "event_to": event_to, "replicas": replicas,
@@ -170,8 +179,10 @@ def bring_up(
     from sandbox.errors import nearest
     from sandbox.models.catalog import full_uri
     from sandbox.models.local.bundled import BUNDLED
-    from sandbox.scenario.population import column_of, labels, read_population
+    from sandbox.scenario.population import labels, read_population
     from sandbox.seeding import keyed_rng
+    from sandbox.society.network_files import read_network
+    from sandbox.society.people import column_in, label_in
     from sandbox.society.setup import resolve_settings
     from sandbox.store.run import is_run
 
@@ -194,8 +205,13 @@ def bring_up(
     society, made = resolve_settings(scenario, size, own)
     population = read_population(settings.get("population") or made.population)
     if isinstance(population, str) and population.startswith("column:"):
-        column = column_of(population, made.personas)
-        there = {str(row.get(column) or "unknown") for row in made.personas.rows} if made.personas else set()
+        nodes = (
+            [dict(of) for _, of in read_network(society.neighborhood)[0].nodes(data=True)] if society.in_file else []
+        )
+        column = column_in(population, made.personas, nodes)
+        there = {
+            label_in(row, column) for row in (*nodes, *(made.personas.rows if made.personas else ())) if column in row
+        }
     else:
         there = set(labels(population, max(society.count(size), 100), size, keyed_rng(0, "labels")))
     if not any(made.upbringing.get(label) for label in there) or (
