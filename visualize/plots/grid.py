@@ -1,13 +1,15 @@
-"""Map of a society: a square for each agent at its position."""
+"""Map of a society: a square for each agent at its position on the grid, or a marker at its node of the network."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal, get_args
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,6 +20,7 @@ from sandbox.scenario.settings import GRIDS
 from sandbox.store.run import Run
 from visualize.drawing.cells import MARK_PT, CellPainter
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
+from visualize.drawing.network import NetworkPainter, drawn_network, place_at_nodes
 from visualize.drawing.style import (
     COLUMN_IN,
     PAGE_IN,
@@ -57,13 +60,15 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
         Columns panel (its title), agent, name, label, row, column (position in the panel's last round), rating
         (mean of its final answers on the rubric's first dimension, in 1..scale) and gain (mean of revision minus
         draft), NaN if there is none; and state.KEY for each number in the agents' states, after the panel's last round.
+        Of a network of up to 1,000 nodes also node, x and y (where it is drawn).
 
     Raises:
         SettingsError: a setting is invalid, or the run has no such round.
     """
     run = as_run(source)
     check_by(by, run)
-    return panel_table(run, rounds, STRIP_PANELS)
+    table, graph = panel_table(run, rounds, STRIP_PANELS), drawn_network(run)
+    return table if graph is None else place_at_nodes(table, graph)
 
 
 def check_by(by: str, run: Run) -> None:
@@ -132,10 +137,12 @@ def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) 
 
 
 def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", theme: Theme = "light") -> Figure:
-    """Map of a society: a square for each agent, coloured by rating, gain or label.
+    """Map of a society: a square for each agent, or its node in the network, coloured by rating, gain or label.
 
     Ratings are those of observers for final answers on the first dimension of the rubric; squares without one are
-    hatched. Each label has its own marker. Agents in the same cell are drawn side by side.
+    hatched. Each label has its own marker. Agents in the same cell are drawn side by side. A network of up to 1,000 nodes is
+    drawn with its links, whose widths are their weights, as arrows where agents hear their successors or predecessors, and
+    with the agents' names where they have names; larger ones, and those of older runs, as squares in rows.
 
     Args:
         source: A run or its folder.
@@ -154,12 +161,18 @@ def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", them
             return empty_figure(NO_ROUND)
         if by == "rating" and table["rating"].isna().all():  # what a scenario without ratings is about
             by = next((str(name) for name in table if str(name).startswith(STATE)), by)
-        table, shape = place_in_cells(table, run)
+        graph = drawn_network(run)
+        shape = (1, 1)
+        if graph is None:
+            table, shape = place_in_cells(table, run)
         panels = list(table.groupby("panel", sort=False))
         across = min(len(panels), 4)
         down = math.ceil(len(panels) / across)
-        width = PAGE_IN if across > 1 else COLUMN_IN if max(shape) <= COLUMN_CELLS else PAGE_IN * 0.75
-        side_in = min((width - 0.8) / across, 7.5 / down) / max(shape)  # side of a square
+        is_small = (max(shape) if graph is None else math.sqrt(len(graph))) <= COLUMN_CELLS
+        width = PAGE_IN if across > 1 else COLUMN_IN if is_small else PAGE_IN * 0.75
+        side_in = min((width - 0.8) / across, 7.5 / down) / max(
+            shape
+        )  # side of a square; of a network, its whole width
         figure = Figure(
             figsize=(width, down * (side_in * shape[0] + 0.3) + 0.35 + 0.2 * (across > 1)), layout="constrained"
         )
@@ -167,20 +180,33 @@ def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", them
         styles = label_styles(label_order(table["label"]))
         painter = make_painter(by, run, table, styles, theme)
         for ax, (title, panel) in zip(axes, panels, strict=False):
-            values = panel["label"].map(list(styles).index) + 0.5 if by == "label" else panel[by]
-            painter.paint(ax, panel, values.astype(float).to_numpy(), shape, 72 * side_in)
+            given = panel["label"].map(list(styles).index) + 0.5 if by == "label" else panel[by]
+            values = given.astype(float).to_numpy()
+            if graph is None:
+                painter.paint(ax, panel, values, shape, 72 * side_in)
+            else:
+                _on_network(painter, graph, run).paint(ax, panel, values, side_in)
             ax.set_title(wrap_title(f"{map_title(by, run)}, {title}") if across == 1 else str(title))
         if across > 1:
             figure.suptitle(map_title(by, run), x=0.01, ha="left", weight="bold", size="medium")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         if by != "label":
-            bar = figure.colorbar(axes[0].images[0], ax=list(axes), shrink=0.8, pad=0.02, aspect=25)
+            coloured = axes[0].images[0] if graph is None else ScalarMappable(painter.norm, painter.colours)
+            bar = figure.colorbar(coloured, ax=list(axes), shrink=0.8, pad=0.02, aspect=25)
             bar.set_label(_colour_label(by, run))
             bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
-        has_marks = len(styles) > 1 and 72 * side_in >= MARK_PT
+        has_marks = len(styles) > 1 and (graph is not None or 72 * side_in >= MARK_PT)
         add_legend(figure, styles, theme, by, has_marks, by != "label" and bool(table[by].isna().any()))
         return fix_ticks(figure)
+
+
+def _on_network(painter: CellPainter, graph: nx.Graph[int], run: Run) -> NetworkPainter:
+    """The painter of a network with the colours of a map; links are arrows where their directions are used."""
+    has_arrows = run.manifest["settings"].get("hears", "both") != "both"
+    return NetworkPainter(
+        graph, has_arrows, painter.colours, painter.norm, painter.form, painter.label_styles, painter.theme
+    )
 
 
 def place_in_cells(table: pd.DataFrame, run: Run) -> tuple[pd.DataFrame, tuple[int, int]]:
