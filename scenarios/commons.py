@@ -2,14 +2,16 @@
 
 After Ostrom (1990) and Ostrom, Gardner and Walker (1994) on the governance of commons, in the form of GovSim for language
 models (Piatti and others 2024, arXiv:2404.16698): the fish left in the lake double each month, up to its capacity of ten
-tons per fisher. With communication, fishers hear what their neighbours said in the previous month (protocol ``gossip``);
-without, each decides alone. Catches of five tons per fisher and month are sustainable; with larger ones the stock falls as
-2 N h + (S - 2 N h) 2^t until it collapses, which ends the run.
+tons per fisher. With communication a month has two stages: all say what they think, then each hears its neighbours and
+fishes; without, each decides alone. Catches of five tons per fisher and month are sustainable; with larger ones the stock
+falls as 2 N h + (S - 2 N h) 2^t until it collapses, which ends the run. The stock is a state of the world.
 
 Compare ``stock`` over the rounds (``sandbox plot RUN measures``) for ``talk=yes`` and ``talk=no``: how many months the lake
-lasts, ``harvest`` relative to five, and ``equality`` of the catches. Known limits: catches are drawn from the model's
-probabilities of a few numbers, which in small models follow habits of language more than the stock; a lake that lasts is
-then luck, not cooperation, so always compare with the run without communication.
+lasts, ``harvest`` relative to five, and ``equality`` of the catches; ``sandbox plot RUN grid --set by=state.total`` maps who
+caught how much. In ``scenarios.baselines.fish_war``, the lake without language, nine fishers who discount a month by 0.9
+just keep the stock; more of them empty it. Known limits: catches are drawn from the model's probabilities of a few numbers,
+which in small models follow habits of language more than the stock; a lake that lasts is then luck, not cooperation, so
+always compare with the run without communication.
 """
 
 from __future__ import annotations
@@ -19,18 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Interaction, Scenario, World, keyed_rng
+from sandbox import Conversation, Feedback, Interaction, Scenario, World, keyed_rng
 
-CAPACITY = 10.0  # tons a fisher
-GROWTH = 2.0
-COLLAPSED = 0.1  # of the capacity
+CAPACITY, GROWTH, COLLAPSED = 10.0, 2.0, 0.1  # tons a fisher; a month; of the capacity
 
 
 def scenario(talk: bool = True) -> Scenario:
     """A shared lake is fished over rounds, with or without communication: how long does it last?
 
     Args:
-        talk: Whether fishers hear what their neighbours said in the previous month.
+        talk: Whether fishers hear what their neighbours say before they fish.
     """
     return Scenario(
         name="commons",
@@ -39,59 +39,80 @@ def scenario(talk: bool = True) -> Scenario:
         roles={"fisher": "You live from fishing in a lake that you share with your neighbours."},
         options=("1", "3", "5", "7", "9"),
         ask=ask,
-        protocol="gossip" if talk else alone,
+        state={"caught": 0.0, "total": 0.0},
+        world_state=lambda world: {"stock": CAPACITY * len(world.members)},
+        stages=[discuss, fish] if talk else [fish],
+        settle=settle,
         measures={"stock": stock, "harvest": harvest, "equality": equality},
-        stop=lambda world: world.metrics["stock"] < COLLAPSED * CAPACITY * len(world.members),
+        stop=lambda world: level(world) < COLLAPSED * CAPACITY * len(world.members),
         society={"recall_distance": 0.0},
     )
 
 
-def alone(agent: Any, question: str, world: World) -> Conversation:
-    """A fisher decides alone, without communication."""
-    choice = yield agent.choose(question)
-    extra = {"choice": choice.probs and dict(choice.probs)}
-    return world.interaction(agent, question, draft=choice.best or choice.raw or "?", extra=extra)
-
-
 def level(world: World) -> float:
-    """Tons in the lake when a round begins."""
-    before = world.metrics.get("stock")
-    return CAPACITY * len(world.members) if before is None else float(before)
+    """Tons in the lake."""
+    return float(world.state["stock"])
 
 
 def ask(agent: Any, world: World) -> str:
     """Ask for a catch, given the stock of the lake."""
-    n, now = len(world.members), level(world)
+    n, now, (question, *_) = len(world.members), level(world), world.scenario.questions
     return (
         f"The lake holds {now:.0f} tons of fish for {n} fishers, {now / n:.1f} tons each. What is left at the end of the "
-        f"month doubles, up to {CAPACITY * n:.0f} tons. {world.scenario.questions[0]}"
+        f"month doubles, up to {CAPACITY * n:.0f} tons. {question}"
     )
 
 
-def _catches(interactions: Sequence[Interaction], world: World) -> list[float]:
-    """Catch of each fisher in tons; reduced in proportion if the lake does not contain as much."""
-    wanted = []
-    for it in interactions:
-        if probs := it.extra.get("choice"):
-            draw = keyed_rng(world.seed, it.round, it.agent, "catch")
-            wanted.append(float(draw.choices(list(probs), list(probs.values()))[0]))
-    return [w * min(1.0, level(world) / sum(wanted)) if sum(wanted) else 0.0 for w in wanted]
+def discuss(agent: Any, question: str, world: World) -> Conversation:
+    """A fisher says what it thinks of the catch."""
+    said = yield agent.answer(question)
+    return world.interaction(agent, question, draft=said.text)
+
+
+def fish(agent: Any, question: str, world: World) -> Conversation:
+    """A fisher hears its neighbours, where they talk, and decides."""
+    said = world.said("discuss") if "discuss" in world.stages else {}
+    near = world.audience(agent) if said else []
+    heard = [(other, text) for other in near if other.index in said and (text := said[other.index].draft)]
+    choice = yield agent.choose(question, heard=[(other.name, text) for other, text in heard])
+    wanted = choice.draw(keyed_rng(world.seed, world.round, agent.index, "catch"))
+    extra = {
+        "choice": dict(choice.probs or {}),
+        "wanted": float(wanted or 0),
+    }  # a reply without a number catches nothing
+    draft = said[agent.index].draft if said else wanted or choice.raw or "?"
+    told = tuple(Feedback.unrated(other.index, text) for other, text in heard)
+    return world.interaction(agent, question, draft=draft, feedback=told, extra=extra)
+
+
+discuss.max_calls = fish.max_calls = lambda agent, world: 1  # type: ignore[attr-defined]
+
+
+def settle(world: World, interactions: Sequence[Interaction]) -> None:
+    """Land the catches, reduced in proportion if the lake does not hold as much, and let the rest double."""
+    if world.stage != "fish":
+        return
+    wanted = {it.agent: it.extra["wanted"] for it in interactions if not it.error}
+    share = min(1.0, level(world) / sum(wanted.values())) if wanted else 0.0
+    for agent in world.members:
+        agent.state["caught"] = share * wanted.get(agent.index, 0.0)
+        agent.state["total"] += agent.state["caught"]
+    left = level(world) - share * sum(wanted.values())
+    world.state["stock"] = round(min(CAPACITY * len(world.members), GROWTH * left), 6)
 
 
 def stock(interactions: Sequence[Interaction], world: World) -> float:
     """Tons in the lake after the month, 0 to ten a fisher."""
-    left = level(world) - sum(_catches(interactions, world))
-    return round(min(CAPACITY * len(world.members), GROWTH * left), 6)
+    return level(world)
 
 
 def harvest(interactions: Sequence[Interaction], world: World) -> float:
     """Mean catch per fisher in tons; five is sustainable."""
-    return sum(_catches(interactions, world)) / max(1, len(interactions))
+    return float(np.mean([agent.state["caught"] for agent in world.members]))
 
 
 def equality(interactions: Sequence[Interaction], world: World) -> float | None:
     """Equality of the catches, 1 minus their Gini coefficient."""
-    caught = np.array(_catches(interactions, world))
-    if not caught.sum():
-        return None
-    return float(1 - np.abs(caught[:, None] - caught[None]).sum() / (2 * len(caught) * caught.sum()))
+    caught = np.array([agent.state["caught"] for agent in world.members])
+    apart = np.abs(caught[:, None] - caught[None]).sum()
+    return float(1 - apart / (2 * len(caught) * caught.sum())) if caught.sum() else None

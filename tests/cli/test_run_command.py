@@ -396,3 +396,13 @@ def test_ratings_that_could_not_be_read_are_counted(sandbox: Sandbox) -> None:
     ended = sandbox(*words, "--set", "embedder=hashing", "--out", "r")
     assert ended.code == 0
     assert "ratings that could not be read: " in ended.out
+
+
+def test_a_round_without_measures_ends_its_line(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "quiet.py").write_text(
+        "from sandbox import Scenario\n\n\ndef say(agent, question, world):\n    said = yield agent.answer(question)\n"
+        "    return world.interaction(agent, question, draft=said.text)\n\n\n"
+        "scenario = Scenario(questions=['Tea?'], population={'one': 1.0}, protocol=say)\n"
+    )
+    ended = sandbox("run", "./quiet.py", *SCRIPTED, "--size", "2", "--rounds", "1")
+    assert (ended.code, "round 1 of 1\n" in ended.err + ended.out) == (0, True)

@@ -76,7 +76,7 @@ def test_it_keeps_its_promises_and_is_short_and_says_what_it_is(name: str) -> No
 def test_three_or_more_speak_by_another_protocol() -> None:
     protocols = {name: load_scenario(name, {}).protocol_name for name in LIBRARY}
     assert sum(protocol != "back_scatter" for protocol in protocols.values()) >= 3
-    assert {"debate", "gossip", "vote"} <= set(protocols.values())
+    assert {"debate", "gossip", "discuss+fish"} <= set(protocols.values())
 
 
 @pytest.mark.parametrize("talk", ["yes", "no"])
@@ -101,7 +101,7 @@ def test_the_lake_follows_its_closed_form(tmp_path: Path, talk: str, tons: int, 
 
 
 def test_a_lake_goes_on_after_a_stop_where_it_stood(tmp_path: Path) -> None:
-    """Its stock is a measure, and measures are kept with the round."""
+    """Its stock is a state of the world, and states are kept with the round."""
     lived("commons", tmp_path / "run", 1, picks("7"))
     world = World(
         "commons", model=ScriptedModel(replies=picks("7")), rater="lm", embedder="hashing", size=3,
@@ -110,6 +110,19 @@ def test_a_lake_goes_on_after_a_stop_where_it_stood(tmp_path: Path) -> None:
     assert commons.level(world) == 54
     assert "holds 54 tons of fish for 9 fishers, 6.0 tons each" in world.question_for(world.members[0])
     world.close()
+
+
+def test_fishers_hear_what_is_said_in_the_same_month(tmp_path: Path) -> None:
+    """All hear their neighbours before they fish, already in the first month; alone nobody says anything."""
+    world = lived("commons", tmp_path / "run", 1, picks("3"), radius=1, reviewers=8)
+    asked = [r for r in world.lm.history if r.choices]  # type: ignore[attr-defined]
+    heard = [r.messages[-1].content.count(": I say so.") for r in asked]
+    assert sorted(heard) == [2, 2, 2, 2, 3, 3, 3, 3, 4]
+    run = open_run(tmp_path / "run")
+    assert {len(it.feedback) for it in run.interactions()} == {2, 3, 4}
+    assert run.states().query("rounds == 1")["total"].tolist() == [3] * 9
+    alone = lived("commons", tmp_path / "alone", 1, picks("3"), talk="no")
+    assert len(alone.lm.history) == 9  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("coins", "earned"), [(0, 20), (10, 26), (20, 32)])

@@ -307,7 +307,8 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                     shown.end(world.metrics, _places(world))
                     show(0.0, f"round {world.round} of {rounds} finished")
                 if not quiet and world.running:
-                    say(f"round {world.round} of {rounds}: {figures(world.metrics, world.scenario.measures)}")
+                    shown_metrics = figures(world.metrics, world.scenario.measures)
+                    say(f"round {world.round} of {rounds}{shown_metrics and f': {shown_metrics}'}")
         write_measures(open_run(world.path))
     finally:
         world.close()
