@@ -3,13 +3,15 @@
 After models of rumour spreading on networks (Daley and Kendall 1964; Moreno, Nekovee and Pacheco 2004) and of correction
 (Walter and others 2020). The prompts of tellers say that the claim is true, those of checkers that they found it false,
 those of listeners nothing; in each round all agents hear what their neighbours said in the previous round (protocol
-``gossip``) and answer yes or no.
+``gossip``) and answer yes or no. Its belief, from 0 to 1, and how often it has heard a teller are an agent's state. With
+``correction=3`` all are told before the third round that the claim is false.
 
 See ``belief`` over the rounds (``sandbox plot RUN measures``): it starts at the model's own opinion, before any agent has
-heard anything; tellers raise it and checkers lower it. ``contact`` compares listeners who heard a teller with the others;
-the map (``sandbox plot RUN grid``) shows the positions of tellers. Known limits: a belief is the model's probability of
-"yes", and small models prefer one word whatever the question: compare rounds and settings, not levels; there is one claim,
-in English.
+heard anything; tellers raise it, checkers and the correction lower it. ``contact`` compares listeners who heard a teller
+with the others, and ``reached`` is the share who ever did; the map is drawn by ``--set by=state.belief``. In
+``scenarios.baselines.rumour_never_heard``, the rumour without language, a fifth (0.203) of a large crowd never hears it.
+Known limits: a belief is the model's probability of "yes", and small models prefer one word whatever the question: compare
+rounds and settings, not levels; there is one claim, in English.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ ROLES = {
 }
 
 
-def scenario(checkers: float = 0.0, tellers: float = 0.22) -> Scenario:
+CORRECTION = "A laboratory has tested the water of the village well: it is clean, and makes nobody ill."
+
+
+def scenario(checkers: float = 0.0, tellers: float = 0.22, correction: int = 0) -> Scenario:
     """A false claim is introduced by a few agents; how many believe it, with and without fact-checking neighbours?
 
     Args:
         checkers: Share of the agents who know that the claim is false, in [0, 1].
         tellers: Share of the agents who spread it, in (0, 1].
+        correction: Round, from 1, before which all are told that the claim is false; 0 for never.
     """
     shares = {"teller": tellers, "checker": checkers, "listener": 1 - tellers - checkers}
     return Scenario(
@@ -40,8 +46,25 @@ def scenario(checkers: float = 0.0, tellers: float = 0.22) -> Scenario:
         roles=ROLES,
         options=("yes", "no"),
         protocol="gossip",
-        measures={"belief": belief, "believers": believers, "contact": contact, "told": told},
+        state=lambda agent, world: {"belief": {"teller": 1.0, "checker": 0.0}.get(agent.label, 0.5), "heard": 0},
+        settle=settle,
+        events={correction - 1: correct} if correction else {},
+        measures={"belief": belief, "believers": believers, "contact": contact, "reached": reached, "told": told},
     )
+
+
+def correct(world: World) -> None:
+    """All are told that the claim is false."""
+    world.tell(CORRECTION)
+
+
+def settle(world: World, interactions: Sequence[Interaction]) -> None:
+    """Take over what agents said that they believe, and count the tellers that they heard."""
+    for it in interactions:
+        state = world.members[it.agent].state
+        if it.extra.get("choice"):
+            state["belief"] = it.extra["choice"]["yes"]
+        state["heard"] += sum(world.members[f.reviewer].label == "teller" for f in it.feedback)
 
 
 def _beliefs(interactions: Sequence[Interaction], label: str) -> dict[int, float]:
@@ -70,6 +93,11 @@ def contact(interactions: Sequence[Interaction], world: World) -> float | None:
     near = _mean([p for agent, p in beliefs.items() if agent in met])
     far = _mean([p for agent, p in beliefs.items() if agent not in met])
     return None if near is None or far is None else near - far
+
+
+def reached(interactions: Sequence[Interaction], world: World) -> float | None:
+    """Share of listeners who have heard a teller, now or before, 0 to 1."""
+    return _mean([float(agent.state["heard"] > 0) for agent in world.members if agent.label == "listener"])
 
 
 def told(interactions: Sequence[Interaction], world: World) -> float | None:

@@ -203,10 +203,20 @@ def test_a_rumour_is_measured_among_listeners(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert second["belief"] == second["believers"] == pytest.approx(len(beside) / 7)
     assert second["contact"] == 1
+    assert (first["reached"], second["reached"]) == (0, pytest.approx(len(beside) / 7))
+    ends = open_run(tmp_path / "run").states().query("rounds == 2").set_index("agent")
+    assert set(ends.index[ends["belief"] == 1]) == tellers | {a.index for a in beside}
     assert {a.label for a in lived("rumour", tmp_path / "c", 1, react, checkers="0.22").members} == set(
         ("teller", "checker", "listener")
     )
     assert rumour.belief([], world) is None
+
+
+def test_a_correction_is_told_to_all_before_its_round(tmp_path: Path) -> None:
+    world = lived("rumour", tmp_path / "run", 2, picks("yes"), correction="2")
+    asked = [r.messages[0].content for r in world.lm.history if r.choices == ("yes", "no")]  # type: ignore[attr-defined]
+    assert [rumour.CORRECTION in system for system in asked] == [False] * 9 + [True] * 9
+    assert [event for event in open_run(tmp_path / "run").events()["event"]] == ["correct"]
 
 
 def test_a_jury_is_measured_before_and_after(tmp_path: Path) -> None:
