@@ -2,13 +2,16 @@
 
 After Baronchelli's naming game (arXiv:physics/0509075) as played by language models (Ashery, Aiello and Baronchelli 2025,
 arXiv:2410.08948): in each round every agent meets a random neighbour, both name one of a few letters, and both win if they
-named the same; an agent's prompt lists its last games. Letters are listed in a random order each time, so that none wins
-by its position. ``scenarios.naming_game`` is the same game without language, on the same grid.
+named the same. The last games of an agent, those that others began included, are its state and stand in its prompt. Letters
+are listed in a random order each time, so that none wins by its position. ``scenarios.naming_game`` is the same game without
+language, on the same grid: there consensus takes a number of games that grows as the square of the number of agents.
 
 See ``dominance`` over the rounds (``sandbox plot RUN measures``): it rises from about 1 / names to 1 when a convention
-wins, which ends the run; ``agreement`` is the share of games that were won, ``names_alive`` the number of letters left.
-Known limits: agents learn only from the games that they start; a small model may prefer one letter from the start, in
-which case nothing emerged: see ``dominance`` in the first round, before any game was played.
+wins, which ends the run; ``agreement`` is the share of games that were won, ``names_alive`` the number of letters left. The
+map shows who names which letter (``sandbox plot RUN grid --set by=state.letter``, numbered in the order of the options), and
+who wins (``by=state.won``). Known limits: a small model may prefer one letter from the start, in which case nothing
+emerged: see ``dominance`` in the first round, before any game was played; and all games of a round begin at once, so that
+nobody learns within a round.
 """
 
 from __future__ import annotations
@@ -33,13 +36,18 @@ def scenario(names: int = 4, remembered: int = 5) -> Scenario:
         remembered: Number of past games in an agent's prompt.
     """
 
-    def naming_game(agent: Any, question: str, world: World) -> Conversation:
-        """Two neighbours each name a letter, given the games that they started before."""
-        partner = world.audience(agent)[0]
-        mine, theirs = yield [_play(agent, question, world, 0), _play(partner, question, world, 1 + agent.index)]
-        past = [*_games(agent, world), [mine, theirs]]
-        extra = {"partner": partner.index, "mine": mine, "theirs": theirs, "games": past[-remembered:]}
-        return world.interaction(agent, question, draft=mine or "?", extra=extra)
+    def settle(world: World, interactions: Sequence[Interaction]) -> None:
+        """Both players of each game remember it."""
+        for it in interactions:
+            if it.error or "partner" not in it.extra:
+                continue
+            pair = it.extra["mine"], it.extra["theirs"]
+            for index, (mine, theirs) in ((it.agent, pair), (it.extra["partner"], pair[::-1])):
+                state = world.members[index].state
+                state["games"] = [*state["games"], [mine, theirs]][-remembered:]
+                state["won"] = sum(a == b for a, b in state["games"]) / len(state["games"])
+            if pair[0] is not None:
+                world.members[it.agent].state["letter"] = world.scenario.options.index(pair[0])
 
     return Scenario(
         name="norm_emergence",
@@ -52,14 +60,24 @@ def scenario(names: int = 4, remembered: int = 5) -> Scenario:
             choose="{heard}{question}\n\nAnswer with one of: {options}.",
         ),
         protocol=naming_game,
+        state={"games": [], "letter": -1, "won": 0.0},
+        settle=settle,
         measures={"dominance": dominance, "agreement": agreement, "names_alive": names_alive},
         stop=lambda world: world.metrics["dominance"] == 1,
     )
 
 
-def _games(agent: Any, world: World) -> list[list[str | None]]:
-    before = world.previous.get(agent.index)
-    return list(before.extra.get("games", [])) if before is not None else []
+def naming_game(agent: Any, question: str, world: World) -> Conversation:
+    """Two neighbours each name a letter, given the games that they played before."""
+    near = world.audience(agent)
+    if not near:
+        return world.interaction(agent, question)
+    mine, theirs = yield [_play(agent, question, world, 0), _play(near[0], question, world, 1 + agent.index)]
+    extra = {"partner": near[0].index, "mine": mine, "theirs": theirs}
+    return world.interaction(agent, question, draft=mine or "?", extra=extra)
+
+
+naming_game.max_calls = lambda agent, world: 2  # type: ignore[attr-defined]
 
 
 def _play(agent: Any, question: str, world: World, turn: int) -> Conversation:
@@ -67,7 +85,7 @@ def _play(agent: Any, question: str, world: World, turn: int) -> Conversation:
     draw = keyed_rng(world.seed, world.round, agent.index, f"play {turn}")
     told = [
         (f"game {number}", f"you named {mine}, the other named {theirs}: you {'won' if mine == theirs else 'lost'}")
-        for number, (mine, theirs) in enumerate(_games(agent, world), 1)
+        for number, (mine, theirs) in enumerate(agent.state["games"], 1)
     ]
     options = draw.sample(world.scenario.options, len(world.scenario.options))
     choice = yield agent.choose(question, options, turn=turn, heard=told)

@@ -169,14 +169,23 @@ def test_a_convention_that_wins_ends_the_game(tmp_path: Path) -> None:
     assert world.metrics["agreement"] == world.metrics["dominance"] == world.metrics["names_alive"] == 1
 
 
-def test_players_are_told_the_games_they_began(tmp_path: Path) -> None:
-    """At most the last two are kept here; what the other named is what it drew for that game."""
+def test_players_are_told_the_games_they_played(tmp_path: Path) -> None:
+    """At most the last two are kept here, also those that others began; what the other named is what it drew for that game."""
     world = lived("norm_emergence", tmp_path / "run", 3, remembered="2")
-    [*_, last] = open_run(tmp_path / "run").interactions(agent=0)
-    assert len(last.extra["games"]) == 2
-    assert last.extra["games"][-1] == [last.extra["mine"], last.extra["theirs"]]
+    run = open_run(tmp_path / "run")
+    played: list[list[str]] = []
+    for it in run.interactions(2):
+        pair = [it.extra["mine"], it.extra["theirs"]]
+        played += [pair] * (it.agent == 0) + [pair[::-1]] * (it.extra["partner"] == 0)
+    state = run.state(0)
+    assert len(state["games"]) == 2
+    assert state["games"][-len(played[-2:]) :] == played[-2:]
+    assert state["won"] == sum(a == b for a, b in state["games"]) / 2
+    [mine] = [it.extra["mine"] for it in run.interactions(2) if it.agent == 0]
+    assert world.scenario.options[state["letter"]] == mine
     told = [r.messages[-1].content for r in world.lm.history if r.messages[0].content.startswith("You are Agent 1,")]  # type: ignore[attr-defined]
     assert sum("game 2: you named" in text for text in told) >= 1
+    assert not any("game 3: you named" in text for text in told)
     assert norm_emergence.dominance([], world) is None
 
 
