@@ -10,7 +10,7 @@ TESTS_MESA ?=
 # Test processes: each is one thread, so as many as there are cores.
 JOBS ?= auto
 
-.PHONY: demo test test-mesa slow check setup clean
+.PHONY: demo test test-mesa slow check docs setup clean
 
 demo: $(VENV)/.ready
 	$(BIN)/sandbox demo
@@ -31,6 +31,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# The site, in build/site; warnings, such as dead links, are errors.
+docs: $(VENV)/.dev
+	PYTHONPATH=. DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html; or serve it, searchable: $(BIN)/python -m http.server --directory build/site"
 
 setup: $(VENV)/.dev
 

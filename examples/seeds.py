@@ -32,15 +32,18 @@ def differences(result: dict[str, Any], dimension: str) -> dict[str, float]:
 
 
 def rows(results: dict[int, dict[str, Any]], dimension: str) -> list[tuple[str, Interval]]:
-    """A row a seed (paired by question), one over questions (each averaged over seeds), and one over seeds."""
+    """A row a seed (paired by question); with several seeds one over questions, averaged over seeds, and one over seeds."""
     each = {seed: differences(result, dimension) for seed, result in results.items()}
     pooled: dict[str, list[float]] = defaultdict(list)
     for found in each.values():
         for question, difference in found.items():
             pooled[question].append(difference)
     of_seeds = {seed: mean_interval(list(found.values())) for seed, found in each.items()}
+    each_seed = [(f"seed {seed}", interval) for seed, interval in of_seeds.items()]
+    if len(results) == 1:
+        return each_seed
     return [
-        *((f"seed {seed}", interval) for seed, interval in of_seeds.items()),
+        *each_seed,
         ("all seeds, over questions", mean_interval([sum(v) / len(v) for v in pooled.values()])),
         ("all seeds, over seeds", mean_interval([interval.mean for interval in of_seeds.values()])),
     ]
@@ -73,7 +76,7 @@ def table(results: dict[int, dict[str, Any]]) -> str:
             equal = [signed(at_equal_length(seed, d)) for d in dimensions]
             lines.append(f"| at equal length | {' | '.join(equal)} |  |")
     lines.append(
-        f"\n{first['questions']} held-out questions, {first['samples']} answers each, rated 1 to {first['scale']} by "
+        f"\n{first['questions']} held-out questions, {first['samples']} answer{'s' * (first['samples'] != 1)} each, rated 1 to {first['scale']} by "
         f"{first['judge']}; 95% intervals (Student's t), differences paired by question. "
         "At equal length: the intercept of the differences over those in length."
     )

@@ -1,0 +1,84 @@
+"""Links of the repository's pages, as they lead within the site.
+
+A page outside docs/ has a copy in the site (see ``generate.py``), as have numbered examples; any other file of the repository
+is shown as a page of its text. Links that lead to no file fail the build.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[2]
+COPIES = {
+    "README.md": "index.md", "scenarios/README.md": "gallery.md", "examples/paper.md": "paper.md",
+    "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "tests/benchmarks/README.md": "benchmarks.md",
+    "tests/benchmarks/TRAINERS.md": "training_speed.md",
+}  # fmt: skip
+_LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?\)")
+_LANGUAGES = {".py": "python", ".tmpl": "python", ".toml": "toml", ".jsonl": "json", ".csv": "text", ".txt": "text"}
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add a page or a picture for each file of the repository that a page links to."""
+    for file in list(files.documentation_pages()):
+        text = file.content_string
+        for _, target, _ in _LINK.findall(text):
+            path = _repository_path(file.src_uri, text, target)
+            if path is None or path in COPIES or path.startswith("docs/") or _example(path):
+                continue
+            if (ROOT / path).is_file() and files.get_file_from_path(_page(path)) is None:
+                files.append(_copy(path, config))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Turn links of the repository into those of the site."""
+
+    def turned(link: re.Match[str]) -> str:
+        path = _repository_path(page.file.src_uri, markdown, link[2])
+        if path is None or not (ROOT / path).exists():
+            return link[0]
+        target = (
+            path.removeprefix("docs/") if path.startswith("docs/") else COPIES.get(path, _example(path) or _page(path))
+        )
+        return f"{link[1]}{posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or '.')}{link[3] or ''})"
+
+    return _LINK.sub(turned, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Roles of docstrings (``:class:``) are left out; what they name is code already."""
+    return re.sub(r":(?:class|func|mod|meth|data|attr):(?=<code>)", "", html)
+
+
+def _repository_path(page: str, text: str, target: str) -> str | None:
+    """The file that a link leads to, relative to the repository; None if the link leads elsewhere."""
+    if re.match(r"[a-z]+:|/", target):
+        return None
+    source = re.match(r"<!-- source: (\S+) -->", text)
+    if source is None and not (ROOT / "docs" / page).is_file():
+        return None  # a generated page links within the site
+    start = ROOT / (source[1] if source else f"docs/{page}")
+    return os.path.relpath(start.parent / target, ROOT).replace(os.sep, "/")
+
+
+def _example(path: str) -> str | None:
+    return f"{path[:-3]}.md" if re.fullmatch(r"examples/[0-9]+_\w+\.py", path) else None
+
+
+def _page(path: str) -> str:
+    return path if Path(path).suffix in (".png", ".svg", ".md") else f"source/{path}.md"
+
+
+def _copy(path: str, config: Any) -> File:
+    text = (ROOT / path).read_text(encoding="utf-8") if Path(path).suffix not in (".png", ".svg") else None
+    if text is None:
+        return File.generated(config, path, abs_src_path=str(ROOT / path))
+    language = _LANGUAGES.get(Path(path).suffix, "text")
+    return File.generated(config, _page(path), content=f"# {path}\n\n````{language}\n{text}\n````\n")
