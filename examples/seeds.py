@@ -75,8 +75,9 @@ def table(results: dict[int, dict[str, Any]]) -> str:
         if seed is not None:
             equal = [signed(at_equal_length(seed, d)) for d in dimensions]
             lines.append(f"| at equal length | {' | '.join(equal)} |  |")
+    answers = f"{first['samples']} answer{'s' * (first['samples'] != 1)}"
     lines.append(
-        f"\n{first['questions']} held-out questions, {first['samples']} answer{'s' * (first['samples'] != 1)} each, rated 1 to {first['scale']} by "
+        f"\n{first['questions']} held-out questions, {answers} each, rated 1 to {first['scale']} by "
         f"{first['judge']}; 95% intervals (Student's t), differences paired by question. "
         "At equal length: the intercept of the differences over those in length."
     )
