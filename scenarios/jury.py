@@ -2,38 +2,30 @@
 
 After group polarisation (Myers and Lamm 1976: deliberation moves a group further towards its initial tendency) and
 deliberative polls (Fishkin 2009). Jurors have personas from a table, strict and lenient ones; in each round all judge the
-same case (protocol ``vote``): each states privately whether the accused is guilty, hears its neighbours' reasons, and
-votes.
+same case, in two stages: each decides privately whether the accused is guilty, and says why; then each reads its
+neighbours' reasons, and votes. Both opinions, from 0 to 1, are states of the jurors.
 
 Compare ``polarisation_private`` with ``polarisation_vote`` (``sandbox plot RUN measures``): 0 if all have the same opinion,
 1 if half are certain of each side. ``shift`` is above 0 if deliberation moved the jury further towards its initial
 tendency, ``moved`` is the mean distance that jurors moved, ``by_outlook`` the distance between strict and lenient jurors.
-Known limits: an opinion is the model's probability of "guilty", and small models prefer one word whatever the case:
-compare before and after, not cases with verdicts; there are only four, short and invented cases.
+``sandbox plot RUN grid --set by=state.vote`` (or ``state.private``) shows who holds what. In ``scenarios.baselines.averaging``,
+the jury without language, jurors never go further than their own mean. Known limits: an opinion is the model's probability
+of "guilty", and small models prefer one word whatever the case: compare before and after; there are only four, short cases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox import Interaction, Scenario, World, one_a_round, read_personas
+from sandbox import Conversation, Feedback, Interaction, Scenario, World, one_a_round, read_personas, read_questions
 
-JURORS = Path(__file__).parent / "data" / "jurors.csv"
-CASES = [
-    "A cashier is accused of taking 200 from the till. The till was short on two of her shifts, and a colleague also had a "
-    "key. Is she guilty?",
-    "A driver is accused of hitting a parked car and leaving. A witness saw a red car like his at night; his bumper has an "
-    "old scratch. Is he guilty?",
-    "A student is accused of copying an exam. Three of her ten answers repeat her neighbour's mistakes word for word. Is "
-    "she guilty?",
-    "A tenant is accused of starting a fire by smoking in bed. He had been warned before; the landlord's wiring was forty "
-    "years old. Is he guilty?",
-]
-GUILTY = "guilty"
+DATA = Path(__file__).parent / "data"
+PERSONA, GUILTY = "You are {age}, work as a {job}, and sit on a jury. You are {outlook}.", "guilty"
 
 
 def scenario(jurors: str | None = None, cases: int = 4) -> Scenario:
@@ -45,23 +37,45 @@ def scenario(jurors: str | None = None, cases: int = 4) -> Scenario:
     """
     return Scenario(
         name="jury",
-        questions=CASES[:cases],
+        questions=read_questions(DATA / "jury_cases.txt")[:cases],
         ask=one_a_round,
-        personas=read_personas(
-            jurors or JURORS, "You are {age}, work as a {job}, and sit on a jury. You are {outlook}."
-        ),
+        personas=read_personas(jurors or DATA / "jurors.csv", PERSONA),
         population="column:outlook",
         options=(GUILTY, "not guilty"),
-        protocol="vote",
+        stages=[decide, vote],
+        state={"private": 0.5, "vote": 0.5},
+        settle=settle,
         society={"reviewers": 3},
-        measures={
-            "polarisation_private": polarisation_private,
-            "polarisation_vote": polarisation_vote,
-            "shift": shift,
-            "moved": moved,
-            "by_outlook": by_outlook,
-        },
+        measures={f.__name__: f for f in (polarisation_private, polarisation_vote, shift, moved, by_outlook)},
     )
+
+
+def decide(agent: Any, question: str, world: World) -> Conversation:
+    """A juror decides privately, and says what it thinks."""
+    private, said = yield [agent.choose(question), agent.answer(question)]
+    return world.interaction(agent, question, draft=said.text, extra={"private": private.probs and dict(private.probs)})
+
+
+def vote(agent: Any, question: str, world: World) -> Conversation:
+    """A juror reads its own reasons and its neighbours', and votes."""
+    said = {index: str(it.draft) for index, it in world.said("decide").items() if not it.error}
+    near = [other for other in world.audience(agent) if other.index in said]
+    heard = [(f"{agent.name} (you)", said[agent.index]), *((other.name, said[other.index]) for other in near)]
+    voted = yield agent.choose(question, turn=1, heard=heard)
+    told = tuple(Feedback.unrated(other.index, said[other.index]) for other in near)
+    extra = {"vote": voted.probs and dict(voted.probs)}
+    return world.interaction(agent, question, draft=said[agent.index], feedback=told, extra=extra)
+
+
+decide.max_calls = vote.max_calls = lambda agent, world: 2  # type: ignore[attr-defined]
+
+
+def settle(world: World, interactions: Sequence[Interaction]) -> None:
+    """Take over the opinions that could be read."""
+    key = "private" if world.stage == "decide" else "vote"
+    for it in interactions:
+        if it.extra.get(key):
+            world.members[it.agent].state[key] = it.extra[key][GUILTY]
 
 
 def opinions(interactions: Sequence[Interaction]) -> tuple[NDArray[np.float64], list[str]]:
@@ -73,14 +87,12 @@ def opinions(interactions: Sequence[Interaction]) -> tuple[NDArray[np.float64], 
 
 def polarisation_private(interactions: Sequence[Interaction], world: World) -> float | None:
     """Polarisation of private opinions, 0 (one opinion) to 1."""
-    found, _ = opinions(interactions)
-    return 4 * float(found[:, 0].var()) if len(found) else None
+    return 4 * float(found[:, 0].var()) if len(found := opinions(interactions)[0]) else None
 
 
 def polarisation_vote(interactions: Sequence[Interaction], world: World) -> float | None:
     """Polarisation of votes, 0 (one opinion) to 1."""
-    found, _ = opinions(interactions)
-    return 4 * float(found[:, 1].var()) if len(found) else None
+    return 4 * float(found[:, 1].var()) if len(found := opinions(interactions)[0]) else None
 
 
 def shift(interactions: Sequence[Interaction], world: World) -> float | None:

@@ -250,6 +250,12 @@ def test_a_jury_is_measured_before_and_after(tmp_path: Path) -> None:
     assert m["shift"] == pytest.approx(-abs(strict - 0.5))
     assert len({it.question for it in open_run(tmp_path / "run").interactions()}) == 1
     assert jury.shift([], world) is None
+    asked = [r for r in world.lm.history if "heard others" in r.messages[-1].content]  # type: ignore[attr-defined]
+    heard = [r.messages[-1].content.count(": It is not clear.") for r in asked]
+    assert heard == [1 + len(it.feedback) for it in open_run(tmp_path / "run").interactions()]  # its own words first
+    assert max(heard) == 4
+    ends = open_run(tmp_path / "run").states().query("rounds == 1")
+    assert (set(ends["private"]), set(ends["vote"])) == ({0, 1}, {0.5})
     frame = open_run(tmp_path / "run").frame(extra=True)
     assert set(frame["extra.vote.guilty"]) == {0.5}
     assert frame.groupby("label")["extra.private.guilty"].mean().to_dict() == {"lenient": 0, "strict": 1}
