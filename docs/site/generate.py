@@ -32,7 +32,8 @@ from trainers.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = {
-    "command_line.md": "Command line", "own_scenario.md": "Your own scenario", "language_models.md": "Language models",
+    "how_to.md": "Common questions", "command_line.md": "Command line", "own_scenario.md": "Your own scenario",
+    "language_models.md": "Language models",
     "raters.md": "Raters", "training.md": "Training", "evaluation.md": "Evaluation", "surveys.md": "Surveys",
     "visualisation.md": "Visualisation", "plugins.md": "Plugins",
 }  # fmt: skip
@@ -220,7 +221,8 @@ write_navigation(
         "Tutorials": write_examples(),
         "How-to": [(title, page) for page, title in HOW_TO.items()],
         "Concepts": [
-            ("Architecture", "architecture.md"), ("Glossary", "glossary.md"), ("Gallery of scenarios", "gallery.md"),
+            ("Architecture", "architecture.md"), ("Glossary", "glossary.md"),
+            ("Coming from another library", "coming_from.md"), ("Gallery of scenarios", "gallery.md"),
             ("The paper's claims", "paper.md"), ("Speed", "benchmarks.md"), ("Speed of trainers", "training_speed.md"),
             ("Contributing", "contributing.md"), ("Changelog", "changelog.md"),
         ],
