@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sandbox.scenario.loading import load_scenario
     from sandbox.scenario.personas import Personas, read_personas
     from sandbox.scenario.prompts import Prompts
+    from sandbox.scenario.reward import Reward
     from sandbox.scenario.rubric import ALIGNMENT_WORDS, ENGAGEMENT_WORDS, Dimension, Example, Rubric, Upbringing
     from sandbox.scenario.scenario import Scenario, one_a_round
     from sandbox.seeding import keyed_rng
@@ -38,6 +39,7 @@ _HOMES = {
     "Scenario": "sandbox.scenario.scenario",
     "Dimension": "sandbox.scenario.rubric",
     "Example": "sandbox.scenario.rubric",
+    "Reward": "sandbox.scenario.reward",
     "Rubric": "sandbox.scenario.rubric",
     "Upbringing": "sandbox.scenario.rubric",
     "one_a_round": "sandbox.scenario.scenario",
@@ -95,6 +97,7 @@ __all__ = [
     "Recollection",
     "Reply",
     "Request",
+    "Reward",
     "Rubric",
     "Run",
     "Scenario",

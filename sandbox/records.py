@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -74,6 +74,27 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Utterance:
+    """What an agent said to one prompt in its own conversation; recorded where the scenario has rewards.
+
+    Attributes:
+        purpose: Purpose of the call, for example ``answer 0`` or ``choose 0``; see
+            :meth:`sandbox.society.agent.SocialAgent.ask`.
+        question: The question of the interaction, or of its stage.
+        key: Key of the call, under which the run folder holds the prompt and the reply.
+        text: The option that a choice came to (drawn by :meth:`Choice.draw`, else the most probable), or a number; None where
+            it is the text of the reply.
+        stage: Name of the stage.
+    """
+
+    purpose: str
+    question: str
+    key: str
+    text: str | None = None
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """An observer's ratings of one answer, by dimension of the rubric."""
 
@@ -93,10 +114,12 @@ class Choice:
         probs: Probability of each option; 1 for the option named in the reply if the model gives no probabilities. None if
             the reply could not be parsed.
         raw: The reply, kept if ``probs`` is None.
+        on_draw: Callback, receives the option that was drawn.
     """
 
     probs: Mapping[str, float] | None
     raw: str = ""
+    on_draw: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def best(self) -> str | None:
@@ -107,7 +130,10 @@ class Choice:
         """Draw an option by its probability; None if the reply could not be parsed."""
         if self.probs is None:
             return None
-        return stream.choices(list(self.probs), list(self.probs.values()))[0]
+        option = stream.choices(list(self.probs), list(self.probs.values()))[0]
+        if self.on_draw is not None:
+            self.on_draw(option)
+        return option
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +170,8 @@ class Interaction:
         error: Why the interaction failed; None if it did not.
         extra: Further results of the protocol, JSON-serialisable.
         heard: What agents heard in the conversation, in order.
+        utterances: What the agent itself said in it; empty where the scenario has no rewards.
+        rewards: Rewards of the agent's turn, by name, without those that are None; known from the end of the round on.
     """
 
     round: int
@@ -160,6 +188,8 @@ class Interaction:
     error: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     heard: tuple[Heard, ...] = ()
+    utterances: tuple[Utterance, ...] = ()
+    rewards: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def final(self) -> str | None:
@@ -179,6 +209,8 @@ class Interaction:
         ]
         found += [f"feedback holds a {type(said).__name__}" for said in self.feedback if not isinstance(said, Feedback)]
         found += [f"heard holds a {type(one).__name__}" for one in self.heard if not isinstance(one, Heard)]
+        if self.rewards:
+            found.append("rewards are given, which are computed at the end of the round; use Scenario(reward=...)")
         if self.extra:
             try:
                 json.dumps(dict(self.extra))
@@ -198,6 +230,7 @@ class Interaction:
             Feedback(f["reviewer"], _rating(f["rating"]), f.get("kind", "rating")) for f in data["feedback"]
         )
         fields["heard"] = tuple(Heard(**one) for one in data.get("heard", ()))
+        fields["utterances"] = tuple(Utterance(**one) for one in data.get("utterances", ()))
         fields["before"] = _score(data["before"])
         fields["after"] = _score(data["after"])
         fields["recalled"] = tuple(data["recalled"]) if data["recalled"] else None

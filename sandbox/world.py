@@ -36,7 +36,7 @@ from sandbox.society.setup import prepare_society
 from sandbox.society.speaker import Speaker, find_speaker, make_speakers
 from sandbox.society.staging import Staging
 from sandbox.society.state import State
-from sandbox.society.states import States, call_scenario, refuse_attribute
+from sandbox.society.states import WORLD, States, call_scenario, refuse_attribute
 from sandbox.store.budget import CallBudget
 from sandbox.store.call_log import RunCallLog
 from sandbox.store.run import Run, open_run
@@ -191,12 +191,12 @@ class World(mesa.Model):
         self.remembering.forget()
         self._restore()
 
-    def recompute_metrics(self, round_: int) -> dict[str, Any]:
-        """Compute the metrics, and the states, of a complete round again from its record."""
+    def recompute(self, round_: int) -> tuple[dict[str, Any], dict[int, Mapping[str, float]]]:
+        """Compute the metrics, the rewards and the states of a complete round again from its record."""
         self.round, self._earlier = round_, open_run(self.path).metrics()[:round_]
-        interactions = self.store.interactions(round_)
-        self.staging.settle_again(interactions)
-        return self._measure(interactions)
+        self.metrics = self._earlier[-1] if self._earlier else {}
+        found = self.staging.settle_again(self.store.interactions(round_))
+        return self._measure(found), {it.agent: it.rewards for it in found}
 
     def _collector(self) -> mesa.DataCollector:
         return mesa.DataCollector(model_reporters={n: lambda world, n=n: world.metrics[n] for n in self._measure([])})
@@ -228,8 +228,7 @@ class World(mesa.Model):
     def step(self) -> None:
         """Run one round: every active agent is asked its question; memories are written when all are done.
 
-        A cap may stop the round between conversations; ``running`` is then False, and a resumed run continues the same
-        round.
+        A cap may stop it between conversations; ``running`` is then False, and a resumed run continues the round.
         """
         try:
             self._run_round()
@@ -261,11 +260,7 @@ class World(mesa.Model):
         self.store.save_manifest()
 
     def repair(self) -> int:
-        """Repeat the failed conversations of a resumed run; has an effect once, before the first step.
-
-        Returns:
-            Number of stored interactions that were replaced; see :mod:`sandbox.society.repair`.
-        """
+        """Repeat the failed conversations of a resumed run, once, before the first step: the number that was replaced."""
         if self._is_whole:
             return 0
         self._is_whole = True
@@ -275,17 +270,17 @@ class World(mesa.Model):
         return repaired
 
     def _finish(self, interactions: Sequence[Interaction]) -> None:
-        memories = [
-            (it.agent, it.question, it.final) for it in interactions if it.error is None and it.final is not None
-        ]
+        said = [(it.agent, it.question, it.final) for it in interactions if it.error is None and it.final is not None]
         self.remembering.end_round(interactions)
         told = self.staging.settle_round(interactions)
         notes = self.remembering.rewrite()
         if self.capped:
             return
         self.embed_questions()  # what memories were given
-        metrics = self._measure(interactions)
-        self.store.finish_round(self.round, memories, metrics, move_agents(self), self.states.recorded(), told, notes)
+        interactions = self.staging.reward(interactions)
+        metrics, moves = self._measure(interactions), move_agents(self)
+        states, rewards = self.states.recorded(), {it.agent: it.rewards for it in interactions}
+        self.store.finish_round(self.round, said, metrics, moves, states, told, notes, rewards)
         self.staging.end_round(interactions)
         self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)
@@ -321,6 +316,11 @@ class World(mesa.Model):
     def state(self) -> State:
         """State of the world, as of the end of the last stage."""
         return self.states.world
+
+    @property
+    def state_before(self) -> State:
+        """State of the world when the round began, as the previous round left it."""
+        return self.states.before(WORLD)
 
     def said(self, stage: str) -> Mapping[int, Interaction]:
         """Interactions of an earlier stage of this round; see :meth:`sandbox.society.staging.Staging.said`."""
@@ -385,8 +385,8 @@ class World(mesa.Model):
     def survey(self, questions: Any, **settings: Any) -> Any:
         """Let every agent answer questions, as it is after the last complete round: see :meth:`sandbox.Run.survey`."""
         models = dict(self.setup.models)
-        given = {"scenario": self.scenario, "model": models.get("", models), "at": self.round}
-        return open_run(self.path).survey(questions, **given | settings)
+        settings = {"scenario": self.scenario, "model": models.get("", models), "at": self.round} | settings
+        return open_run(self.path).survey(questions, **settings)
 
     def social_graph(self) -> nx.DiGraph[int]:
         """Graph of the reviews so far; see :func:`sandbox.metrics.social_graph.social_graph`."""

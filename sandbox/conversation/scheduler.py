@@ -24,7 +24,17 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.conversation.steps import Call, CallFailed, CallLog, Conversation, Embed, Rate, requests_made
+from sandbox.conversation.steps import (
+    Call,
+    CallFailed,
+    CallLog,
+    Conversation,
+    Embed,
+    Rate,
+    Spoken,
+    requests_made,
+    spoken,
+)
 from sandbox.errors import BrokenPlugin, ProtocolError, SandboxError
 from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.models.remote.async_calls import AsyncCalls
@@ -37,11 +47,12 @@ _SENT_AT_ONCE = 32
 class _Task:
     """A running generator, and the receiver of its result."""
 
-    __slots__ = ("conversation", "parent", "requests", "slot")
+    __slots__ = ("conversation", "parent", "requests", "slot", "spoken")
 
     def __init__(self, conversation: Conversation, parent: _Join | int, slot: int) -> None:
         self.conversation = conversation
         self.requests: dict[Any, int] = {}
+        self.spoken: list[Spoken] = [] if isinstance(parent, int) else parent.task.spoken
         self.parent = parent
         self.slot = slot
 
@@ -153,16 +164,18 @@ class Scheduler:
 
     def _advance(self) -> None:
         """Advance every task that is ready until all are waiting."""
-        token = requests_made.set(None)
+        token, of_conversation = requests_made.set(None), spoken.set(None)
         try:
             self._advance_all()
         finally:
             requests_made.reset(token)
+            spoken.reset(of_conversation)
 
     def _advance_all(self) -> None:
         while self._ready:
             task, value, failure = self._ready.popleft()
             requests_made.set(task.requests)
+            spoken.set(task.spoken)
             try:
                 talk = task.conversation
                 wanted = talk.send(value) if failure is None else talk.throw(failure)

@@ -44,6 +44,34 @@ def count_request(request: Hashable) -> int:
     return before
 
 
+@dataclass(slots=True, eq=False)
+class Spoken:
+    """What an agent says in the running conversation.
+
+    Attributes:
+        agent: Index of the agent.
+        purpose: Purpose of the call.
+        call: The call.
+        text: What it said where that is not the text of the reply.
+        is_said: Whether it counts as said; not for a reply that could not be read and was asked for again.
+    """
+
+    agent: int
+    purpose: str
+    call: Call
+    text: str | None = None
+    is_said: bool = True
+
+
+# What agents say in the running conversation, with the generators that it waits for; set by the scheduler.
+spoken: ContextVar[list[Spoken] | None] = ContextVar("spoken", default=None)
+
+
+def find_spoken(call: Call) -> Spoken | None:
+    """The record of a call in the running conversation; None where none is kept."""
+    return next((one for one in spoken.get() or () if one.call is call), None)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Embed:
     """A text to be embedded. Gives an L2-normalised array [dim]."""

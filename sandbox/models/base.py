@@ -61,6 +61,15 @@ class Request:
         )
         return orjson.dumps(fields).decode()
 
+    @classmethod
+    def from_content(cls, content: str) -> Request:
+        """Make a request from the result of :meth:`content`."""
+        messages, max_tokens, temperature, top_p, stop, seed, prefix, choices, *schema = orjson.loads(content)
+        return cls(
+            tuple(Message(*one) for one in messages), max_tokens, temperature, top_p, tuple(stop), seed, prefix,
+            tuple(choices), *schema,
+        )  # fmt: skip
+
     def key(self) -> str:
         """Return a hash of all fields, the same in every process (32 hex digits)."""
         return content_key(self.content())

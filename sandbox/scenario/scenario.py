@@ -14,6 +14,7 @@ from sandbox.errors import ScenarioError, nearest
 from sandbox.scenario.personas import Personas
 from sandbox.scenario.population import Population, column_of, read_population
 from sandbox.scenario.prompts import Prompts
+from sandbox.scenario.reward import Reward, Rewards, read_rewards, reward_faults
 from sandbox.scenario.rubric import Rubric, Upbringing
 from sandbox.scenario.settings import NETWORK_FILES, SOCIETY_SETTINGS, is_society_setting
 
@@ -55,6 +56,9 @@ class Scenario:
         measures: Own measures of a round, by name: functions of (interactions, world), with failed interactions included,
             that return a number, or None if there is no value. ``world.metrics`` holds the metrics of the previous round, so
             that a measure can depend on its own last value. The first line of the docstring describes the measure.
+        reward: Rewards of an agent for its turn in a round, by name: functions of (interaction, world) that return a number,
+            or None if there is none; or one function, which gives its name. :class:`~sandbox.scenario.reward.Reward` adds a
+            discount of later rounds' rewards. Training rows are made from them: ``sandbox dataset RUN --reward NAME``.
         state: State that each agent begins with: a mapping, or a function of (agent, world). Protocols, prompts
             (``{state[purse]}``, ``{world_state[tax]}``) and measures read ``agent.state``; only ``settle``,
             ``before_round``, ``after_round`` and ``events`` change it.
@@ -96,6 +100,7 @@ class Scenario:
     asked: Callable[[Any], Sequence[Any]] | None = None
     groups: Callable[[Any], Sequence[Sequence[Any]]] | None = None
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    reward: Rewards = field(default_factory=dict)
     stop: Callable[[Any], bool] | None = None
     society: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] | Callable[[Any, Any], Mapping[str, Any]] = field(default_factory=dict)
@@ -110,6 +115,11 @@ class Scenario:
         faults = [f"  {where}: {what}" for where, what in scenario_faults(self)]
         if faults:
             raise ScenarioError(f"scenario {self.name or 'without a name'!r} cannot be used:\n" + "\n".join(faults))
+
+    @property
+    def rewards(self) -> dict[str, Reward]:
+        """The rewards by name."""
+        return read_rewards(self.reward)
 
     @property
     def protocol_name(self) -> str:
@@ -146,6 +156,7 @@ def scenario_faults(made: Scenario) -> list[Fault]:
         *_population(made),
         *_rubric(made),
         *_functions(made),
+        *reward_faults(made.reward),
         *_choices(made),
         *(made.prompts.faults() if isinstance(made.prompts, Prompts) else [_not("prompts", made.prompts, "Prompts")]),
         *_personas(made.personas),

@@ -6,6 +6,7 @@ agent's memory.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mesa.discrete_space import CellAgent
 
-from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate, count_request
+from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate, Spoken, count_request, find_spoken, spoken
 from sandbox.memories.base import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.models.json_replies import check_schema
@@ -83,6 +84,11 @@ class SocialAgent(CellAgent):
     def state(self) -> State:
         """Its state, as of the end of the last stage; see :class:`~sandbox.scenario.scenario.Scenario`."""
         return self.world.states[self.index]
+
+    @property
+    def state_before(self) -> State:
+        """Its state when the round began, as the previous round left it."""
+        return self.world.states.before(self.index)
 
     @property
     def about(self) -> str:
@@ -306,7 +312,10 @@ class SocialAgent(CellAgent):
         made = Request(messages, max_tokens or society.max_tokens, seed=seed, **given)
         if repeated := count_request(made):
             made = replace(made, seed=keyed_seed(seed, "repeated", repeated))
-        return Call(self.lm, made)
+        call = Call(self.lm, made)
+        if self.world.scenario.reward and (said := spoken.get()) is not None:
+            said.append(Spoken(self.index, purpose, call))
+        return call
 
     @property
     def system(self) -> str:
@@ -357,9 +366,14 @@ def _whole(call: Call) -> Conversation:
 def _chosen(call: Call, options: Sequence[str]) -> Conversation:
     """Make a call and read the option from its reply."""
     reply: Reply = yield call
+    choice = read_choice(reply.text, options)
     if reply.choice_probs is not None:
-        return Choice({option: round(float(reply.choice_probs[option]), 6) for option in options})
-    return read_choice(reply.text, options)
+        choice = Choice({option: round(float(reply.choice_probs[option]), 6) for option in options})
+    said = find_spoken(call)
+    if said is None or choice.best is None:
+        return choice
+    said.text = choice.best
+    return replace(choice, on_draw=functools.partial(setattr, said, "text"))
 
 
 def read_choice(text: str, options: Sequence[str]) -> Choice:

@@ -140,6 +140,11 @@ class SocietyContext(Protocol):
         ...
 
     @property
+    def state_before(self) -> State:
+        """State of the world when the round began, as the previous round left it."""
+        ...
+
+    @property
     def stages(self) -> Mapping[str, Any]:
         """The protocols of a round, in order, by name."""
         ...

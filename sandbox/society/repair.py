@@ -8,6 +8,7 @@ complete rounds are left as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -36,8 +37,8 @@ class Repairable(Staged, Protocol):
         """The stages of a round, and states."""
         ...
 
-    def recompute_metrics(self, round_: int) -> dict[str, Any]:
-        """Compute the metrics of a complete round again from its record."""
+    def recompute(self, round_: int) -> tuple[dict[str, Any], dict[int, Mapping[str, float]]]:
+        """Compute the metrics, and the rewards of each agent, of a complete round again from its record."""
         ...
 
     def reload_from_record(self) -> None:
@@ -79,7 +80,8 @@ def repair_run(world: Repairable) -> int:
 
 def _stored(world: Repairable, round_: int, agents: Sequence[int]) -> list[tuple[int, Interaction]]:
     wanted = set(agents)
-    return [(it.agent, it) for it in world.store.interactions(round_) if it.agent in wanted]
+    # Rewards follow from interactions.
+    return [(it.agent, replace(it, rewards={})) for it in world.store.interactions(round_) if it.agent in wanted]
 
 
 def _repeat(world: Repairable, agents: Sequence[int]) -> list[Interaction]:
@@ -104,4 +106,4 @@ def _rewind(world: Repairable, round_: int) -> None:
 
 def _update_metrics(world: Repairable, first: int, now: int) -> None:
     for round_ in range(first, now):
-        world.store.set_metrics(round_, world.recompute_metrics(round_))
+        world.store.set_metrics(round_, *world.recompute(round_))

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.conversation.scheduler import Scheduler
-from sandbox.conversation.steps import Conversation
+from sandbox.conversation.steps import Conversation, spoken
 from sandbox.errors import ProtocolError, SandboxError
-from sandbox.records import Heard, Interaction
+from sandbox.records import Heard, Interaction, Utterance
 from sandbox.society.context import SocietyContext
 from sandbox.society.groups import split_interactions
 from sandbox.store.budget import CallBudget, CapReached
@@ -169,7 +169,17 @@ class RoundRunner:
             done = replace(done, heard=(*done.heard, *heard))
         if done.extra:  # others read in it what a resumed run reads from the record, and it shares nothing with a state
             done = replace(done, extra=json.loads(as_json(dict(done.extra))))
-        return done
+        return replace(done, utterances=self._utterances(done)) if world.scenario.reward else done
+
+    def _utterances(self, done: Interaction) -> tuple[Utterance, ...]:
+        """What the agent of an interaction said in the conversation that has just ended, in an order of its own."""
+        stage = self._world.stage if len(self._world.stages) > 1 else ""
+        found = [
+            Utterance(said.purpose, done.question, said.call.request.key(), said.text, stage)
+            for said in spoken.get() or ()
+            if said.agent == done.agent and said.is_said
+        ]
+        return tuple(sorted(found, key=lambda one: (one.purpose, one.key)))
 
     def _outcome(self, about: About, done: list[Interaction] | None, failure: Exception | None) -> list[Interaction]:
         """Interactions of a conversation that ended, with its error if it failed."""

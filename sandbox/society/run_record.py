@@ -55,6 +55,11 @@ def open_writer(
         manifest["stages"] = list(setup.stages)
     if setup.scenario.groups is not None:
         manifest["groups"] = True
+    if setup.scenario.reward:
+        manifest["rewards"] = {
+            name: {"description": doc_summary(one.function), "discount": one.discount, "unit": one.unit}
+            for name, one in setup.scenario.rewards.items()
+        }
     source = None
     if setup.prior is not None and setup.prior.rounds is not None:
         manifest |= {"from": setup.branch, "birth_seed": setup.birth_seed}
@@ -93,6 +98,8 @@ def open_writer(
         if "usd" in store.manifest["tokens"]:
             store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
         store.manifest["measures"] = manifest["measures"]  # the scenario may have gained measures since
+        if "rewards" in manifest:
+            store.manifest["rewards"] = manifest["rewards"]
     return store
 
 

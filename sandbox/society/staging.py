@@ -16,12 +16,13 @@ from sandbox.records import Heard, Interaction
 from sandbox.scenario.scenario import function_name
 from sandbox.society.agent import SocialAgent
 from sandbox.society.context import SocietyContext
+from sandbox.society.rewards import round_rewards
 from sandbox.society.round_runner import RoundRunner
 from sandbox.society.setup import SocietySetup
 from sandbox.store.manifest import doc_summary
 from sandbox.store.writer import RunWriter
 
-_ABOUT = ("round", "agent", "label", "protocol", "error", "heard")
+_ABOUT = ("round", "agent", "label", "protocol", "error", "heard", "utterances")
 
 
 class Staged(SocietyContext, Protocol):
@@ -193,14 +194,28 @@ class Staging:
         world.remembering.hear(2 * len(self._names), told)
         return told
 
-    def settle_again(self, interactions: Sequence[Interaction]) -> None:
-        """Compute the states after a complete round without stages again, from its interactions, and store them."""
+    def reward(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        """Interactions of a round that has ended, with the scenario's rewards; see :func:`round_rewards`."""
+        if not self._world.scenario.reward:
+            return list(interactions)
+        self.stage = self._names[-1]
+        self._said[self.stage] = {it.agent: it for it in interactions}
+        found = round_rewards(self._world, interactions)
+        return [replace(it, rewards=own) for it, own in zip(interactions, found, strict=True)]
+
+    def settle_again(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        """Compute the states after a complete round without stages again, from its interactions, and store them.
+
+        Returns:
+            The interactions, with their rewards.
+        """
         world = self._world
         if world.states.is_used and len(self._names) == 1:
             self.load_states()
             self.begin_round(again=True)
             world.store.set_world_heard(world.round, [*self._told, *self.settle_round(interactions)])
             world.store.set_states(world.round, world.states.rows())
+        return self.reward(interactions)
 
     def end_round(self, interactions: Sequence[Interaction]) -> None:
         """The round was stored: the next one begins with these states and interactions."""
@@ -247,7 +262,8 @@ class Staging:
         if earlier:
             extra["stages"] = {name: _content(one) for name, one in earlier.items()}
         heard = tuple(one for it in (*earlier.values(), last) for one in it.heard)
-        return replace(last, protocol=self._world.protocol_name, extra=extra, heard=heard)
+        said = tuple(one for it in (*earlier.values(), last) for one in it.utterances)
+        return replace(last, protocol=self._world.protocol_name, extra=extra, heard=heard, utterances=said)
 
 
 def _content(one: Interaction) -> dict[str, Any]:

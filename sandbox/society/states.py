@@ -51,6 +51,10 @@ class States:
         """State of the world."""
         return self._now[0]
 
+    def before(self, agent: int) -> State:
+        """State of an agent (or of the world, ``WORLD``) when the round began: as the previous round left it."""
+        return self._at_start[agent + 1] if self.is_used or agent == WORLD else self._state(agent, {})
+
     def _state(self, agent: int, content: Any) -> State:
         owner = self._owners[agent + 1]
         if not isinstance(content, Mapping):

@@ -6,7 +6,7 @@ import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
-from sandbox.conversation.steps import Call, Conversation
+from sandbox.conversation.steps import Call, Conversation, find_spoken
 from sandbox.errors import ScenarioError, author_line
 from sandbox.models.base import Message, Reply
 from sandbox.models.json_replies import draw_choice, read_json, read_number, whole_numbers
@@ -90,6 +90,9 @@ def _until_read(
         reply: Reply = yield asked
         raw = reply.text
         value, fault = read(reply, asked)
+        if (said := find_spoken(asked)) is not None:
+            said.is_said = not fault
+            said.text = f"{value}" if not fault and not asked.request.schema else None
         if not fault:
             return StructuredReply(value, raw, number)
         again = agent.world.scenario.prompts.unreadable.format(fault=fault)

@@ -77,15 +77,15 @@ def _write_parquet(run: Run, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema(run.dimensions)
+    schema = _schema(run.dimensions, tuple(run.rewards))
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for interactions in _rounds(run):
             rows = [_flat(interaction, run.dimensions) for interaction in interactions]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
-def _schema(dimensions: Sequence[str]) -> pa.Schema:
-    """One column per field of an interaction; ratings on dimension D are D_before and D_after.
+def _schema(dimensions: Sequence[str], rewards: Sequence[str] = ()) -> pa.Schema:
+    """One column per field of an interaction; ratings on dimension D are D_before and D_after, reward R is ``reward.R``.
 
     Columns D_before_reason, D_before_distribution and D_before_raw, and the same for D_after, contain the rest of the
     rating; ``feedback`` is a list of structures; ``extra`` is JSON.
@@ -111,12 +111,15 @@ def _schema(dimensions: Sequence[str]) -> pa.Schema:
             for part, kind in rating.items()
         ),
         ("heard", pa.list_(heard)),
+        *((f"reward.{name}", pa.float64()) for name in rewards),
+        *([("utterances", pa.list_(pa.struct([(name, pa.string()) for name in _SAID])))] if rewards else []),
         ("error", pa.string()),
         ("extra", pa.string()),
     ]
     return pa.schema(columns)
 
 
+_SAID = ("purpose", "question", "key", "text", "stage")
 _HEARD = ("agent", "speaker", "name", "text", "importance")
 
 
@@ -131,6 +134,8 @@ def _flat(it: Interaction, dimensions: Sequence[str]) -> dict[str, Any]:
             {"reviewer": f.reviewer, "rating": f.rating.value, **_words(f.rating), "kind": f.kind} for f in it.feedback
         ],
         "heard": [{name: getattr(one, name) for name in _HEARD} for one in it.heard],
+        "utterances": [{name: getattr(one, name) for name in _SAID} for one in it.utterances],
+        **{f"reward.{name}": value for name, value in it.rewards.items()},
         "error": it.error,
         "extra": json.dumps(dict(it.extra), ensure_ascii=False),
     }

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import registry
 from sandbox.folders import write_json
+from sandbox.models.base import Request
 from sandbox.records import Heard, Interaction, Rating
 from sandbox.storage_errors import read_as_written
+from sandbox.store.frames import interactions_frame
 from sandbox.store.memories import heard_frame, read_notes, read_world_heard
 from sandbox.store.network import read_recorded_network
 from sandbox.store.ratings import recorded_rating, unreadable_ratings
+from sandbox.store.rewards import check_reward, credits_of
 from sandbox.store.schema import (
     check_version,
     connect_to_read,
@@ -83,6 +86,19 @@ class Run:
     def own_measures(self) -> dict[str, str]:
         """The scenario's own measures: name and description."""
         return dict(self.manifest.get("measures", {}))
+
+    @property
+    def rewards(self) -> dict[str, dict[str, Any]]:
+        """The scenario's rewards by name: ``description``, ``discount`` and ``unit``."""
+        return dict(self.manifest.get("rewards", {}))
+
+    def credits(self, name: str) -> dict[tuple[int, int], float]:
+        """Credits for a reward by round and agent; see :func:`sandbox.store.rewards.credits_of`.
+
+        Raises:
+            SettingsError: the run has no such reward.
+        """
+        return credits_of(self.interactions(), name, check_reward(self.rewards, name, str(self.path))["discount"])
 
     @property
     def ended(self) -> bool:
@@ -163,6 +179,11 @@ class Run:
         row = self._db.execute("SELECT reply FROM calls WHERE key=? ORDER BY model LIMIT 1", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def request(self, key: str) -> Request | None:
+        """The request with this key, or None."""
+        row = self._db.execute("SELECT request FROM calls WHERE key=? ORDER BY model LIMIT 1", (key,)).fetchone()
+        return None if row is None else Request.from_content(row[0])
+
     def branch_calls(self) -> list[dict[str, int]]:
         """Calls of the rounds that a branch ran itself: ``round``, ``calls``, and those of them ``reused`` from the record."""
         query = "SELECT round, COUNT(*), SUM(reused) FROM branch_calls GROUP BY round ORDER BY round"
@@ -177,37 +198,10 @@ class Run:
 
         Returns:
             Columns round, agent, label, question, draft, revision, rating (mean of the neighbours' ratings), n_ratings,
-            error, and for each dimension D of the rubric D_before and D_after. Missing ratings are NaN.
+            error, for each dimension D of the rubric D_before and D_after, and for each reward R ``reward.R`` and, if it
+            has a discount, ``credit.R``. Missing ratings and rewards are NaN.
         """
-        import pandas as pd
-
-        rows = []
-        for it in self.interactions():
-            given = [f.rating.value for f in it.feedback if f.rating.value is not None]
-            row: dict[str, Any] = {
-                "round": it.round,
-                "agent": it.agent,
-                "label": it.label,
-                "question": it.question,
-                "draft": it.draft,
-                "revision": it.revision,
-                "rating": sum(given) / len(given) if given else None,
-                "n_ratings": len(given),
-                "error": it.error,
-            }
-            for dimension in self.dimensions:
-                row[f"{dimension}_before"] = it.before.value(dimension)
-                row[f"{dimension}_after"] = it.after.value(dimension)
-            rows.append(row)
-        numbers = ["rating", *(f"{d}_{when}" for d in self.dimensions for when in ("before", "after"))]
-        columns = [
-            "round", "agent", "label", "question", "draft", "revision", "rating", "n_ratings", "error", *numbers[1:]
-        ]  # fmt: skip
-        frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
-        if not extra:
-            return frame
-        own = pd.json_normalize([dict(it.extra) for it in self.interactions()]).add_prefix("extra.")
-        return pd.concat([frame, own], axis=1)
+        return interactions_frame(self, extra=extra)
 
     def feedback(self) -> pd.DataFrame:
         """One row per review: round, agent (the author), reviewer, rating (NaN when unreadable), reason, kind.

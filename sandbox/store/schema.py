@@ -26,9 +26,12 @@ Tables of ``run.sqlite`` (schema 2):
 * ``nodes`` (node, attributes) and ``links`` (source, target, weight): the network of the society; attributes are JSON, weight
   is null where there are none. Empty on grids
 * ``notes`` (round, agent, memory, text, error): what the memory of an agent wrote after a round, or why it could not
+* ``rewards`` (round, agent, name, value): the scenario's rewards of complete rounds
+* ``utterances`` (round, agent, position, purpose, question, key, text, stage): in scenarios with rewards, what an agent said in
+  its own conversation; key is that of the call, text the option or number that was chosen, null for the text of the reply
 
-In the manifest, ``measures`` describes the scenario's own measures, and ``ended`` is the number of rounds after which its stop
-condition ended the run.
+In the manifest, ``measures`` describes the scenario's own measures, ``rewards`` its rewards (description, discount, unit), and
+``ended`` is the number of rounds after which its stop condition ended the run.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +49,7 @@ from sandbox.errors import DamagedFile, RunNotFound, RunVersion
 from sandbox.records import Feedback, Heard, Interaction, Rating, Score
 from sandbox.storage_errors import read_as_written
 from sandbox.store.memories import read_heard
+from sandbox.store.rewards import read_rewarded
 from sandbox.text_cleaning import without_surrogates
 
 SCHEMA = 2
@@ -194,6 +199,7 @@ def read_interactions(
     values = (*(value for value in asked.values() if value is not None), *values)
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
     heard = read_heard(db, where, values)
+    rewards, utterances = read_rewarded(db, where, values)
     said: dict[tuple[int, int], list[Feedback]] = {}
     for r, a, reviewer, value, distribution, reason, raw, kind in db.execute(
         f"SELECT round, agent, reviewer, rating, distribution, reason, raw, {kind_of_feedback(db)} FROM feedback {where} "
@@ -215,6 +221,9 @@ def read_interactions(
     for row in rows:
         with read_as_written(f"the interaction of agent {row[1]} in round {row[0]}"):
             read = _read_interaction(row, said, heard.get((row[0], row[1]), ()))
+        of = (read.round, read.agent)
+        if of in rewards or of in utterances:
+            read = replace(read, rewards=rewards.get(of, {}), utterances=tuple(utterances.get(of, ())))
         yield read
 
 

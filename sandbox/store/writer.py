@@ -18,11 +18,11 @@ from sandbox.errors import RunExists
 from sandbox.folders import locked, refuse_link, write_json
 from sandbox.records import Heard, Interaction
 from sandbox.storage_errors import read_as_written
+from sandbox.store.branching import INHERITED_CALLS, copy_rounds
 from sandbox.store.budget import cost
 from sandbox.store.memories import (
     MEMORIES,
     WORLD,
-    copy_memories,
     heard_in,
     heard_rows,
     insert_heard,
@@ -31,6 +31,7 @@ from sandbox.store.memories import (
     read_world_heard,
 )
 from sandbox.store.network import NETWORK, insert_network
+from sandbox.store.rewards import REWARDS, insert_utterances, replace_rewards
 from sandbox.store.schema import (
     SCHEMA,
     STATES,
@@ -39,9 +40,7 @@ from sandbox.store.schema import (
     as_json,
     check_version,
     feedback_rows,
-    has_table,
     interaction_row,
-    kind_of_feedback,
     read_interactions,
     read_manifest,
 )
@@ -49,7 +48,7 @@ from sandbox.store.schema import (
 if TYPE_CHECKING:
     import networkx as nx
 
-_INHERITED = "SELECT key, model, 'inherited', request, reply FROM source.calls"
+_OF_INTERACTIONS = ("feedback", "heard", "utterances", "rewards", "interactions")
 
 
 class RunWriter:
@@ -97,16 +96,16 @@ class RunWriter:
         if is_new:
             self._db.executescript(TABLES)
             self._db.executescript(STATES)
-            self._db.executescript(MEMORIES)
+            self._db.executescript(MEMORIES + REWARDS)
             self._db.executescript(NETWORK)
             if branch is not None:
-                self._branch(*branch)
+                copy_rounds(self._db, *branch)
             self.manifest: dict[str, Any] = {"schema": SCHEMA, **manifest}
             self.save_manifest()
         else:
             self.manifest = read_manifest(self.path)
             self._db.executescript(STATES)
-            self._db.executescript(MEMORIES)
+            self._db.executescript(MEMORIES + REWARDS)
             self._db.executescript(NETWORK)
             add_kinds(self._db)
 
@@ -190,7 +189,7 @@ class RunWriter:
     def inherit_calls(self, source: Path) -> None:
         """Take over the finished calls of another run, so that equal requests are not repeated; they do not count as own."""
         self._db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
-        self._db.execute(f"INSERT OR IGNORE INTO calls {_INHERITED}")
+        self._db.execute(f"INSERT OR IGNORE INTO calls {INHERITED_CALLS}")
         self._db.execute("DETACH DATABASE source")
 
     def commit(self, *done: Interaction) -> None:
@@ -205,6 +204,7 @@ class RunWriter:
             "INSERT INTO feedback VALUES (?,?,?,?,?,?,?,?,?)", itertools.chain.from_iterable(map(feedback_rows, done))
         )
         insert_heard(self._db, heard_in(done))
+        insert_utterances(self._db, done)
 
     def finish_round(
         self,
@@ -215,6 +215,7 @@ class RunWriter:
         states: Iterable[tuple[int, str]] = (),
         heard: Sequence[Heard] = (),
         notes: Iterable[tuple[int, str, str | None, str | None]] = (),
+        rewards: Mapping[int, Mapping[str, float]] | None = None,
     ) -> None:
         """Mark a round complete.
 
@@ -226,8 +227,10 @@ class RunWriter:
             states: States after it: (agent, JSON).
             heard: What functions of the scenario said to agents at its end.
             notes: What memories wrote: (agent, kind of memory, text, error).
+            rewards: Rewards of each agent by name.
         """
         self._db.execute("BEGIN")
+        replace_rewards(self._db, round_, rewards or {})
         insert_heard(self._db, heard_rows(round_, WORLD, heard))
         insert_notes(self._db, round_, notes)
         self._db.executemany("INSERT INTO moves VALUES (?,?,?,?)", [(round_, *move) for move in moves])
@@ -313,7 +316,7 @@ class RunWriter:
         """Delete interactions of a round, so that their conversations are repeated."""
         keys = [(round_, agent) for agent in agents]
         self._db.execute("BEGIN")
-        for name in ("feedback", "heard", "interactions"):
+        for name in _OF_INTERACTIONS:
             self._db.executemany(f"DELETE FROM {name} WHERE round=? AND agent=?", keys)
         self._db.execute("COMMIT")
 
@@ -321,7 +324,7 @@ class RunWriter:
         """Replace stored interactions of complete rounds, and the memories of them."""
         better = list(better)
         self._db.execute("BEGIN")
-        for name in ("feedback", "heard", "interactions"):
+        for name in _OF_INTERACTIONS:
             self._db.executemany(
                 f"DELETE FROM {name} WHERE round=? AND agent=?", [(it.round, it.agent) for it in better]
             )
@@ -334,9 +337,14 @@ class RunWriter:
         )
         self._db.execute("COMMIT")
 
-    def set_metrics(self, round_: int, metrics: Mapping[str, Any]) -> None:
-        """Replace the metrics of a complete round."""
+    def set_metrics(
+        self, round_: int, metrics: Mapping[str, Any], rewards: Mapping[int, Mapping[str, float]] | None = None
+    ) -> None:
+        """Replace the metrics of a complete round, and its rewards of each agent by name."""
+        self._db.execute("BEGIN")
         self._db.execute("UPDATE rounds SET metrics=? WHERE round=?", (as_json(dict(metrics)), round_))
+        replace_rewards(self._db, round_, rewards or {})
+        self._db.execute("COMMIT")
 
     def interactions(self, round_: int) -> list[Interaction]:
         """The stored interactions of a round, in the order of agents."""
@@ -364,34 +372,6 @@ class RunWriter:
     def memories(self) -> list[tuple[int, str, str, int]]:
         """Memories of the complete rounds: (agent, question, answer, round), in the order of rounds."""
         return self._db.execute("SELECT agent, question, answer, round FROM memories ORDER BY round, agent").fetchall()
-
-    def _branch(self, source: Path, rounds: int) -> None:
-        """Copy the first rounds of another run: its agents, interactions, calls and memories."""
-        self._db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
-        self._db.execute("BEGIN")
-        # The models of agents are those of the new run.
-        self._db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
-        # Calls of all rounds, so that equal requests are not repeated; they do not count as calls of this run.
-        self._db.execute(f"INSERT INTO calls {_INHERITED}")
-        for name in ("interactions", "rounds", "moves"):
-            self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
-        kind = kind_of_feedback(self._db, "source")
-        self._db.execute(
-            "INSERT INTO feedback SELECT round, agent, position, reviewer, rating, distribution, reason, raw, "
-            f"{kind} FROM source.feedback WHERE round < ?",
-            (rounds,),
-        )
-        for name in ("states", "events"):
-            if has_table(self._db, name, "source"):
-                self._db.execute(f"INSERT INTO {name} SELECT * FROM source.{name} WHERE round < ?", (rounds,))
-        copy_memories(self._db, rounds)
-        # A memory is the last answer to a question.
-        self._db.execute(
-            "INSERT OR REPLACE INTO memories SELECT agent, question, COALESCE(revision, draft), round "
-            "FROM interactions WHERE error IS NULL AND COALESCE(revision, draft) IS NOT NULL ORDER BY round, agent"
-        )
-        self._db.execute("COMMIT")
-        self._db.execute("DETACH DATABASE source")
 
     def close(self) -> None:
         """Close the run and release the lock."""
