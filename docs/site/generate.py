@@ -222,7 +222,7 @@ write_navigation(
         "How-to": [(title, page) for page, title in HOW_TO.items()],
         "Concepts": [
             ("Architecture", "architecture.md"), ("Glossary", "glossary.md"),
-            ("Coming from another library", "coming_from.md"), ("Gallery of scenarios", "gallery.md"),
+            ("Coming from another library", "coming_from.md"), ("Papers", "papers.md"), ("Gallery of scenarios", "gallery.md"),
             ("The paper's claims", "paper.md"), ("Speed", "benchmarks.md"), ("Speed of trainers", "training_speed.md"),
             ("Contributing", "contributing.md"), ("Changelog", "changelog.md"),
         ],
