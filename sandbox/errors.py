@@ -21,6 +21,10 @@ class SettingsError(SandboxError):
     """A setting is unknown or has an invalid value."""
 
 
+class CostCapReached(SandboxError):
+    """A cap on the cost of calls stops work that a higher cap can resume."""
+
+
 class UnknownPlugin(SandboxError):
     """No plugin of that kind and name is installed."""
 

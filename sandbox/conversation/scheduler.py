@@ -35,7 +35,7 @@ from sandbox.conversation.steps import (
     requests_made,
     spoken,
 )
-from sandbox.errors import BrokenPlugin, ProtocolError, SandboxError
+from sandbox.errors import BrokenPlugin, CostCapReached, ProtocolError, SandboxError
 from sandbox.models.base import LanguageModel, Reply, Request
 from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.plugin_defaults import check_results
@@ -377,6 +377,7 @@ def run_conversations(
         on_ended: Callback, receives the number of conversations that ended.
 
     Raises:
+        CostCapReached: ``log`` refused a call; calls in flight are finished and recorded first.
         Exception: the first that a conversation raised.
     """
     scheduler = Scheduler(in_flight=in_flight, log=log)
@@ -389,6 +390,9 @@ def run_conversations(
                 results.append(value)
             if on_ended is not None:
                 on_ended(len(ended))
+    except CostCapReached:
+        scheduler.drain()  # calls in flight are paid for, and kept
+        raise
     finally:
         scheduler.close()
     return results

@@ -14,7 +14,7 @@ import pytest
 from stub_server import StubServer
 
 from sandbox.conversation.steps import Call
-from sandbox.errors import ModelNotFound, RunExists
+from sandbox.errors import CostCapReached, ModelNotFound, RunExists, SettingsError
 from sandbox.models.base import Message, Reply, Request
 from sandbox.models.scripted import ScriptedModel
 from trainers.evaluation.call_log import EvaluationCallLog
@@ -139,3 +139,37 @@ def test_models_without_weights_are_refused_before_anything_is_asked(
             models, SuiteSettings(adversarial=True, **parts), progress=unseen, embedder="hashing", judge=["values"]
         )
     assert not asked
+
+
+def test_a_capped_evaluation_stops_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A higher cap resumes it; no call is repeated, and what was paid before counts."""
+    from sandbox.cli.commands.evaluate import evaluate_to
+
+    monkeypatch.chdir(tmp_path)
+    Path("q.txt").write_text("".join(f"May I take number {n}?\n" for n in range(400)), encoding="utf-8")
+    with StubServer() as server:
+        given: dict[str, Any] = {
+            "questions": "q.txt", "judge": ["values"], "embedder": "hashing", "quiet": True, "model.price_prompt": 10.0,
+            "model.price_completion": 10.0, "controls": False,
+        }  # fmt: skip
+        model = f"openai:a@{server.url}"
+        with pytest.raises(SettingsError, match="no model has prices"):
+            evaluate_to(tmp_path / "e", [model], quiet=True, questions="q.txt", judge=["values"], max_cost=1.0)
+        with pytest.raises(SettingsError, match="nothing to cap: no model and no judge is on a server"):
+            evaluate_to(tmp_path / "e", ["scripted:"], **given, max_cost=1.0)
+        assert not (tmp_path / "e").exists()
+        assert not server.asked
+        log = EvaluationCallLog(tmp_path / "none", max_cost=1.0, prices=(10.0, 10.0))
+        with pytest.raises(
+            CostCapReached, match=r"stopped by --max-cost 1e-06; finished calls are kept: continue with"
+        ):
+            evaluate_to(tmp_path / "e", [model], **given, max_cost=1e-6)
+        first = len(server.asked)
+        assert 0 < first < 400
+        kept = EvaluationCallLog(tmp_path / "e", resume=True, max_cost=1.0, prices=(10.0, 10.0))
+        assert (len(kept), kept.usd > 1e-6, log.usd) == (first, True, 0)
+        with pytest.raises(CostCapReached):
+            evaluate_to(tmp_path / "e", [model], **given, max_cost=1e-6, resume=True)
+        assert len(server.asked) == first
+        evaluate_to(tmp_path / "e", [model], **given, max_cost=100.0, resume=True)
+        assert len(server.asked) == 400

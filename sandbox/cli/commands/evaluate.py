@@ -64,6 +64,13 @@ def evaluate(
     seeds: Annotated[
         str | None, typer.Option(help="Several seeds: their number (3 means 0 to 2), or a list (3,7).")
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            help="Approximate cap in US dollars on calls to models on servers; needs --set model.price_prompt=... and "
+            "model.price_completion=..., the prices of all of them."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; default: evaluations/evaluation-N.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume an interrupted evaluation in --out; no call is repeated.")
@@ -84,7 +91,7 @@ def evaluate(
         target, models or [], quiet=as_json, resume=resume, questions=questions, adversarial=adversarial, pairs=pairs,
         reference=reference, choices=choices, tasks=tuple(name.strip() for name in tasks.split(",")) if tasks else (),
         limit=limit, side_effects=side_effects, scenario=scenario, judge=judge or None, controls=controls, samples=samples,
-        seeds=parse_seeds(seeds) if seeds else [seed], **more,
+        seeds=parse_seeds(seeds) if seeds else [seed], max_cost=max_cost, **more,
     )  # fmt: skip
     if as_json:
         say_json(result)
@@ -99,7 +106,7 @@ def evaluate_to(
     out: Path, models: Sequence[str], *, quiet: bool, resume: bool = False, names: list[str] | None = None,
     questions: str | None = None, adversarial: bool = False, pairs: str | None = None, reference: str | None = None,
     choices: str | None = None, tasks: tuple[str, ...] = (), limit: int | None = None, side_effects: bool = False,
-    controls: bool | None = None,
+    controls: bool | None = None, max_cost: float | None = None,
     **settings: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Evaluate with progress and write all results into a folder; settings are those of ``run_suite``.
@@ -118,8 +125,9 @@ def evaluate_to(
     from visualize.drawing.saving import save
 
     target = out / "evaluation.json"
+    prices = None if max_cost is None else _prices(max_cost, models, settings)
     with removed_if_refused(out, (out / FILE).is_file), locked(out / "evaluation.lock", keep=False):
-        calls = EvaluationCallLog(out, resume=resume)
+        calls = EvaluationCallLog(out, resume=resume, max_cost=max_cost, prices=prices)
         if target.exists() and not calls.path.exists():
             raise SandboxError(f"{target} exists; choose another --out")
         parts = SuiteSettings(
@@ -138,6 +146,26 @@ def evaluate_to(
             save(registry.load("plots", name)(out), subfolder(out, "figures") / f"{name}.png")
         calls.remove()
         return result
+
+
+def _prices(max_cost: float, models: Sequence[str], settings: dict[str, Any]) -> tuple[float, float] | None:
+    """Take the prices of the models on servers out of the settings; None where none is given.
+
+    Raises:
+        SettingsError: they are no prices, or no model and no judge is on a server.
+    """
+    from sandbox.errors import SettingsError
+    from sandbox.typed_settings import typed
+
+    names = ("model.price_prompt", "model.price_completion")
+    given = typed("sandbox evaluate", {n: settings.pop(n) for n in names if n in settings}, dict.fromkeys(names, float))
+    if wrong := [f"{name}={price}" for name, price in given.items() if not 0 <= price < float("inf")]:
+        raise SettingsError(f"{', '.join(wrong)}: prices must be 0 or more, in US dollars per million tokens")
+    if not any(str(uri).startswith("openai:") for uri in (*models, *(settings.get("judge") or ()))):
+        raise SettingsError(
+            f"--max-cost {max_cost:g} has nothing to cap: no model and no judge is on a server (openai:...)"
+        )
+    return (given.get(names[0], 0.0), given.get(names[1], 0.0)) if given else None
 
 
 def show_evaluation(result: dict[str, Any]) -> None:
