@@ -107,14 +107,14 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 # Options by command; what stands before them is valid, so that one thing is wrong at a time.
 OPTIONS = {
     f"run ./two.py {SMALL} --dry-run": (
-        "--model --observer --rater --size --population --upbringing --protocol --neighborhood --radius --seed --from "
+        "--model --observer --rater --size --population --upbringing --protocol --neighborhood --hears --radius --seed --from "
         "--in-flight --max-calls --max-tokens --max-cost --replicas --engine"
     ),
     "sweep ./two.py --model nope --rounds 1 --seeds 1": (
         "--grid --seeds --rounds --model --observer --rater --size --population --workers"
     ),
     "evaluate hf:./none --judge scripted: --out e": (
-        "--questions --pairs --reference --choices --limit --scenario --judge --samples --seed --seeds"
+        "--questions --pairs --reference --choices --limit --scenario --judge --samples --seed --seeds --max-cost"
     ),
     "evolve ./two.py --base hf:./none --out v": (
         "--trainer --generations --size --rounds --share --begin --record --judge --questions --n-questions --samples --seed"
