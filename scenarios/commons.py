@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Feedback, Interaction, Scenario, World, keyed_rng
+from sandbox import Conversation, Feedback, Interaction, Reward, Scenario, World, keyed_rng
 
 CAPACITY, GROWTH, COLLAPSED = 10.0, 2.0, 0.1  # tons a fisher; a month; of the capacity
 
@@ -43,6 +43,7 @@ def scenario(talk: bool = True) -> Scenario:
         world_state=lambda world: {"stock": CAPACITY * len(world.members)},
         stages=[discuss, fish] if talk else [fish],
         settle=settle,
+        reward={"catch": Reward(catch, unit="tons"), "survival": Reward(survival, discount=0.9)},
         measures={"stock": stock, "harvest": harvest, "equality": equality},
         stop=lambda world: level(world) < COLLAPSED * CAPACITY * len(world.members),
         society={"recall_distance": 0.0},
@@ -109,6 +110,16 @@ def stock(interactions: Sequence[Interaction], world: World) -> float:
 def harvest(interactions: Sequence[Interaction], world: World) -> float:
     """Mean catch per fisher in tons; five is sustainable."""
     return float(np.mean([agent.state["caught"] for agent in world.members]))
+
+
+def catch(interaction: Interaction, world: World) -> float:
+    """Tons that the fisher caught in the month."""
+    return float(world.members[interaction.agent].state["caught"])
+
+
+def survival(interaction: Interaction, world: World) -> float:
+    """What is left of the lake's capacity after the month, 0 to 1; later months count for all before them."""
+    return level(world) / (CAPACITY * len(world.members))
 
 
 def equality(interactions: Sequence[Interaction], world: World) -> float | None:

@@ -46,6 +46,7 @@ def scenario(jurors: str | None = None, cases: int = 4) -> Scenario:
         state={"private": 0.5, "vote": 0.5},
         settle=settle,
         society={"reviewers": 3},
+        reward={"agreement": agreement},
         measures={f.__name__: f for f in (polarisation_private, polarisation_vote, shift, moved, by_outlook)},
     )
 
@@ -108,6 +109,16 @@ def moved(interactions: Sequence[Interaction], world: World) -> float | None:
     """Mean distance that jurors moved, 0 to 1."""
     found, _ = opinions(interactions)
     return float(np.abs(found[:, 1] - found[:, 0]).mean()) if len(found) else None
+
+
+def agreement(interaction: Interaction, world: World) -> float | None:
+    """Share of the other jurors who voted on the same side, 0 to 1."""
+    found = {it.agent: it.extra.get("vote") for it in world.said(world.stage).values()}
+    votes = {agent: probs[GUILTY] > 0.5 for agent, probs in found.items() if probs}
+    if interaction.agent not in votes or len(votes) < 2:
+        return None
+    mine = votes.pop(interaction.agent)
+    return sum(vote == mine for vote in votes.values()) / len(votes)
 
 
 def by_outlook(interactions: Sequence[Interaction], world: World) -> float | None:

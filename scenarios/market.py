@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Interaction, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Reward, Scenario, World, keyed_rng
 
 SELLERS = 2
 PRODUCTS = [
@@ -40,6 +40,7 @@ def scenario() -> Scenario:
         state=lambda agent, world: {"sold": 0, "share": 0.5} if agent.index < SELLERS else {"sold": 0, "share": 0.0},
         stages=[pitch, buy],
         settle=settle,
+        reward={"sales": Reward(sales, unit="buyers")},
         measures={"first": first, "margin": margin, "order": order},
         society={"recall_distance": 0.0},
     )
@@ -94,6 +95,12 @@ def first(interactions: Sequence[Interaction], world: World) -> float | None:
     """Share of the buyers that chose the first seller, 0 to 1."""
     found = _bought(interactions, "bought")
     return found.count(0) / len(found) if found else None
+
+
+def sales(interaction: Interaction, world: World) -> float | None:
+    """Buyers that chose the seller in the round; none for buyers."""
+    seller = world.members[interaction.agent]
+    return float(seller.state["sold"] - seller.state_before["sold"]) if seller.index < SELLERS else None
 
 
 def margin(interactions: Sequence[Interaction], world: World) -> float | None:

@@ -44,6 +44,7 @@ def scenario(checkers: float = 0.1, spreaders: float = 0.1) -> Scenario:
         state=lambda agent, world: {"belief": {"spreader": 1.0, "checker": 0.0}.get(agent.label, 0.0)},
         stages=[post, read],
         settle=settle,
+        reward={"truth": truth},
         measures={"belief": belief, "exposed": exposed, "corrected": corrected},
         society={"recall_distance": 0.0, "neighborhood": "small_world", "degree": 4},
     )
@@ -94,6 +95,11 @@ def belief(interactions: Sequence[Interaction], world: World) -> float | None:
     """Mean belief of readers in the claim, 0 to 1."""
     found = [it.extra["belief"] for it in _readers(interactions)]
     return sum(found) / len(found) if found else None
+
+
+def truth(interaction: Interaction, world: World) -> float | None:
+    """1 minus a reader's belief in the claim, 0 to 1; none for others, whose belief is their role."""
+    return 1 - interaction.extra["belief"] if interaction.label == "reader" else None
 
 
 def exposed(interactions: Sequence[Interaction], world: World) -> float | None:

@@ -62,6 +62,7 @@ def scenario(names: int = 4, remembered: int = 5) -> Scenario:
         protocol=naming_game,
         state={"games": [], "letter": -1, "won": 0.0},
         settle=settle,
+        reward={"agreement": agrees},
         measures={"dominance": dominance, "agreement": agreement, "names_alive": names_alive},
         stop=lambda world: world.metrics["dominance"] == 1,
     )
@@ -106,6 +107,12 @@ def agreement(interactions: Sequence[Interaction], world: World) -> float | None
     """Share of games in which both named the same, 0 to 1."""
     games = [it.extra for it in interactions if it.extra.get("mine")]
     return sum(game["mine"] == game["theirs"] for game in games) / len(games) if games else None
+
+
+def agrees(interaction: Interaction, world: World) -> bool | None:
+    """Whether the partner named the same, 0 or 1."""
+    mine, theirs = interaction.extra.get("mine"), interaction.extra.get("theirs")
+    return None if mine is None or theirs is None else mine == theirs
 
 
 def names_alive(interactions: Sequence[Interaction], world: World) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Interaction, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Reward, Scenario, World, keyed_rng
 
 REWARD, PUNISHMENT, SUCKER = 3.0, 1.0, 0.0
 MOVES = ("cooperate", "defect")
@@ -41,6 +41,7 @@ def scenario(temptation: float = 5.0) -> Scenario:
         state={"cooperated": 0.0, "chose": "", "earned": 0.0, "points": 0.0},
         world_state={"temptation": float(temptation)},
         settle=settle,
+        reward={"payoff": Reward(earned, unit="points a game"), "cooperation": cooperated},
         measures={"cooperation": cooperation, "payoff": payoff},
         society={"recall_distance": 0.0, "neighborhood": "small_world", "degree": 4},
     )
@@ -95,6 +96,18 @@ def payoff(interactions: Sequence[Interaction], world: World) -> float | None:
     """Mean points of a game, over players."""
     played = [agent.state["earned"] for agent in world.members if agent.state["chose"]]
     return sum(played) / len(played) if played else None
+
+
+def earned(interaction: Interaction, world: World) -> float | None:
+    """Mean points of the player's games in the round; none without a game."""
+    agent = world.members[interaction.agent]
+    games = any(other.state["chose"] for other in world.space.neighbors(agent))
+    return float(agent.state["earned"]) if games else None
+
+
+def cooperated(interaction: Interaction, world: World) -> bool:
+    """Whether the player cooperated, 0 or 1."""
+    return bool(interaction.extra["chose"] == "cooperate")
 
 
 def imitation(

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox import Conversation, Interaction, Prompts, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Prompts, Reward, Scenario, World, keyed_rng
 
 ENDOWMENT, RETURN, FINE, GROUP = 20, 0.4, 3, 4
 
@@ -40,6 +40,7 @@ def scenario(punishment: bool = True) -> Scenario:
         state={"purse": 0.0},
         stages=[give, punish] if punishment else [give],
         settle=settle,
+        reward={"payoff": Reward(payoff, unit="coins"), "contribution": Reward(given, unit="coins")},
         measures={"contribution": contribution, "purse": purse, "fines": fines},
         society={"recall_distance": 0.0},
     )
@@ -76,10 +77,8 @@ give.max_calls = punish.max_calls = lambda agent, world: 1  # type: ignore[attr-
 
 def drawn(choice: Any, agent: Any, world: World) -> str:
     """An option, drawn from a choice's probabilities; the first one from a reply that names none."""
-    probs = choice.probs or {"0" if world.stage == "give" else "no": 1.0}
-    return str(
-        keyed_rng(world.seed, world.round, agent.index, world.stage).choices(list(probs), list(probs.values()))[0]
-    )
+    option = choice.draw(keyed_rng(world.seed, world.round, agent.index, world.stage))
+    return str(option or ("0" if world.stage == "give" else "no"))
 
 
 def group(agent: int, world: World) -> range:
@@ -104,6 +103,18 @@ def contribution(interactions: Sequence[Interaction], world: World) -> float | N
     """Mean gift, 0 to 20 coins."""
     gifts = [it.extra["gift"] for it in interactions if "gift" in it.extra]
     return sum(gifts) / len(gifts) if gifts else None
+
+
+def payoff(interaction: Interaction, world: World) -> float:
+    """Coins that the player earned in the round, after costs and fines."""
+    agent = world.members[interaction.agent]
+    return float(agent.state["purse"] - agent.state_before["purse"])
+
+
+def given(interaction: Interaction, world: World) -> float | None:
+    """Coins that the player gave, 0 to 20."""
+    gift = interaction.extra.get("gift")
+    return None if gift is None else float(gift)
 
 
 def purse(interactions: Sequence[Interaction], world: World) -> float:

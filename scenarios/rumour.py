@@ -16,6 +16,7 @@ rounds and settings, not levels; there is one claim, in English.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from sandbox import Interaction, Scenario, World
@@ -49,6 +50,7 @@ def scenario(checkers: float = 0.0, tellers: float = 0.22, correction: int = 0) 
         state=lambda agent, world: {"belief": {"teller": 1.0, "checker": 0.0}.get(agent.label, 0.5), "heard": 0},
         settle=settle,
         events={correction - 1: correct} if correction else {},
+        reward={"fidelity": fidelity, "truth": truth},
         measures={"belief": belief, "believers": believers, "contact": contact, "reached": reached, "told": told},
     )
 
@@ -93,6 +95,17 @@ def contact(interactions: Sequence[Interaction], world: World) -> float | None:
     near = _mean([p for agent, p in beliefs.items() if agent in met])
     far = _mean([p for agent, p in beliefs.items() if agent not in met])
     return None if near is None or far is None else near - far
+
+
+def fidelity(interaction: Interaction, world: World) -> float | None:
+    """Share of the claim's words that the agent passed on, 0 to 1."""
+    claim, said = (set(re.findall(r"\w+", text.lower())) for text in (CLAIM, interaction.draft or ""))
+    return len(claim & said) / len(claim) if said else None
+
+
+def truth(interaction: Interaction, world: World) -> float | None:
+    """1 minus the agent's belief in the claim, 0 to 1."""
+    return 1 - interaction.extra["choice"]["yes"] if interaction.extra.get("choice") else None
 
 
 def reached(interactions: Sequence[Interaction], world: World) -> float | None:

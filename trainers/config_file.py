@@ -15,6 +15,7 @@ from sandbox.errors import SettingsError, nearest
 from sandbox.folders import write_text
 
 CONFIG = "train.yaml"
+_TEXTS = ("trainer", "base", "out", "reward", "dimension")
 _NOTE = "# Repeat this training: sandbox train --config {name}. Relative paths are read from the working directory.\n"
 
 
@@ -27,6 +28,8 @@ class TrainingConfig:
         base: URI of the base model.
         rows: Run folders and files of rows.
         out: The model's folder.
+        reward: Reward of the scenario that rates the rows of runs.
+        dimension: Dimension of the rubric that rates them.
         settings: Of the trainer, as texts of ``--set``; those of transformers as ``args.NAME``.
     """
 
@@ -34,6 +37,8 @@ class TrainingConfig:
     base: str | None = None
     rows: tuple[str, ...] = ()
     out: str | None = None
+    reward: str | None = None
+    dimension: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,7 +62,7 @@ def read_config(path: Path) -> TrainingConfig:
         for name in found
         if name not in known
     ]
-    for name in ("trainer", "base", "out"):
+    for name in _TEXTS:
         if not isinstance(found.get(name, ""), str | None):
             faults.append(f"  {name} must be text; found {found[name]!r}")
     rows = found.get("rows") or []
@@ -70,16 +75,19 @@ def read_config(path: Path) -> TrainingConfig:
     if faults:
         raise SettingsError("\n".join([f"{path} cannot be used; keys: {', '.join(known)}", *faults]))
     return TrainingConfig(
-        trainer=found.get("trainer"),
-        base=found.get("base"),
         rows=tuple(rows),
-        out=found.get("out"),
+        **{name: found.get(name) for name in _TEXTS},
         settings=dict(_texts(settings)),
     )
 
 
 def write_config(
-    folder: Path, trainer: str, base: str, settings: Mapping[str, Any], rows: Iterable[str] | None = None
+    folder: Path,
+    trainer: str,
+    base: str,
+    settings: Mapping[str, Any],
+    rows: Iterable[str] | None = None,
+    rated: Mapping[str, str] | None = None,
 ) -> None:
     """Write the configuration of a training beside its model.
 
@@ -89,6 +97,7 @@ def write_config(
         base: URI of the base model.
         settings: All of them.
         rows: Run folders and files; None where rows were given in Python, so that there is nothing to name.
+        rated: The ``reward`` or ``dimension`` that rated them.
     """
     import yaml
 
@@ -96,6 +105,7 @@ def write_config(
         "trainer": trainer,
         "base": base,
         "rows": [] if rows is None else list(rows),
+        **(rated or {}),
         "settings": json.loads(json.dumps(dict(settings), default=str)),
     }
     text = _NOTE.format(name=CONFIG) + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

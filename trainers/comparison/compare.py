@@ -93,7 +93,7 @@ def compare(
         locked(folder / "comparison.lock", keep=False),
     ):
         plan = ComparisonPlan(folder, sources, held, given)
-        files, statistics = _write_rows(folder / "rows", sources, {*kinds.values(), RowKind.RANKED})
+        files, statistics = _write_rows(folder / "rows", sources, {*kinds.values(), RowKind.RANKED}, held)
         budgets = token_budgets(plan, held, given, files, kinds)
         full = {name: {**given[name], "seed": chosen[0], "max_steps": budgets[name]["steps"]} for name in trainers}
         rows_of = {name: files[kinds[name]].absolute() for name in trainers}
@@ -142,17 +142,18 @@ def _rate(chosen: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def _write_rows(
-    folder: Path, sources: Sequence[str | Path], kinds: set[RowKind]
+    folder: Path, sources: Sequence[str | Path], kinds: set[RowKind], held: ComparisonSettings
 ) -> tuple[dict[RowKind, Path], dict[RowKind, dict[str, Any]]]:
     """Write the rows of each kind to files that all trainings read; existing files are kept."""
     files, statistics = {}, {}
+    rated = {name: given for name in ("reward", "dimension") if (given := getattr(held, name)) is not None}
     # Files of rows do not record what was left out.
     memo = folder / "left_out.json"
     left_out: dict[str, dict[str, int]] = json.loads(memo.read_text(encoding="utf-8")) if memo.exists() else {}
     for kind in sorted(kinds):
         files[kind] = folder / f"{kind.value}.jsonl"
         if not files[kind].exists():
-            rows = rows_from(list(sources), kind)
+            rows = rows_from(list(sources), kind, **rated)
             left_out[kind.value] = left_out_of(rows)
             if len(rows) == 0:
                 note = left_out_note(left_out[kind.value])

@@ -35,6 +35,8 @@ class ComparisonSettings:
         max_tokens: Maximum length of an answer.
         pairs: File of preferences for the preference accuracy, if any.
         n_pairs: Maximum number of pairs.
+        reward: Reward of the scenario that rates the rows of runs, instead of the rubric.
+        dimension: Dimension of the rubric that rates them; by default the first.
         rates: Learning rates that are tried with each trainer; see :mod:`trainers.comparison.learning_rates`.
     """
 
@@ -50,6 +52,8 @@ class ComparisonSettings:
     max_tokens: Annotated[int, at_least(1)] = 48
     pairs: str | None = None
     n_pairs: Annotated[int | None, at_least(1)] = None
+    reward: str | None = None
+    dimension: str | None = None
     rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

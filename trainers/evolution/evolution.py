@@ -39,7 +39,7 @@ from trainers.evolution.generations import (
     verdict,
     verdict_text,
 )
-from trainers.evolution.settings import EvolutionSettings, check_owners, plain_setting, settings_for
+from trainers.evolution.settings import EvolutionSettings, check_owners, check_rated, plain_setting, settings_for
 from trainers.rows.build import rows_from
 
 SCHEMA = 1
@@ -79,6 +79,10 @@ class Evolution:
         }
         self._size = typed("evolve", {"size": self._world.pop("size", 4)}, {"size": int})["size"]
         society, self.scenario = resolve_settings(scenario, self._size, self._world)
+        self._rated = {
+            name: given for name in ("reward", "dimension") if (given := getattr(self.plan, name)) is not None
+        }
+        check_rated(f"scenario {self.scenario.name!r}", self.scenario, **self._rated)
         self._agents = society.count(self._size)
         self._society = {name: value for name, value in self._world.items() if is_society_setting(name)}
         check_owners(self.plan.trainers, training or {})
@@ -194,7 +198,7 @@ class Evolution:
             trainer = load_trainer(name, **{"seed": self.plan.seed + number, **given})
             first = 1 if self.plan.record == "all" else number
             runs = [self.out / f"generation-{n}" / "run" for n in range(first, number + 1)]
-            rows = rows_from(list(runs), trainer.accepts)
+            rows = rows_from(list(runs), trainer.accepts, **self._rated)
             if len(rows) == 0:
                 raise SettingsError(
                     f"{folder / 'run'} has no training rows for {name}; use more --rounds or a larger --size"

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from sandbox.errors import SettingsError, nearest
+from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import MAX_SEED
+from sandbox.store.rewards import check_reward
 from sandbox.typed_settings import at_least, between, refuse, setting_faults
 from trainers.evaluation.judges import INDEPENDENT
 
@@ -25,6 +27,8 @@ class EvolutionSettings:
         share: Share of the agents that use the newest model; the others keep the earlier models.
         begin: Train the model of the ``last`` generation further, or from the ``base``.
         record: Train on the records of ``all`` generations, or of the ``last``.
+        reward: Reward of the scenario that rates the rows, instead of the rubric.
+        dimension: Dimension of the rubric that rates them; by default the first.
         judge: Judge of held-out answers, outside the society: see :mod:`trainers.evaluation.judges`.
         questions: File of held-out questions; by default the scenario's.
         n_questions: Maximum number of questions.
@@ -41,6 +45,8 @@ class EvolutionSettings:
     share: Annotated[float, between(0, 1, "(]")] = 1.0
     begin: Literal["last", "base"] = "last"
     record: Literal["all", "last"] = "all"
+    reward: str | None = None
+    dimension: str | None = None
     judge: str = INDEPENDENT
     questions: str | None = None
     n_questions: Annotated[int | None, at_least(1)] = None
@@ -61,6 +67,23 @@ def settings_for(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     shared = {key: value for key, value in given.items() if "." not in key or key.startswith("args.")}
     own = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{trainer}.")}
     return {**shared, **own}
+
+
+def check_rated(owner: str, scenario: Scenario, *, reward: str | None = None, dimension: str | None = None) -> None:
+    """Refuse a reward or a dimension that the scenario does not have, before anything is simulated.
+
+    Raises:
+        SettingsError: names those that it has.
+    """
+    if reward is not None and dimension is not None:
+        raise SettingsError("reward and dimension are alternatives; give one of them")
+    if reward is not None:
+        check_reward({key: {} for key in scenario.rewards}, reward, owner)
+    known = [one.name for one in scenario.rubric.dimensions]
+    if dimension is not None and dimension not in known:
+        raise SettingsError(
+            f"{owner} has no dimension {dimension!r}.{nearest(dimension, known)} Dimensions: {', '.join(known)}"
+        )
 
 
 def check_owners(trainers: Sequence[str], given: Mapping[str, Any]) -> None:

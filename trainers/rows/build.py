@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,7 +29,8 @@ from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut, collect
 from trainers.rows.files import complete_rows, read_rows
 from trainers.rows.format import groups_of, left_out_of, make_rows
 from trainers.rows.kinds import RowKind, kind_of
-from trainers.rows.selection import MIX, Selection, select
+from trainers.rows.rewards import best_share, reward_groups
+from trainers.rows.selection import BEST_SHARE, MIX, Selection, select
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,6 +49,9 @@ def ranked_rows(
     min_gap: float = 0.0,
     min_raters: int = 0,
     models: Sequence[str] = (),
+    dimension: str | None = None,
+    reward: str | None = None,
+    gap: float | None = None,
 ) -> Dataset:
     """Rows of rated answers to the same prompt, for contrastive losses.
 
@@ -59,6 +64,9 @@ def ranked_rows(
         min_gap: The least difference between ratings that counts.
         min_raters: The least number of neighbours who must have rated a draft.
         models: Language models whose agents' conversations are used, by URI or kind; empty for all.
+        dimension: Dimension of the rubric that rates answers, by default the first.
+        reward: Reward of the scenario that rates what agents said, in place of the rubric; see :mod:`trainers.rows.rewards`.
+        gap: The least difference between rewards that counts.
 
     Returns:
         Groups with a contrast, and single answers rated above the middle of the scale, which are imitated.
@@ -67,7 +75,9 @@ def ranked_rows(
         SettingsError: a setting cannot be used.
         RunNotFound: a folder is not a run.
     """
-    selection = Selection(tuple(parts), tuple(mix), max_candidates, seed, min_gap, min_raters, tuple(models))
+    selection = Selection(
+        tuple(parts), tuple(mix), max_candidates, seed, min_gap, min_raters, tuple(models), dimension, reward, gap
+    )
     return _rows(RowKind.RANKED, runs, selection)
 
 
@@ -77,12 +87,18 @@ def preference_rows(runs: Runs, **selection: Any) -> Dataset:
 
 
 def demonstration_rows(runs: Runs, **selection: Any) -> Dataset:
-    """Rows of good answers: the best of each group, if rated above the middle. See :func:`ranked_rows`."""
+    """Rows of good answers: the best of each group, if rated above the middle. See :func:`ranked_rows`.
+
+    With ``reward=`` they are the best share of all answers, ``best_share=0.25`` by default.
+    """
     return _rows(RowKind.DEMONSTRATIONS, runs, _selection(RowKind.DEMONSTRATIONS, selection))
 
 
 def unpaired_rows(runs: Runs, **selection: Any) -> Dataset:
-    """Rows of single answers, good if rated above the middle and bad if below. See :func:`ranked_rows`."""
+    """Rows of single answers, good if rated above the middle and bad if below. See :func:`ranked_rows`.
+
+    With ``reward=`` they are good if the reward is above its mean over all answers.
+    """
     return _rows(RowKind.UNPAIRED, runs, _selection(RowKind.UNPAIRED, selection))
 
 
@@ -129,6 +145,9 @@ def _rows_of(sources: Runs, wanted: RowKind, selection: dict[str, Any], *, keep_
         if run is not None:
             runs.append(run)
             continue
+        if chosen.reward is not None or chosen.dimension is not None:
+            by = "reward" if chosen.reward is not None else "dimension"
+            raise SettingsError(f"{source} is no run: its rows are rated already; give runs, or leave out {by}")
         rows = _rows_given(source)
         name = source if isinstance(source, str | Path) else "what was given"
         found = kind_of(rows.column_names)
@@ -225,14 +244,43 @@ def _rows(
     opened = [run if isinstance(run, Run) else open_run(run) for run in chosen]
     groups: list[Group] = []
     left_out: LeftOut = Counter()
+    if opened and selection.reward is not None:
+        return _rewarded(kind, opened, selection.reward, selection)
     if opened:
-        groups, left_out = collect(opened, selection.parts, min_raters=selection.min_raters, models=selection.models)
+        groups, left_out = collect(
+            opened,
+            selection.parts,
+            min_raters=selection.min_raters,
+            models=selection.models,
+            dimension=selection.dimension,
+        )
     left_out.update(not_used or {})
     kept = select(groups, selection, left_out, from_files=more)
     rows = [row for group in kept for row in _MAKERS[kind](group, selection, left_out)]
     if kind == RowKind.PROMPTS:
         rows = list({row["prompt"][-1]["content"]: row for row in rows}.values())
     return make_rows(kind, rows, left_out)
+
+
+def _rewarded(kind: RowKind, runs: Sequence[Run], reward: str, selection: Selection) -> Dataset:
+    """Rows of answers rated by a reward of the scenario."""
+    compare = kind in (RowKind.RANKED, RowKind.PREFERENCES)
+    applies = {"gap": compare, "max_candidates": compare, "best_share": kind == RowKind.DEMONSTRATIONS}
+    if faults := [name for name, does in applies.items() if getattr(selection, name) is not None and not does]:
+        raise SettingsError(f"{', '.join(faults)} would change nothing in {kind} rows; leave it out")
+    left_out: LeftOut = Counter()
+    chosen = selection
+    kept, ratings, about = reward_groups(
+        runs, reward, left_out, compare=compare, min_raters=selection.min_raters, models=selection.models
+    )
+    if compare:
+        # Differences of ratings are rounded, and one that equals the gap counts.
+        least = (selection.gap or 0.0) * ratings.factor * (1 - 1e-9)
+        chosen = replace(selection, reward=None, gap=None, min_gap=least)
+        kept = select([], chosen, left_out, from_files=kept)
+    elif kind == RowKind.DEMONSTRATIONS:
+        kept = best_share(kept, selection.best_share or BEST_SHARE, left_out)
+    return make_rows(kind, [row for group in kept for row in _MAKERS[kind](group, chosen, left_out)], left_out, about)
 
 
 def _about(group: Group) -> dict[str, Any]:
@@ -259,9 +307,8 @@ def _preferences(group: Group, selection: Selection, left_out: LeftOut) -> list[
 
 
 def _demonstrations(group: Group, selection: Selection, left_out: LeftOut) -> list[dict[str, Any]]:
-    del selection
     best = group.candidates[0]
-    if best.rating <= group.middle:
+    if best.rating <= group.middle and selection.reward is None:
         left_out["groups without a good answer"] += 1
         return []
     return [{**_about(group), "completion": _said(best), "rating": best.rating}]

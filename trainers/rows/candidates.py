@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from sandbox.errors import SettingsError, nearest
 from sandbox.records import Feedback, Interaction
 from sandbox.store.run import Run
 
@@ -69,29 +70,42 @@ LeftOut: TypeAlias = "Counter[str]"
 
 
 def collect(
-    runs: Sequence[Run], parts: Sequence[str], *, min_raters: int = 0, models: Sequence[str] = ()
+    runs: Sequence[Run],
+    parts: Sequence[str],
+    *,
+    min_raters: int = 0,
+    models: Sequence[str] = (),
+    dimension: str | None = None,
 ) -> tuple[list[Group], LeftOut]:
     """Group the candidates of runs by prompt.
 
     Args:
-        runs: What to read; ratings are on each run's first dimension.
+        runs: What to read.
         parts: Which of ``PARTS`` to make.
         min_raters: The least number of neighbours who must have rated a draft.
         models: URIs or kinds of the language models whose agents are listened to; empty for all.
+        dimension: Dimension of the rubric on which answers are rated; by default each run's first. Neighbours rate only the
+            first: others give the part ``imitation`` alone.
 
     Returns:
         Groups in the order of ``parts`` and, within a part, of the record; and what was left out.
+
+    Raises:
+        SettingsError: a run has no such dimension.
     """
     left_out: LeftOut = Counter()
     found: dict[tuple[str, str, float], tuple[str, list[Candidate]]] = {}
     records = [
-        (run.dimensions[0], run.scale, it)
+        (_dimension(run, dimension), run.dimensions[0], run.scale, it)
         for run in runs
-        for it in _wanted(run, _finished(run, left_out), min_raters, models, left_out)
+        for it in interactions_of(run, left_out, min_raters=min_raters, models=models)
     ]
     for part in parts:
-        for dimension, scale, it in records:
-            prompt, candidates = _MAKERS[part](it, dimension, scale, left_out)
+        for rated, first, scale, it in records:
+            if part != "imitation" and rated != first:
+                left_out[f"comments of neighbours, who rate {first} only"] += len(it.feedback)
+                continue
+            prompt, candidates = _MAKERS[part](it, rated, scale, left_out)
             found.setdefault((part, prompt, float(scale)), (it.question, []))[1].extend(candidates)
     groups = [
         Group(part, question, (("user", prompt),), scale, _distinct(candidates, left_out))
@@ -101,9 +115,23 @@ def collect(
     return groups, left_out
 
 
-def _finished(run: Run, left_out: LeftOut) -> Iterator[Interaction]:
+def interactions_of(
+    run: Run, left_out: LeftOut, *, min_raters: int = 0, models: Sequence[str] = (), needs_draft: bool = True
+) -> Iterator[Interaction]:
+    """Interactions of a run that are used; see :func:`collect` for the arguments."""
+    return _wanted(run, _finished(run, left_out, needs_draft), min_raters, models, left_out)
+
+
+def _dimension(run: Run, name: str | None) -> str:
+    if name is not None and name not in run.dimensions:
+        known = ", ".join(run.dimensions)
+        raise SettingsError(f"{run.path} has no dimension {name!r}.{nearest(name, run.dimensions)} Dimensions: {known}")
+    return run.dimensions[0] if name is None else name
+
+
+def _finished(run: Run, left_out: LeftOut, needs_draft: bool) -> Iterator[Interaction]:
     for it in run.interactions():
-        if it.error is not None or not (it.draft or "").strip():
+        if it.error is not None or (needs_draft and not (it.draft or "").strip()):
             left_out["interactions that failed"] += 1
         else:
             yield it

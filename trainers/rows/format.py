@@ -16,20 +16,28 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def make_rows(kind: RowKind, rows: Sequence[Mapping[str, Any]], left_out: Mapping[str, int] | None = None) -> Dataset:
+def make_rows(
+    kind: RowKind,
+    rows: Sequence[Mapping[str, Any]],
+    left_out: Mapping[str, int] | None = None,
+    reward: Mapping[str, Any] | None = None,
+) -> Dataset:
     """A dataset with the columns of a kind, also where there are no rows.
 
     Args:
         kind: Of the rows.
         rows: With the kind's columns; others than those of :mod:`trainers.rows.build` are dropped.
         left_out: What was not used, by reason; travels with the dataset, though not into files.
+        reward: Numbers of the reward that rated them; likewise.
     """
     require_packages("a dataset of rows", "datasets")
     from datasets import Dataset, DatasetInfo, Features
 
     features = Features(_features(kind))
     kept = {reason: n for reason, n in (left_out or {}).items() if n}
-    info = DatasetInfo(description=json.dumps({"left_out": kept}), features=features)
+    info = DatasetInfo(
+        description=json.dumps({"left_out": kept, **({"reward": dict(reward)} if reward else {})}), features=features
+    )
     columns = {name: [row.get(name) for row in rows] for name in features}
     return Dataset.from_dict(columns, features=features, info=info)
 
@@ -109,8 +117,8 @@ def row_statistics(rows: Dataset) -> dict[str, Any]:
     Returns:
         ``rows``; ``questions``, the distinct ones; ``parts``, rows of each; and where they have any:
         ``candidates`` in all, ``single``, rows with one candidate only, ``ratings``, how many round to each
-        whole number, ``good``, how many are labelled so; ``left_out``, what of the record was not used, by
-        reason.
+        whole number, ``good``, how many are labelled so; ``reward``, the numbers of the reward that rated them;
+        ``left_out``, what of the record was not used, by reason.
     """
     found: dict[str, Any] = {"rows": len(rows)}
     columns = set(rows.column_names)
@@ -130,17 +138,29 @@ def row_statistics(rows: Dataset) -> dict[str, Any]:
         found["ratings"] = {str(rating): counts[rating] for rating in sorted(counts)}
     if "label" in columns:
         found["good"] = sum(rows["label"])
+    if reward := _description(rows).get("reward"):
+        found["reward"] = reward
     left_out = left_out_of(rows)
     return {**found, "left_out": left_out} if left_out else found
 
 
 def left_out_of(rows: Dataset) -> dict[str, int]:
     """How much of what rows were made of was not used, by reason."""
+    return dict(_description(rows).get("left_out", {}))
+
+
+def reward_of(rows: Dataset) -> dict[str, Any]:
+    """Numbers of the reward that rated rows; empty if ratings did."""
+    return dict(_description(rows).get("reward", {}))
+
+
+def _description(rows: Dataset) -> dict[str, Any]:
     try:
-        return dict(json.loads(rows.info.description or "{}").get("left_out", {}))
+        found = json.loads(rows.info.description or "{}")
     except ValueError:
         # Rows made elsewhere describe themselves in words.
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def left_out_note(left_out: Mapping[str, int]) -> str | None:

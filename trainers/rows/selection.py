@@ -8,12 +8,14 @@ from typing import Annotated
 
 from sandbox.errors import nearest
 from sandbox.seeding import keyed_seed
-from sandbox.typed_settings import SEEDS, at_least, refuse, setting_faults
+from sandbox.typed_settings import SEEDS, at_least, between, refuse, setting_faults
 from trainers.rows.candidates import PARTS, Candidate, Group, LeftOut
 
 MIX = (5.0, 1.0, 1.0)
 # Answers to a prompt of a record, as in the paper.
 CANDIDATES = 3
+# Of all answers rated by a reward, those that demonstrations are made of.
+BEST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Selection:
         min_raters: The least number of neighbours who must have rated a conversation's draft for anything of it to be
             used; 0 asks for none.
         models: Language models whose agents' conversations are used, by URI or by kind, as ``hf``; empty for all.
+        dimension: Dimension of the rubric on which answers are rated; by default the first.
+        reward: Reward of the scenario in place of ratings; parts, mix and min_gap do not apply then.
+        gap: As min_gap, in the unit of the reward.
+        best_share: Share of all answers, the best by the reward, that demonstrations are made of; 0.25 by default. With ties at
+            its end it is exceeded.
 
     Raises:
         SettingsError: names everything that cannot be used.
@@ -44,6 +51,10 @@ class Selection:
     min_gap: Annotated[float, at_least(0)] = 0.0
     min_raters: Annotated[int, at_least(0)] = 0
     models: tuple[str, ...] = ()
+    dimension: str | None = None
+    reward: str | None = None
+    gap: Annotated[float | None, at_least(0)] = None
+    best_share: Annotated[float | None, between(0, 1, "(]")] = None
 
     def __post_init__(self) -> None:
         faults = [f"no part of the data is named {p!r}.{nearest(p, PARTS)}" for p in self.parts if p not in PARTS]
@@ -53,7 +64,17 @@ class Selection:
             faults.append(f"mix={self.mix!r} has {len(self.mix)} shares for {len(self.parts)} parts")
         elif any(share < 0 for share in self.mix) or not any(self.shares.values()):
             faults.append(f"mix={self.mix!r} needs shares of 0 or more, one of them above 0")
-        refuse("rows cannot be made", [*faults, *setting_faults(self)])
+        refuse("rows cannot be made", [*faults, *self._reward_faults(), *setting_faults(self)])
+
+    def _reward_faults(self) -> list[str]:
+        if self.reward is None:
+            given = [name for name in ("gap", "best_share") if getattr(self, name) is not None]
+            hint = {"gap": "; use min_gap for ratings", "best_share": "; of ratings, trainer rft takes the best share"}
+            return [f"{name} needs a reward, for example reward=payoff{hint[name]}" for name in given]
+        others = {"parts": PARTS, "mix": MIX, "min_gap": 0.0, "dimension": None}
+        given = [name for name, default in others.items() if getattr(self, name) != default]
+        hint = {"min_gap": "; use gap"}
+        return [f"{name} is of ratings, and reward={self.reward!r} is given{hint.get(name, '')}" for name in given]
 
     @property
     def shares(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.commands.train import DimensionName, RewardName
 from sandbox.cli.output import say, say_json, table
 
 
@@ -40,6 +41,8 @@ def compare(
     ] = "independent",
     embedder: Annotated[str, typer.Option(help="Embedder of the values judge.")] = "minilm",
     samples: Annotated[int, typer.Option(help="Answers per question.")] = 1,
+    reward: RewardName = None,
+    dimension: DimensionName = None,
     workers: Annotated[
         str, typer.Option(help="Trainings in parallel, each with an equal share of the cores; or ray.")
     ] = "1",
@@ -60,7 +63,7 @@ def compare(
     request: dict[str, Any] = {
         "base": base, "tokens": tokens, "steps": steps, "pairs": pairs, "n_pairs": n_pairs, "questions": questions,
         "n_questions": n_questions, "scenario": scenario, "judge": judge, "embedder": embedder,
-        "samples": samples, "rates": _rates(rates), "workers": parse_workers(workers),
+        "samples": samples, "reward": reward, "dimension": dimension, "rates": _rates(rates), "workers": parse_workers(workers),
     }  # fmt: skip
     result = _compared(
         sources, names, out=out, seeds=parse_seeds(seeds), settings=parse_settings(settings), quiet=as_json, **request

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
+from sandbox.cli.commands.train import DimensionName, RewardName
 from sandbox.cli.output import say, say_json, table
 
 
@@ -28,6 +29,8 @@ def evolve(
     record: Annotated[
         str, typer.Option(help="all: train on the records of all generations; last: on the newest.")
     ] = "all",
+    reward: RewardName = None,
+    dimension: DimensionName = None,
     judge: Annotated[
         str,
         typer.Option(help="Judge outside the society: independent, reward:MODEL, or the URI of a model that rates."),
@@ -61,8 +64,8 @@ def evolve(
     evolution = Evolution(
         scenario, out=out, training=training, settings={"size": size, **society}, command=command_line(),
         trainers=tuple(name.strip() for name in trainer.split(",") if name.strip()), generations=generations, base=base,
-        rounds=rounds, share=share, begin=begin, record=record, judge=judge, questions=questions,
-        n_questions=n_questions, samples=samples, stop=stop, seed=seed,
+        rounds=rounds, share=share, begin=begin, record=record, reward=reward, dimension=dimension, judge=judge,
+        questions=questions, n_questions=n_questions, samples=samples, stop=stop, seed=seed,
     )  # fmt: skip
     result = evolution.run(on_stage=None if as_json else say)
     figure = save(registry.load("plots", "evolution")(out), subfolder(out, "figures") / "evolution.png")

@@ -16,6 +16,14 @@ Sources = Annotated[
     typer.Argument(help="Run folders, files of rows, or hub datasets (OWNER/NAME).", metavar="RUN|FILE|DATASET..."),
 ]
 
+RewardName = Annotated[
+    str | None,
+    typer.Option("--reward", help="Reward of the scenario that rates what agents said, instead of the rubric."),
+]
+DimensionName = Annotated[
+    str | None, typer.Option("--dimension", help="Dimension of the rubric that rates answers.  [default: the first]")
+]
+
 
 @app.command()
 def dataset(
@@ -28,6 +36,8 @@ def dataset(
         float | None, typer.Option(help="Share of the questions to hold out, written to NAME.heldout beside --out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    reward: RewardName = None,
+    dimension: DimensionName = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
@@ -37,7 +47,7 @@ def dataset(
     from trainers.rows.format import row_statistics
     from trainers.rows.split import split_rows
 
-    rows = rows_from(sources, kind, **parse_settings(settings))
+    rows = rows_from(sources, kind, **{**parse_settings(settings), **rated_by(reward, dimension)})
     written = {"": rows} if split is None else dict(zip(("", ".heldout"), split_rows(rows, split, seed), strict=True))
     files = {out.with_name(f"{out.stem}{side}{out.suffix}"): part for side, part in written.items()}
     said = []
@@ -53,11 +63,22 @@ def dataset(
         say_json(said[0] if split is None else {**said[0], "heldout": said[1]})
 
 
+def rated_by(reward: str | None, dimension: str | None) -> dict[str, str]:
+    """What rates answers, as settings of rows; empty for the rubric's first dimension."""
+    return {name: given for name, given in (("reward", reward), ("dimension", dimension)) if given is not None}
+
+
 def statistics_lines(statistics: dict[str, Any]) -> list[str]:
     """Format statistics of rows: one line per count, ratings as a histogram."""
     lines = [f"{name}: {value}" for name, value in statistics.items() if isinstance(value, int)]
     if "parts" in statistics:
         lines.append("parts: " + ", ".join(f"{part} {n}" for part, n in statistics["parts"].items()))
+    if (about := statistics.get("reward", {})).get("answers"):
+        unit = f" {about['unit']}" if about["unit"] else ""
+        lines.append(
+            f"reward {about['name']}: {about['answers']} answers, {about['lowest']:g} to {about['highest']:g}{unit}, mean "
+            f"{about['mean']:g} (rated 4); 1{unit} is {about['points_per_unit']:.3g} points of the ratings"
+        )
     most = max(statistics.get("ratings", {"": 1}).values())
     lines += [
         f"rated {rating:>3}: {n:5} {'#' * round(40 * n / most)}" for rating, n in statistics.get("ratings", {}).items()
@@ -90,6 +111,8 @@ def train(
             "--resume", help="Resume an interrupted training in --out from its checkpoints (--set save_steps=N)."
         ),
     ] = False,
+    reward: RewardName = None,
+    dimension: DimensionName = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
@@ -114,7 +137,8 @@ def train(
             f"{'of the interrupted training' if resume else 'that all processes write to'}"
         )
     target = folder or next_free_name(Path("models"), name)
-    trained = train_on(rows, name, start, target, given, resume=resume)
+    rated = rated_by(reward or file.reward, dimension or file.dimension)
+    trained = train_on(rows, name, start, target, given, resume=resume, rated=rated)
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
@@ -126,9 +150,16 @@ def train(
 
 
 def train_on(
-    sources: list[str], trainer: str, base: str, out: Path, settings: dict[str, Any], *, resume: bool = False
+    sources: list[str],
+    trainer: str,
+    base: str,
+    out: Path,
+    settings: dict[str, Any],
+    *,
+    resume: bool = False,
+    rated: dict[str, str] | None = None,
 ) -> Any:
-    """Train on run folders or files of rows; return a :class:`trainers.base.TrainedModel`."""
+    """Train on run folders or files of rows, rated by a reward or dimension; return a :class:`trainers.base.TrainedModel`."""
     import dataclasses
     import inspect
     import os
@@ -141,9 +172,10 @@ def train_on(
     more: dict[str, Any] = {"resume": True} if resume else {}
     if resume and "resume" not in inspect.signature(made.train).parameters:
         raise SettingsError(f"trainer {trainer!r} does not support --resume")
-    trained = check_trained(trainer, made.train(rows_from(sources, made.accepts), base=base, out=out, **more))
+    rows = rows_from(sources, made.accepts, **(rated or {}))
+    trained = check_trained(trainer, made.train(rows, base=base, out=out, **more))
     if os.environ.get("RANK", "0") == "0":
         # Trainers know rows and not where they came from.
         values = {field.name: getattr(made.settings, field.name) for field in dataclasses.fields(made.settings)}
-        write_config(out, trainer, base, values, sources)
+        write_config(out, trainer, base, values, sources, rated)
     return trained
