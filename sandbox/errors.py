@@ -93,6 +93,10 @@ class TrainingDiverged(SandboxError):
     """The loss became NaN or infinite."""
 
 
+class PopulationLeft(SandboxError):
+    """A complete round that is settled again would add or remove agents, which a record does not allow."""
+
+
 class ProtocolError(SandboxError):
     """A protocol yielded an object that the scheduler does not support."""
 

@@ -22,11 +22,13 @@ from sandbox.scenario.scenario import Scenario
 from sandbox.seeding import keyed_rng
 from sandbox.society.agent import SocialAgent
 from sandbox.society.audience import active_agents, audience_of, question_for
+from sandbox.society.births import add_agent, note_extinction, remove_agent, restore_population
 from sandbox.society.event import Recipients, tell
 from sandbox.society.groups import draw_groups
 from sandbox.society.hearing import Hearing
+from sandbox.society.members import Members
 from sandbox.society.movement import move_agents
-from sandbox.society.placement import cells_at, isolation_notes, place_agents, put_agents
+from sandbox.society.placement import isolation_notes, place_agents, put_agents
 from sandbox.society.remembering import Remembering
 from sandbox.society.repair import repair_run
 from sandbox.society.round_runner import RoundRunner
@@ -61,7 +63,7 @@ class World(mesa.Model):
         protocol: The protocol of the conversations: a name, a path or a generator function; by default the scenario's.
         seed: Seed of all random draws.
         out: The run folder; by default a temporary one, deleted with the world.
-        resume: Resume the run in ``out``, if there is one.
+        resume: Resume the run in ``out``, if any.
         branch: ``RUN@ROUNDS``: start from another run as it was after that many rounds, with its agents; model, seed and
             settings may differ.
         event: What happens before the first new round: a sentence that agents are told, a Python file with a function
@@ -79,7 +81,7 @@ class World(mesa.Model):
 
     Attributes:
         setup: All that was decided before the agents existed.
-        members: The agents, in the order of their indices.
+        members: The agents; see :class:`~sandbox.society.members.Members`.
         round: The running round, or the next one between rounds; from 0.
         metrics: Metrics of the last complete round, by name.
         on_calls: Callback, receives the number of calls to language models that finished.
@@ -140,16 +142,14 @@ class World(mesa.Model):
         self.upbringing, self.lessons, self.known_answers = setup.upbringing, setup.lessons, setup.known_answers
         self.questions, self.hearing = TextIndex(setup.embedder), Hearing()
         self.remembering = Remembering(self, setup.memory)
-        self.members = place_agents(self, setup)
+        self.members = Members(place_agents(self, setup))
         self._speakers = make_speakers(self, setup.speaker_models)
         self.round, self.ended = 0, False
         self.metrics: dict[str, Any] = {}
         self.groups: Mapping[int, tuple[SocialAgent, ...]] = {}
-        self.states = States(setup.scenario, [agent.name for agent in self.members], is_used=setup.keeps_states)
+        self.states = States(setup.scenario, self.members, is_used=setup.keeps_states)
         self.states.begin(self.members, self)
         self.notes = [*setup.notes, *isolation_notes(setup, self.members)]
-
-        # Removed with the world, unless something else refers to it.
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-") if out is None else None
         self.path = Path(self._temporary.name if self._temporary is not None else str(out))
         self.on_calls: Callable[[int], None] = lambda calls: None
@@ -160,7 +160,6 @@ class World(mesa.Model):
         self.round_runner = RoundRunner(self, log, self.budget, in_flight=in_flight or 256)
         self.staging = Staging(self)
         self._earlier: list[dict[str, Any]] = []
-        self._previous: tuple[int, dict[int, Interaction]] = (0, {})
         self.datacollector = self._collector()
         self._n_embedded = 0
         self._restore()
@@ -171,22 +170,20 @@ class World(mesa.Model):
 
     def _restore(self) -> None:
         """Restore memories, positions and metrics from the record."""
-        if moves := self.store.moves():
-            latest = {agent: (x, y) for agent, x, y in moves}
-            self.set_positions(dict(zip(latest, cells_at(self.space, list(latest.values())), strict=True)))
         for metrics in open_run(self.path).metrics():
             self._collect(metrics)
+        self.set_positions(restore_population(self))
         self.remembering.restore()
         self.staging.load_states()
         self._stop()
 
     def set_positions(self, places: Mapping[int, Any]) -> None:
-        """Place agents, by index, on cells."""
-        put_agents(self.members, places)
+        """Place agents on cells."""
+        put_agents(self.members.everyone, places)
 
     def reload_from_record(self) -> None:
         """Restore round, memories, positions and metrics from the record."""
-        self.round, self.metrics, self._earlier, self._previous = 0, {}, [], (0, {})
+        self.round, self.metrics, self._earlier = 0, {}, []
         self.datacollector = self._collector()
         self.remembering.forget()
         self._restore()
@@ -242,6 +239,7 @@ class World(mesa.Model):
         started = time.monotonic()
         kept = {it.agent: it for it in self.store.interactions(self.round)}
         self.staging.begin_round()
+        note_extinction(self)
         asked = [(agent, self.question_for(agent)) for agent in self.active_agents()]
         self.embed_questions(question for _, question in asked)
         for ended in self.staging.run(asked, kept):
@@ -270,24 +268,22 @@ class World(mesa.Model):
         return repaired
 
     def _finish(self, interactions: Sequence[Interaction]) -> None:
-        said = [(it.agent, it.question, it.final) for it in interactions if it.error is None and it.final is not None]
-        self.remembering.end_round(interactions)
+        said = self.remembering.end_round(interactions)
         told = self.staging.settle_round(interactions)
         notes = self.remembering.rewrite()
         if self.capped:
             return
         self.embed_questions()  # what memories were given
         interactions = self.staging.reward(interactions)
-        metrics, moves = self._measure(interactions), move_agents(self)
+        metrics, moves, changes = self._measure(interactions), move_agents(self), self.staging.take_changes()
         states, rewards = self.states.recorded(), {it.agent: it.rewards for it in interactions}
-        self.store.finish_round(self.round, said, metrics, moves, states, told, notes, rewards)
+        self.store.finish_round(self.round, said, metrics, moves, states, told, notes, rewards, changes)
         self.staging.end_round(interactions)
-        self._previous = (self.round + 1, {it.agent: it for it in interactions})
         self._collect(metrics)
         self._stop()
 
     def embed_questions(self, questions: Iterable[str] = ()) -> None:
-        """Embed questions that are new, in one batch, and store all embeddings that are not yet stored."""
+        """Embed new questions, in one batch, and store all embeddings that are not yet stored."""
         self.questions.add(questions)
         if fresh := self.questions.since(self._n_embedded):
             self.store.add_embeddings(fresh)
@@ -338,6 +334,14 @@ class World(mesa.Model):
         """Tell agents (by default all) a sentence, from now on in their prompts; where states may be changed."""
         tell(self, text, to)
 
+    def add(self, **given: Any) -> SocialAgent:
+        """Add an agent; see :meth:`sandbox.society.context.SocietyContext.add`."""
+        return add_agent(self, **given)
+
+    def remove(self, agent: SocialAgent) -> None:
+        """Remove an agent; see :meth:`sandbox.society.agent.SocialAgent.remove`."""
+        remove_agent(self, agent)
+
     @property
     def capped(self) -> bool:
         """Whether a cap on calls, tokens or dollars stopped the run."""
@@ -346,10 +350,7 @@ class World(mesa.Model):
     @property
     def previous(self) -> Mapping[int, Interaction]:
         """Interactions of the previous round, by agent; empty in the first round."""
-        if self._previous[0] != self.round:
-            before = self.store.interactions(self.round - 1) if self.round else []
-            self._previous = (self.round, {it.agent: it for it in before})
-        return self._previous[1]
+        return self.staging.previous
 
     def active_agents(self) -> list[SocialAgent]:
         """Agents that are asked in this round, by index: the scenario's ``asked``, else all; or the active share of them."""

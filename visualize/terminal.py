@@ -58,9 +58,10 @@ class LiveMap:
         self._drawn = None
 
     def end(self, metrics: Mapping[str, Any], homes: Mapping[int, tuple[int, int]] | None = None) -> None:
-        """End a round, with its metrics and the new positions of agents that moved."""
+        """End a round, with its metrics and the positions of those who live after it, where they changed."""
         self._metrics = metrics
-        self._homes.update(homes or {})
+        if homes is not None:
+            self._homes = dict(homes)
         self._drawn = None
 
     def picture(self) -> RenderableType:

@@ -68,6 +68,8 @@ def forecast(scenario: str | Scenario, *, rounds: int, **settings: Any) -> Forec
     if settings.get("resume") and out is not None and is_run(out):
         run = open_run(out)
         done, rounds_done = len(run.interactions(run.rounds)), run.rounds
+        if run.changes():  # whoever lives now is asked
+            settings = {**settings, "branch": f"{out}@{rounds_done}", "population": None}
     elif branch is not None:
         rounds_done = int(branch.rpartition("@")[2]) if branch.rpartition("@")[2].isdigit() else 0
     model = _CountingModel(_default_rater(settings))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mesa.discrete_space import CellAgent
 
 from sandbox.conversation.steps import Call, CallFailed, Conversation, Rate, Spoken, count_request, find_spoken, spoken
+from sandbox.errors import ProtocolError
 from sandbox.memories.base import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.models.json_replies import check_schema
@@ -42,7 +43,7 @@ class SocialAgent(CellAgent):
     """One member of a society.
 
     Attributes:
-        index: From 0, in row-major order of the grid; part of the keys of its random draws and records.
+        index: From 0, in row-major order; part of the keys of its random draws and records.
         name: Its name in prompts.
         label: Decides its upbringing and its role.
         lm: Its language model.
@@ -71,6 +72,10 @@ class SocialAgent(CellAgent):
         if self._is_sealed and (name in _GIVEN or (name not in self.__dict__ and not hasattr(type(self), name))):
             refuse_attribute("agent", "state", name)
         super().__setattr__(name, value)
+
+    def remove(self) -> None:
+        """Leave the society, where states may change; its name, label and last state can still be read."""
+        self.world.remove(self)
 
     def put(self, cell: Any) -> None:
         """Put it on a cell, or on none; for the world, which records where agents move."""
@@ -305,6 +310,8 @@ class SocialAgent(CellAgent):
             max_tokens: Maximum length of the reply in tokens; by default that of an answer.
             **request: Other fields of :class:`~sandbox.models.base.Request`.
         """
+        if self.world.members.has_left(self.index):
+            raise ProtocolError(f"{self.name} was removed and speaks no more; leave it out: if agent in world.members")
         society = self.world.society
         given: dict[str, Any] = {"temperature": society.temperature, "top_p": society.top_p, **request}
         stage = self.world.stage if self.world.stage != next(iter(self.world.stages)) else ""

@@ -17,20 +17,21 @@ from sandbox.society.states import call_scenario
 if TYPE_CHECKING:
     from sandbox.society.agent import SocialAgent
     from sandbox.society.context import SocietyContext
+    from sandbox.society.members import Members
 
 Member = TypeVar("Member")
 
 
-def members_named(what: str, given: Any, members: Sequence[SocialAgent]) -> list[SocialAgent]:
+def members_named(what: str, given: Any, members: Members) -> list[SocialAgent]:
     """The agents that a function of the scenario named, in the order in which it named them.
 
     Args:
         what: Field of the scenario, for messages.
         given: What its function returned: agents, or their indices.
-        members: All agents, by index.
+        members: The agents.
 
     Raises:
-        ScenarioError: it returned something else, or an agent twice.
+        ScenarioError: it returned something else, an agent that was removed, or an agent twice.
     """
     if not isinstance(given, Iterable) or isinstance(given, str | bytes):
         raise ScenarioError(
@@ -40,10 +41,14 @@ def members_named(what: str, given: Any, members: Sequence[SocialAgent]) -> list
     for one in given:
         is_index = isinstance(one, numbers.Integral) and not isinstance(one, bool)
         index = int(one) if is_index else getattr(one, "index", None)
-        if not isinstance(index, int) or not 0 <= index < len(members):
+        if not isinstance(index, int) or not 0 <= index < len(members.everyone):
             raise ScenarioError(
                 f"{what} of the scenario returned {one!r}; expected agents of this world, or indices from 0 to "
-                f"{len(members) - 1}"
+                f"{len(members.everyone) - 1}"
+            )
+        if members.has_left(index):
+            raise ScenarioError(
+                f"{what} of the scenario returned {members[index].name}, which was removed; name agents of world.members only"
             )
         if int(index) in found:
             raise ScenarioError(
@@ -66,7 +71,7 @@ def active_agents(world: SocietyContext) -> list[SocialAgent]:
         asked = [world.members[first] for first in world.groups]
     elif world.scenario.asked is not None:
         given = call_scenario("asked", world.scenario.asked, world)
-        asked = sorted(members_named("asked", given, asked), key=lambda agent: agent.index)
+        asked = sorted(members_named("asked", given, world.members), key=lambda agent: agent.index)
     return draw_active(asked, world.society.active, keyed_seed(world.seed, world.round, "active"))
 
 
@@ -108,7 +113,7 @@ def audience_of(agent: SocialAgent, world: SocietyContext, draw: random.Random) 
     near = world.space.neighbors(agent)
     weights = [world.space.weight(agent, other) for other in near] if world.society.weighted else None
     indices = [other.index for other in near]
-    found = draw_audience(world.society, agent.index, indices, len(world.members), draw, weights)
+    found = draw_audience(world.society, agent.index, indices, world.members.numbers, draw, weights)
     return [world.members[index] for index in found]
 
 
@@ -116,7 +121,7 @@ def draw_audience(
     society: SocietySettings,
     agent: int,
     near: Sequence[int],
-    n_agents: int,
+    agents: int | Sequence[int],
     draw: random.Random,
     weights: Sequence[float] | None = None,
 ) -> list[int]:
@@ -126,14 +131,15 @@ def draw_audience(
         society: Settings of the society: ``audience``, ``reviewers`` and ``dropout``.
         agent: Index of the author.
         near: Indices of its neighbours.
-        n_agents: Number of agents.
+        agents: Numbers of all agents; or how many there are, from 0.
         draw: Generator of this draw.
         weights: Weight of each neighbour, 0 or more, to which its chance is proportional; by default all are equal.
 
     Returns:
         Distinct indices, without the author, in the order in which they are asked.
     """
-    k = society.reviewers
+    everyone = range(agents) if isinstance(agents, int) else agents
+    k = min(society.reviewers, len(everyone) - 1)
     if society.audience == "local":
         return _sample(near, min(k, len(near)), draw, weights)
     kept: list[int] = []
@@ -142,7 +148,7 @@ def draw_audience(
     # The global part is drawn from everyone else, including the neighbours that were dropped.
     taken = {agent, *kept}
     while len(kept) < k:
-        other = draw.randrange(n_agents)
+        other = everyone[draw.randrange(len(everyone))]
         if other not in taken:
             taken.add(other)
             kept.append(other)

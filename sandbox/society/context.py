@@ -21,19 +21,21 @@ Back-Scatter are taken; a protocol that makes more is stopped at the cap, in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from sandbox.memories.text_index import TextIndex
     from sandbox.raters.base import Rater
     from sandbox.records import Interaction
+    from sandbox.scenario.personas import Persona
     from sandbox.scenario.rubric import Upbringing
     from sandbox.scenario.scenario import Scenario
     from sandbox.scenario.settings import SocietySettings
     from sandbox.society.agent import SocialAgent
     from sandbox.society.event import Recipients
     from sandbox.society.hearing import Hearing
+    from sandbox.society.members import Members
     from sandbox.society.observer import Observer
     from sandbox.society.remembering import Remembering
     from sandbox.society.state import State
@@ -75,8 +77,8 @@ class SocietyContext(Protocol):
         ...
 
     @property
-    def members(self) -> Sequence[SocialAgent]:
-        """The agents, by index."""
+    def members(self) -> Members:
+        """The agents, by number; iteration and ``len`` are about those who live; see :mod:`sandbox.society.members`."""
         ...
 
     @property
@@ -205,6 +207,43 @@ class SocietyContext(Protocol):
             ScenarioError: it is called within a stage; call it in ``settle``, ``before_round``, ``after_round`` or ``events``.
             SettingsError: there is no such agent.
         """
+        ...
+
+    def add(
+        self,
+        *,
+        label: str | None = None,
+        persona: Persona | None = None,
+        name: str | None = None,
+        place: Any = None,
+        near: SocialAgent | int | None = None,
+        neighbours: Iterable[SocialAgent | int] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> SocialAgent:
+        """Add an agent; where states may be changed. It is asked from the next time that agents are asked.
+
+        It has the next number, which no agent has had; its memory (the upbringing of its label), its persona and all that is
+        drawn for it depend on this number alone. :meth:`SocialAgent.remove` removes an agent.
+
+        Args:
+            label: Its label; needed where agents have several.
+            persona: Its persona, with the columns of the scenario's; by default one of these, drawn.
+            name: Its name; by default that of its persona, or its number. A name that is taken gets a number behind it.
+            place: Where it is put: (row, column) of a grid, or a node of a network; by default a free place, drawn.
+            near: The agent in whose neighbourhood a free place is drawn.
+            neighbours: In a network, the agents to whose nodes a new node is linked, on which it is put.
+            state: Keys of its state that differ from what the scenario's ``state`` begins with.
+
+        Returns:
+            The agent.
+
+        Raises:
+            ScenarioError: it is called within a stage; there is no such label or place; or no place is free.
+        """
+        ...
+
+    def remove(self, agent: SocialAgent) -> None:
+        """Remove an agent; as :meth:`SocialAgent.remove`."""
         ...
 
     def interaction(self, agent: SocialAgent, question: str, **fields: Any) -> Interaction:

@@ -74,7 +74,7 @@ def read_event(
     to: Recipients | None,
     *,
     prior: PriorRun | None,
-    labels: Sequence[str],
+    labels: Sequence[str] | Mapping[int, str],
 ) -> Event | None:
     """Read the event that a run is given.
 
@@ -83,7 +83,7 @@ def read_event(
             (world); or None. A resumed run needs no sentence again: its manifest holds it.
         to: For a sentence, those who are told; see :func:`find_recipients`. None for all.
         prior: The run that is resumed or branched from, if any.
-        labels: Label of each agent.
+        labels: Label of each agent, by number.
 
     Raises:
         SettingsError: the event is empty or no function; or nobody is told.
@@ -133,36 +133,49 @@ def _resumed(recorded: Mapping[str, Any], path: Path) -> Event:
     return Event(int(recorded["round"]), str(recorded["text"]), None if to is None else tuple(map(int, to)))
 
 
-def find_recipients(to: Recipients, labels: Sequence[str]) -> tuple[int, ...]:
+def find_recipients(to: Recipients, labels: Sequence[str] | Mapping[int, str]) -> tuple[int, ...]:
     """Indices of the agents that are meant, in ascending order.
 
     Args:
         to: An index or a label; agents; or several of these, as a list or in a text such as ``3,5`` or ``good``.
-        labels: Label of each agent.
+        labels: Label of each agent, by number.
 
     Raises:
         SettingsError: there is no such agent or label, or nobody is meant.
     """
+    known = labels if isinstance(labels, Mapping) else dict(enumerate(labels))
     if isinstance(to, str):
         given: list[Any] = [one.strip() for one in to.split(",") if one.strip()]
     else:
         given = [to] if isinstance(to, int) or (hasattr(to, "index") and hasattr(to, "lm")) else list(to)
     found: set[int] = set()
     for one in given:
-        labelled = {index for index, label in enumerate(labels) if label == one}
+        labelled = {index for index, label in known.items() if label == one}
         number = getattr(one, "index", one) if not isinstance(one, str) else one
         if labelled:
             found |= labelled
-        elif str(number).isdecimal() and int(number) < len(labels):
+        elif str(number).isdecimal() and int(number) in known:
             found.add(int(number))
         else:
-            known = ", ".join(sorted(set(labels)))
+            words = sorted(set(known.values()))
             raise SettingsError(
-                f"no agent is meant by {one!r}.{nearest(str(one), labels)} Agents are 0 to {len(labels) - 1}; labels: {known}"
+                f"no agent is meant by {one!r}.{nearest(str(one), words)} Agents are {_numbers(known)}; labels: "
+                f"{', '.join(words)}"
             )
     if not found:
         raise SettingsError("nobody is told of the event; give numbers of agents, as in 3,5, or a label")
     return tuple(sorted(found))
+
+
+def _numbers(agents: Iterable[int]) -> str:
+    """Numbers of agents in words: ``0 to 8, 10``."""
+    spans: list[list[int]] = []
+    for number in sorted(agents):
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    return ", ".join(" to ".join(map(str, span)) for span in spans) or "all removed"
 
 
 def late_events(world: Any, rounds: int) -> list[str]:
@@ -189,9 +202,9 @@ def tell(world: Any, text: str, to: Recipients | None = None) -> None:
     """Tell agents a sentence, which is in their prompts from now on; see :meth:`sandbox.world.World.tell`."""
     if not isinstance(text, str) or not text.strip():
         raise ScenarioError(f"{author_line()}tell({text!r}): expected a sentence")
-    labels = [agent.label for agent in world.members]
+    labels = {agent.index: agent.label for agent in world.members}
     try:
-        told = range(len(labels)) if to is None else find_recipients(to, labels)
+        told: Iterable[int] = labels if to is None else find_recipients(to, labels)
     except SettingsError as error:
         raise ScenarioError(f"{author_line()}tell(..., {to!r}): {error}") from None
     for index in told:

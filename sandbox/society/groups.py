@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ProtocolError, ScenarioError
@@ -42,6 +42,15 @@ def draw_groups(world: SocietyContext) -> dict[int, Group]:
             taken[member.index] = member
         found[members[0].index] = tuple(members)
     return dict(sorted(found.items()))
+
+
+def remaining_groups(
+    groups: Mapping[int, Group], members: Container[SocialAgent]
+) -> tuple[dict[int, Group], dict[int, SocialAgent]]:
+    """The groups without agents that were removed; and for the first member of each before, the first that remains."""
+    left = {first: tuple(one for one in group if one in members) for first, group in groups.items()}
+    heads = {first: group[0] for first, group in left.items() if group}
+    return {heads[first].index: group for first, group in left.items() if group}, heads
 
 
 def split_interactions(done: Any, group: Group) -> list[Interaction]:

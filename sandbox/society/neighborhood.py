@@ -248,6 +248,28 @@ class SocialNetwork(Network):
         row, column = divmod(place.coordinate, self.side)
         return row, column
 
+    def add_node(self, linked: Sequence[int]) -> Any:
+        """Add a node with the next number, with a link to each of some nodes, and of a directed graph one from it."""
+        cell = self.cell_klass(len(self._cells), self.capacity, random=self.random)
+        self.add_cell(cell)
+        self.links.add_node(cell.coordinate)
+        for node in linked:
+            self.add_connection(cell, self._cells[node])
+            for graph in (self.links, self.G):
+                graph.add_edge(cell.coordinate, node)
+                graph.add_edge(node, cell.coordinate)
+        return cell
+
+    def remove_node(self, cell: Any) -> None:
+        """Remove the node that was added last."""
+        del self._cells[cell.coordinate]
+        self.__dict__.pop("all_cells", None)
+        for other in list(cell.connections.values()):
+            other.disconnect(cell)
+        for graph in (self.links, self.G):
+            if cell.coordinate in graph:  # with undirected links both are one
+                graph.remove_node(cell.coordinate)
+
     def _cells_near(self, agent: CellAgent, graph: nx.Graph[int]) -> list[Any]:
         # Mesa would cache every neighbourhood.
         center = agent.cell.coordinate

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import SettingsError
 from sandbox.scenario.personas import Persona
 from sandbox.scenario.population import Population, read_population
+from sandbox.store.population import ADDED
 from sandbox.store.run import Run, is_run, open_run
 
 
@@ -21,9 +22,10 @@ class PriorRun:
         rounds: Number of its rounds that a branch takes over; None when the run is resumed.
         population: Labels of its agents, as recorded in its manifest.
         birth_seed: Seed of what its agents began with.
-        labels: Label of each agent.
-        homes: Row and column of each agent's cell when the run began.
-        personas: Persona of each agent.
+        labels: Label of each agent that it began with.
+        homes: Row and column of the cell of each when the run began.
+        personas: Persona of each.
+        living: Label of each agent that lives after the rounds that are taken over, by number.
         has_states: Whether states are recorded in the rounds that are taken over.
     """
 
@@ -34,6 +36,7 @@ class PriorRun:
     labels: Sequence[str]
     homes: Sequence[tuple[int, int]]
     personas: Sequence[Persona]
+    living: Mapping[int, str]
     has_states: bool = False
 
 
@@ -51,12 +54,20 @@ def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
         run, rounds = read_branch(branch)
     else:
         return None
-    rows = run.agents()
+    rows, changes = run.agents(), run.changes()
+    founders = len(rows) - sum(one.change == ADDED for one in changes)
+    living = dict(enumerate(rows["label"].tolist()[:founders]))
+    for one in changes:
+        if one.round < (run.rounds if rounds is None else rounds):
+            living = {**living, one.agent: one.label}
+            if one.change != ADDED:
+                del living[one.agent]
+    rows = rows[:founders]
     seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
     homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
     return PriorRun(
-        run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes, run.personas(),
-        run.has_states(rounds),
+        run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes,
+        run.personas()[:founders], living, run.has_states(rounds),
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class Remembering:
 
     def forget(self) -> None:
         """Reset every agent's memory to its upbringing."""
-        for agent in self._world.members:
+        for agent in self._world.members.everyone:
             agent.reset_memory()
         self._given.clear()
         self._notes = None
@@ -113,13 +113,18 @@ class Remembering:
             return
         self._give((one.agent, _heard_item(self._world.round, one)) for one in heard)
 
-    def end_round(self, interactions: Sequence[Interaction]) -> None:
-        """Give memories what was heard in the last stage of the round, and the answers; once."""
+    def end_round(self, interactions: Sequence[Interaction]) -> list[tuple[int, str, str]]:
+        """Give memories what was heard in the last stage of the round, and the answers; once.
+
+        Returns:
+            The answers: (agent, question, answer).
+        """
         world, last = self._world, 2 * len(self._world.stages) - 1
         self.hear(last, (one for it in interactions for one in it.heard))
         if (world.round, WORLD) not in self._given:
             self._given.add((world.round, WORLD))
             self._give(_answers(interactions, world.scenario.rubric.scale))
+        return [(it.agent, it.question, it.final) for it in interactions if it.error is None and it.final is not None]
 
     def rewrite(self) -> Sequence[Note]:
         """Let memories write their notes at the end of the round; a cap may stop it, see ``round_runner.capped``.
@@ -165,6 +170,8 @@ class Remembering:
             self._remember(agent, items)
 
     def _remember(self, agent: int, items: Sequence[Item]) -> None:
+        if self._world.members.has_left(agent):
+            return
         try:
             self._world.members[agent].memory.remember(items)
         except SandboxError:

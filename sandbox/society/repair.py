@@ -1,17 +1,19 @@
 """Repeats failed conversations, and those that lack a rating, when a run is resumed.
 
 Each is repeated as of its round: with the seeds, memories and positions of that round. Calls that succeeded are not repeated.
-Later rounds, which may depend on it, are left as they are, but for states, which are settled again. In a scenario with stages
-complete rounds are left as they are.
+Later rounds, which may depend on it, are left as they are, but for states, which are settled again. In a scenario with stages,
+and in a run to which agents were added or from which they were removed, complete rounds are left as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Protocol
 
+from sandbox.errors import PopulationLeft
 from sandbox.records import Interaction
 from sandbox.society.agent import SocialAgent
 from sandbox.society.placement import cells_at
@@ -64,8 +66,8 @@ def repair_run(world: Repairable) -> int:
                 round_, [a for a, it in _stored(world, round_, agents) if it.error is not None]
             )
             continue
-        if len(world.stages) > 1 or world.scenario.groups is not None:
-            continue  # a conversation depends on what others said in it, or in the stages before
+        if len(world.stages) > 1 or world.scenario.groups is not None or world.store.changes():
+            continue  # a conversation depends on what others said in it, or in the stages before; and who lives, on it
         _rewind(world, round_)
         stored = dict(_stored(world, round_, agents))
         better = [it for it in _repeat(world, agents) if it != stored[it.agent] and not _is_worse(it, stored[it.agent])]
@@ -99,7 +101,8 @@ def _rewind(world: Repairable, round_: int) -> None:
     world.remembering.rewind(round_)
     rows = open_run(world.path).positions(round_)
     world.staging.load_states()
-    world.staging.begin_round(again=True)
+    with suppress(PopulationLeft):
+        world.staging.begin_round(again=True)
     places = cells_at(world.space, list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True)))
     world.set_positions(dict(zip(rows["agent"].tolist(), places, strict=True)))
 

@@ -70,6 +70,7 @@ class SocietySetup:
         labels: Label of each agent.
         personas: Persona of each agent; empty where the scenario has none.
         speakers: Language model of each agent.
+        loaded: The language models of agents that are loaded, by URI or identity of the object.
         speaker_models: Language model of each of the scenario's ``speakers``, by name.
         observer_lm: Language model of the observers.
         pool: The language models, each loaded once.
@@ -103,6 +104,7 @@ class SocietySetup:
     labels: Sequence[str]
     personas: Sequence[Persona]
     speakers: Sequence[LanguageModel]
+    loaded: dict[Any, LanguageModel]
     speaker_models: Mapping[str, LanguageModel]
     observer_lm: LanguageModel
     pool: ModelPool
@@ -121,6 +123,13 @@ class SocietySetup:
     def keeps_states(self) -> bool:
         """Whether states are kept even if the scenario says nothing of them."""
         return self.event is not None or (self.prior is not None and self.prior.has_states)
+
+    def load_model(self, model: str | LanguageModel) -> LanguageModel:
+        """A language model of agents, loaded once."""
+        key = _model_key(model)
+        if key not in self.loaded:
+            [self.loaded[key]] = self.pool.load_agents([model])
+        return self.loaded[key]
 
 
 def prepare_society(
@@ -201,7 +210,7 @@ def prepare_society(
         )
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
-    happening = read_event(event, event_to, prior=prior, labels=dealt)
+    happening = read_event(event, event_to, prior=prior, labels=dealt if prior is None else prior.living)
 
     of_speakers = {name: given for name, given in models.items() if name in scenario.speakers}
     of_members = {name: given for name, given in models.items() if name not in of_speakers}
@@ -243,6 +252,7 @@ def prepare_society(
         labels=dealt,
         personas=personas,
         speakers=[loaded[_model_key(one)] for one in assigned],
+        loaded=loaded,
         speaker_models={name: loaded[_model_key(of_speakers.get(name, assigned[0]))] for name in scenario.speakers},
         observer_lm=observer_lm,
         pool=pool,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mesa.discrete_space import CellAgent
+
 from sandbox.conversation.steps import Conversation
 from sandbox.errors import ScenarioError, author_line, nearest
 from sandbox.memories.base import Recollection
@@ -46,7 +48,7 @@ class Speaker(SocialAgent):
 
     def __init__(self, world: SocietyContext, place: int, name: str, words: str, lm: LanguageModel) -> None:
         super().__init__(world, -2 - place, name, lm)
-        self.remove()  # Mesa counts members only
+        CellAgent.remove(self)  # Mesa counts members only
         self.name = name
         self._words = words
         self._own_state = State(name, {}, Gate())

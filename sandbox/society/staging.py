@@ -11,27 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.errors import RunExists, ScenarioError, nearest
+from sandbox.errors import PopulationLeft, RunExists, ScenarioError, nearest
 from sandbox.records import Heard, Interaction
 from sandbox.scenario.scenario import function_name
 from sandbox.society.agent import SocialAgent
-from sandbox.society.context import SocietyContext
+from sandbox.society.births import Peopled, replay_changes
+from sandbox.society.groups import Group, remaining_groups
 from sandbox.society.rewards import round_rewards
 from sandbox.society.round_runner import RoundRunner
-from sandbox.society.setup import SocietySetup
 from sandbox.store.manifest import doc_summary
+from sandbox.store.population import Change
 from sandbox.store.writer import RunWriter
 
 _ABOUT = ("round", "agent", "label", "protocol", "error", "heard", "utterances")
 
 
-class Staged(SocietyContext, Protocol):
+class Staged(Peopled, Protocol):
     """What the stages need of a world besides."""
 
-    @property
-    def setup(self) -> SocietySetup:
-        """All that was decided before the agents existed."""
-        ...
+    groups: Mapping[int, Group]
 
     @property
     def path(self) -> Path:
@@ -75,12 +73,13 @@ class Staging:
         self._told: list[Heard] = []
         self._reached: list[tuple[int, str]] = []  # states at the last barrier of an unfinished round
         self._newest: tuple[int, dict[int, Interaction]] | None = None
+        self._previous: tuple[int, dict[int, Interaction]] = (-1, {})
         self.stage = self._names[0]
 
     def load_states(self) -> None:
         """Restore the states as of the end of the previous round; a new run's are those that its scenario begins with."""
         world = self._world
-        self._said, self._newest = {}, None
+        self._said, self._newest, self._previous = {}, None, (-1, {})
         if not world.states.is_used:
             return
         rows = world.store.states(world.round - 1)
@@ -103,16 +102,16 @@ class Staging:
         world, scenario = self._world, self._world.scenario
         world.states.reset()
         self._said, self._reached, self.stage = {}, [], self._names[0]
+        world.states.is_again = again
         if not again and (passed := world.store.barriers(world.round)):
+            self._replay(0)
             for ended, agent, said, _ in passed:
                 if said is not None:
                     self._said.setdefault(self._names[ended - 1], {})[agent] = said
             # Questions, and who is asked, follow from the states that the round began with.
             world.states.load((agent, state) for ended, agent, _, state in passed if ended == 0 and state)
             self._reached = [(agent, state) for ended, agent, _, state in passed if ended == passed[-1][0] and state]
-            before = world.store.world_heard(world.round)
-            for number, stage in enumerate(["", *self._said]):
-                self._hear(number, self._said.get(stage, {}).values(), before)
+            self._hear(0, (), world.store.world_heard(world.round))
             return
         told: list[Heard] = []
         took_place = []
@@ -126,9 +125,20 @@ class Staging:
                 world.states.change(given.name, given.take_place, world)
                 took_place.append(given.described())
         if not again and (scenario.before_round is not None or took_place):
-            world.store.add_barrier(world.round, 0, {}, world.states.rows(), took_place, told)
+            changes = self.take_changes(0)
+            world.store.add_barrier(world.round, 0, {}, world.states.rows(), took_place, told, changes)
         self._hear(0, (), told)
         self._told = told
+
+    def take_changes(self, ended: int | None = None) -> list[Change]:
+        """Agents added and removed at the barrier behind so many stages, by default all, for the record."""
+        n_stages = len(self._names)
+        return self._world.members.take_changes(self._world.round, n_stages if ended is None else ended, n_stages)
+
+    def _replay(self, *ended: int) -> None:
+        """Add and remove again the agents of some barriers that the round has passed before."""
+        recorded = [one for one in self._world.store.changes() if one.round == self._world.round and one.stage in ended]
+        replay_changes(self._world, recorded, on_cells=True)
 
     def _hear(self, ended: int, said: Iterable[Interaction], told: Sequence[Heard]) -> None:
         """Give memories what was heard up to a barrier: in a stage, and from the scenario's functions behind it."""
@@ -146,11 +156,16 @@ class Staging:
             kept: Interactions of the round that are stored already, by agent.
         """
         runner, failed = self._world.round_runner, dict[int, Interaction]()
+        if self._said:
+            self._replay(*range(1, len(self._said) + 1))
+            before = self._world.store.world_heard(self._world.round)
+            for number, said in enumerate(self._said.values(), 1):
+                self._hear(number, said.values(), before)
         self._world.states.load(self._reached)
         for number, stage in enumerate(self._names[:-1], 1):
             if stage not in self._said:
                 self.stage = stage
-                left = [pair for pair in asked if pair[0].index not in failed]
+                left = [pair for pair in self._remaining(asked) if pair[0].index not in failed]
                 said = {done.agent: done for ended in runner.run(left) for done in ended}
                 if runner.capped:
                     return
@@ -160,17 +175,29 @@ class Staging:
                     self._settle(list(said.values()))
                 self._world.embed_questions()
                 rows = self._world.states.recorded()
-                self._world.store.add_barrier(self._world.round, number, said, rows, (), told)
+                changes = self.take_changes(number)
+                self._world.store.add_barrier(self._world.round, number, said, rows, (), told, changes)
                 self._said[stage] = said
                 self._hear(number, said.values(), told)
-            failed |= {index: done for index, done in self._said[stage].items() if done.error is not None}
+            # Those that were removed are asked no more either; what they said stays.
+            gone = self._world.members.has_left
+            failed |= {i: done for i, done in self._said[stage].items() if done.error is not None or gone(i)}
         self.stage = self._names[-1]
-        left = [pair for pair in asked if pair[0].index not in kept and pair[0].index not in failed]
+        left = [pair for pair in self._remaining(asked) if pair[0].index not in kept and pair[0].index not in failed]
         lost = [self._whole(done) for index, done in failed.items() if index not in kept]
         if lost:
             yield lost
         for ended in runner.run(left):
             yield [self._whole(done) for done in ended]
+
+    def _remaining(self, asked: Sequence[tuple[SocialAgent, str]]) -> Sequence[tuple[SocialAgent, str]]:
+        """Those of the round's agents that were not removed in it; of a group, its first remaining member."""
+        world = self._world
+        if all(agent in world.members for agent, _ in asked) and not world.groups:
+            return asked
+        world.groups, first = remaining_groups(world.groups, world.members)
+        pairs = [(first.get(agent.index, agent), question) for agent, question in asked]
+        return [pair for pair in pairs if pair[0] in world.members]
 
     def _settle(self, interactions: Sequence[Interaction]) -> None:
         """Let the scenario change states by the interactions of the stage that has just ended."""
@@ -212,14 +239,20 @@ class Staging:
         world = self._world
         if world.states.is_used and len(self._names) == 1:
             self.load_states()
-            self.begin_round(again=True)
-            world.store.set_world_heard(world.round, [*self._told, *self.settle_round(interactions)])
+            try:
+                self.begin_round(again=True)
+                told = self.settle_round(interactions)
+            except PopulationLeft:  # who lives is not decided again: later rounds depend on it
+                world.states.load(world.store.states(world.round))
+                return self.reward(interactions)
+            world.store.set_world_heard(world.round, [*self._told, *told])
             world.store.set_states(world.round, world.states.rows())
         return self.reward(interactions)
 
     def end_round(self, interactions: Sequence[Interaction]) -> None:
         """The round was stored: the next one begins with these states and interactions."""
         self._world.states.mark()
+        self._previous = (self._world.round + 1, {it.agent: it for it in interactions})
         if self._newest is not None and self._newest[0] == self._world.round:
             newest = self._newest[1] | {it.agent: it for it in interactions if it.error is None}
             self._newest = (self._world.round + 1, newest)
@@ -236,6 +269,15 @@ class Staging:
                 f"{', '.join(self._names)}; ended: {', '.join(self._said) or 'none'}"
             )
         return self._said[stage]
+
+    @property
+    def previous(self) -> Mapping[int, Interaction]:
+        """Interactions of the previous round, by agent; empty in the first round."""
+        world = self._world
+        if self._previous[0] != world.round:
+            before = world.store.interactions(world.round - 1) if world.round else []
+            self._previous = (world.round, {it.agent: it for it in before})
+        return self._previous[1]
 
     def last(self, agent: SocialAgent) -> Interaction | None:
         """An agent's newest interaction that did not fail, of an earlier stage or round; None if there is none."""

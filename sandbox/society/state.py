@@ -18,12 +18,17 @@ from sandbox.text_cleaning import without_surrogates
 
 
 class Gate:
-    """Whether states can be changed now; shared by all states of a society."""
+    """Whether states can be changed now; shared by all states of a society.
 
-    __slots__ = ("is_open",)
+    Args:
+        is_open: Whether they can.
+        is_last: Whether it is of an agent that was removed, whose state never changes again.
+    """
 
-    def __init__(self, *, is_open: bool = False) -> None:
-        self.is_open = is_open
+    __slots__ = ("is_last", "is_open")
+
+    def __init__(self, *, is_open: bool = False, is_last: bool = False) -> None:
+        self.is_open, self.is_last = is_open, is_last
 
 
 class State(dict[str, Any]):
@@ -198,6 +203,10 @@ def _name(about: About) -> str:
 
 
 def _check(about: About) -> None:
+    if about[1].is_last:
+        raise ScenarioError(
+            f"{author_line()}{_name(about)} was changed, but {about[0]} was removed; leave it out: if agent in world.members"
+        )
     if not about[1].is_open:
         where = "" if about[2] == "state" else " in place"
         raise ScenarioError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import SandboxError, ScenarioError, author_line, failing_line, nearest
 from sandbox.society.event import sentences
+from sandbox.society.members import Members
 from sandbox.society.state import Gate, State
 
 if TYPE_CHECKING:
@@ -27,21 +28,23 @@ class States:
 
     Args:
         scenario: Says how states begin.
-        names: Name of each agent, by index.
+        members: The agents; those that are added and removed are undone with the states.
         is_used: Keep states even if the scenario says nothing of them: those of an event, or of the run before.
 
     Attributes:
         is_used: Whether states are kept and recorded.
         is_planned: Whether the scenario says anything of them.
+        is_again: Whether a complete round is settled again, which adds and removes no agents.
     """
 
-    def __init__(self, scenario: Scenario, names: Sequence[str], *, is_used: bool = False) -> None:
-        self._scenario, self._owners = scenario, ["the world", *names]
+    def __init__(self, scenario: Scenario, members: Members, *, is_used: bool = False) -> None:
+        self._scenario, self._members = scenario, members
         self._shut = Gate()
+        self._gate, self.is_again = self._shut, False
         self.is_planned = any(getattr(scenario, name) for name in _USED_IF)
         self.is_used = is_used or self.is_planned
-        self._now = [self._state(WORLD, {}), *(self._state(index, {}) for index in range(len(names)) if self.is_used)]
-        self._at_start = self._now
+        self._now = [self._state(WORLD, {}), *(self._state(index, {}) for index in members.numbers if self.is_used)]
+        self._at_start = (self._now, members.snapshot())
 
     def __getitem__(self, agent: int) -> State:
         return self._now[agent + 1] if self.is_used else self._state(agent, {})
@@ -52,14 +55,21 @@ class States:
         return self._now[0]
 
     def before(self, agent: int) -> State:
-        """State of an agent (or of the world, ``WORLD``) when the round began: as the previous round left it."""
-        return self._at_start[agent + 1] if self.is_used or agent == WORLD else self._state(agent, {})
+        """State of an agent (or of the world, ``WORLD``) when the round began; empty where it was added in the round."""
+        known = self._at_start[0]
+        is_known = agent + 1 < len(known) and (self.is_used or agent == WORLD)
+        return known[agent + 1] if is_known else self._state(agent, {})
 
-    def _state(self, agent: int, content: Any) -> State:
-        owner = self._owners[agent + 1]
+    @property
+    def is_open(self) -> bool:
+        """Whether states, and who lives, may change now."""
+        return self._gate.is_open
+
+    def _state(self, agent: int, content: Any, gate: Gate | None = None) -> State:
+        owner = "the world" if agent == WORLD else self._members[agent].name
         if not isinstance(content, Mapping):
             raise ScenarioError(f"the state of {owner} is a {type(content).__name__}; a mapping is expected")
-        return State(owner, content, self._shut)
+        return State(owner, content, gate or self._shut)
 
     def begin(self, agents: Sequence[Any], world: Any) -> None:
         """Give every agent, and the world, the state that the scenario begins with.
@@ -103,11 +113,35 @@ class States:
 
     def mark(self) -> None:
         """Make these the states that :meth:`reset` goes back to: those at the start of a round."""
-        self._at_start = self._now
+        self._at_start = (self._now, self._members.snapshot())
 
     def reset(self) -> None:
         """Restore the start of the round, whatever was changed in a round that was interrupted."""
-        self._now = self._at_start
+        self._now, before = self._at_start
+        self._members.restore(before)
+
+    def reset_to_founders(self) -> None:
+        """Restore the agents that the run began with, before those of its record are added and removed."""
+        self._members.restore_founders()
+        self._now = [
+            self._state(agent, state) for agent, state in enumerate(self._now[: self._members.n_founders + 1], WORLD)
+        ]
+        self.mark()
+
+    def add(self, agent: int) -> None:
+        """Begin the state of an agent that is added, the one with the next number."""
+        self._now = [*self._now, self._state(agent, {}, self._gate)]
+
+    def begin_one(self, agent: int, content: Any) -> None:
+        """Give an agent that is added the state that it begins with."""
+        self._now[agent + 1] = self._state(agent, content, self._gate)
+        sentences(self._now[agent + 1])
+
+    def remove(self, agent: int, last: str | None = None) -> None:
+        """End the state of an agent that is removed: as it is, or as JSON from the record."""
+        content = self._now[agent + 1] if last is None else json.loads(last)
+        self._now = list(self._now)
+        self._now[agent + 1] = self._state(agent, content, Gate(is_last=True))
 
     def change(self, what: str, function: Callable[..., Any], *given: Any) -> None:
         """Call a function of the scenario that may change states; if it fails, nothing has changed.
@@ -117,25 +151,30 @@ class States:
         Raises:
             ScenarioError: the function failed, or set what JSON cannot hold.
         """
-        before, gate = self._now, Gate(is_open=True)
-        self._now = [state.copied(gate) for state in before]
+        before, lived, gate = self._now, self._members.snapshot(), Gate(is_open=True)
+        gone = self._members.has_left
+        self._now = [state if gone(agent) else state.copied(gate) for agent, state in enumerate(before, WORLD)]
+        self._gate = gate
         try:
             call_scenario(what, function, *given)
         except BaseException:
             self._now = before
+            self._members.restore(lived)
             raise
         finally:
             gate.is_open = False
+            self._gate = self._shut
 
     def recorded(self) -> list[tuple[int, str]]:
         """All states for the record, as of :meth:`rows`; none where the scenario says nothing of states."""
         return self.rows() if self.is_used else []
 
     def rows(self) -> list[tuple[int, str]]:
-        """All states as JSON, for the record: (agent, JSON); keys are in the order in which they were set."""
+        """States of the world and of those who live as JSON: (agent, JSON); keys are in the order in which they were set."""
         return [
             (index, json.dumps(state, ensure_ascii=False, separators=(",", ":")))
             for index, state in enumerate(self._now, WORLD)
+            if not self._members.has_left(index)
         ]
 
 

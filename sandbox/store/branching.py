@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from sandbox.store.memories import copy_memories
+from sandbox.store.population import copy_population
 from sandbox.store.rewards import copy_rewards
 from sandbox.store.schema import has_table, kind_of_feedback
 
@@ -22,8 +23,7 @@ def copy_rounds(db: sqlite3.Connection, source: Path, rounds: int) -> None:
     """
     db.execute("ATTACH DATABASE ? AS source", (str(source / "run.sqlite"),))
     db.execute("BEGIN")
-    # The models of agents are those of the new run.
-    db.execute("INSERT INTO agents SELECT agent, name, label, x, y, NULL, persona FROM source.agents")
+    copy_population(db, rounds)
     # Calls of all rounds, so that equal requests are not repeated; they do not count as calls of this run.
     db.execute(f"INSERT INTO calls {INHERITED_CALLS}")
     for name in ("interactions", "rounds", "moves"):

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from sandbox.storage_errors import read_as_written
+from sandbox.store.population import read_changes
 from sandbox.store.schema import as_json, has_table
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def insert_network(db: sqlite3.Connection, graph: nx.Graph[int]) -> None:
 
 
 def read_recorded_network(db: sqlite3.Connection, run: Run) -> nx.Graph[int] | None:
-    """The network of a run; None on a grid, and of runs that were recorded before networks were kept."""
+    """The network of a run, with the nodes of agents that were added; ``graph["founders"]`` is the number of the others.
+
+    None on a grid, and of runs that were recorded before networks were kept.
+    """
     import networkx as nx
 
     if not has_table(db, "nodes"):
@@ -42,4 +46,10 @@ def read_recorded_network(db: sqlite3.Connection, run: Run) -> nx.Graph[int] | N
         made.add_nodes_from(nodes)
         for a, b, weight in db.execute("SELECT source, target, weight FROM links ORDER BY source, target"):
             made.add_edge(a, b, **({} if weight is None else {"weight": float(weight)}))
+        made.graph["founders"] = len(nodes)
+        for one in read_changes(db):
+            if one.links is not None:
+                node = len(made)
+                made.add_node(node)
+                made.add_edges_from(pair for other in one.links for pair in ((node, other), (other, node)))
     return made if nodes else None

@@ -21,6 +21,7 @@ from sandbox.storage_errors import read_as_written
 from sandbox.store.frames import interactions_frame
 from sandbox.store.memories import heard_frame, read_notes, read_world_heard
 from sandbox.store.network import read_recorded_network
+from sandbox.store.population import Change, lives_in, population_frame, read_changes
 from sandbox.store.ratings import recorded_rating, unreadable_ratings
 from sandbox.store.rewards import check_reward, credits_of
 from sandbox.store.schema import (
@@ -106,7 +107,7 @@ class Run:
         return self.manifest.get("ended") is not None
 
     def agents(self) -> pd.DataFrame:
-        """The agents at the start of the run: columns agent, name, label, x (row), y (column), model.
+        """All agents that ever lived: columns agent, name, label, x (row), y (column; where each began), model.
 
         Then the columns of the personas, if any; a column that contains only numbers is numeric.
         """
@@ -133,15 +134,28 @@ class Run:
             return [dict(json.loads(row[0])) for row in self._db.execute("SELECT persona FROM agents ORDER BY agent")]
 
     def positions(self, round_: int) -> pd.DataFrame:
-        """Positions of agents during a round: columns agent, x (row), y (column)."""
+        """Positions of the agents that live in a round, during it: columns agent, x (row), y (column)."""
         import pandas as pd
 
+        condition, values = lives_in(self._db, round_)
         query = (
             "SELECT a.agent, COALESCE(m.x, a.x), COALESCE(m.y, a.y) FROM agents a LEFT JOIN moves m "
             "ON m.agent=a.agent AND m.round=(SELECT MAX(round) FROM moves WHERE agent=a.agent AND round<?) "
-            "ORDER BY a.agent"
+            f"WHERE {condition} ORDER BY a.agent"
         )
-        return pd.DataFrame(self._db.execute(query, (round_,)).fetchall(), columns=["agent", "x", "y"])
+        return pd.DataFrame(self._db.execute(query, (round_, *values)).fetchall(), columns=["agent", "x", "y"])
+
+    def population(self) -> pd.DataFrame:
+        """Who lived when, one row per agent: columns agent, name, label, added and removed.
+
+        ``added`` is the first round that it lives in (0 for those that the run began with), ``removed`` the first round
+        without it (missing while it lives).
+        """
+        return population_frame(self._db)
+
+    def changes(self) -> list[Change]:
+        """Agents that were added and removed, in order."""
+        return read_changes(self._db)
 
     def rating(self, question: str, answer: str, *, reviewer: int | None, dimension: str) -> Rating | None:
         """The recorded rating of an answer, or None; see :func:`sandbox.store.ratings.recorded_rating`."""

@@ -8,7 +8,7 @@ Tables of ``run.sqlite`` (schema 2):
 * ``calls`` (key, model, kind, request, reply): every finished call by the hash of its content; kind is ``generate``, or
   ``inherited`` for a call that a branch copied
 * ``memories`` (agent, question, answer, round): the last answer of each agent to each question
-* ``agents`` (agent, name, label, x, y, model, persona): the agents at the start of the run; x is the row of the grid,
+* ``agents`` (agent, name, label, x, y, model, persona): all agents that ever lived, each as it began; x is the row of the grid,
   persona is JSON
 * ``moves`` (round, agent, x, y): new positions of agents that moved after a round
 * ``embeddings`` (question, vector): embeddings of questions, as float32 bytes
@@ -25,6 +25,8 @@ Tables of ``run.sqlite`` (schema 2):
   the interaction, or -1 for functions of the scenario; speaker is null for one that is no agent
 * ``nodes`` (node, attributes) and ``links`` (source, target, weight): the network of the society; attributes are JSON, weight
   is null where there are none. Empty on grids
+* ``population`` (position, round, stage, agent, change, from_round, links, state): agents that were added and removed after the
+  run began; see :mod:`sandbox.store.population`
 * ``notes`` (round, agent, memory, text, error): what the memory of an agent wrote after a round, or why it could not
 * ``rewards`` (round, agent, name, value): the scenario's rewards of complete rounds
 * ``utterances`` (round, agent, position, purpose, question, key, text, stage): in scenarios with rewards, what an agent said in

@@ -31,6 +31,7 @@ from sandbox.store.memories import (
     read_world_heard,
 )
 from sandbox.store.network import NETWORK, insert_network
+from sandbox.store.population import POPULATION, Change, insert_changes, read_changes
 from sandbox.store.rewards import REWARDS, insert_utterances, replace_rewards
 from sandbox.store.schema import (
     SCHEMA,
@@ -77,7 +78,7 @@ class RunWriter:
         for file in (database, *(self.path / f"{database.name}-{end}" for end in ("wal", "shm", "journal"))):
             refuse_link(file)
         is_new = not (self.path / "manifest.json").exists()
-        if not is_new and not resume:
+        if not (is_new or resume):
             raise RunExists(f"{self.path} already holds a run; add --resume to continue it, or choose another --out")
         self._lock = ExitStack()
         self._lock.enter_context(locked(self.path / "run.lock"))
@@ -88,25 +89,17 @@ class RunWriter:
         else:
             check_version(self.path)
         self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
         # Hashes of calls are spread over the whole index: write pages back rarely, many at a time.
-        self._db.execute("PRAGMA wal_autocheckpoint=8192")
-        self._db.execute("PRAGMA cache_size=-65536")
+        for setting in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=8192", "cache_size=-65536"):
+            self._db.execute(f"PRAGMA {setting}")
+        self._db.executescript((TABLES if is_new else "") + STATES + MEMORIES + REWARDS + NETWORK + POPULATION)
         if is_new:
-            self._db.executescript(TABLES)
-            self._db.executescript(STATES)
-            self._db.executescript(MEMORIES + REWARDS)
-            self._db.executescript(NETWORK)
             if branch is not None:
                 copy_rounds(self._db, *branch)
             self.manifest: dict[str, Any] = {"schema": SCHEMA, **manifest}
             self.save_manifest()
         else:
             self.manifest = read_manifest(self.path)
-            self._db.executescript(STATES)
-            self._db.executescript(MEMORIES + REWARDS)
-            self._db.executescript(NETWORK)
             add_kinds(self._db)
 
     def save_manifest(self) -> None:
@@ -216,6 +209,7 @@ class RunWriter:
         heard: Sequence[Heard] = (),
         notes: Iterable[tuple[int, str, str | None, str | None]] = (),
         rewards: Mapping[int, Mapping[str, float]] | None = None,
+        changes: Iterable[Change] = (),
     ) -> None:
         """Mark a round complete.
 
@@ -228,9 +222,11 @@ class RunWriter:
             heard: What functions of the scenario said to agents at its end.
             notes: What memories wrote: (agent, kind of memory, text, error).
             rewards: Rewards of each agent by name.
+            changes: Agents added and removed at its end.
         """
         self._db.execute("BEGIN")
         replace_rewards(self._db, round_, rewards or {})
+        insert_changes(self._db, changes)
         insert_heard(self._db, heard_rows(round_, WORLD, heard))
         insert_notes(self._db, round_, notes)
         self._db.executemany("INSERT INTO moves VALUES (?,?,?,?)", [(round_, *move) for move in moves])
@@ -263,9 +259,8 @@ class RunWriter:
         stage: int,
         said: Mapping[int, Interaction],
         states: Iterable[tuple[int, str]],
-        events: Iterable[tuple[str, str]] = (),
-        heard: Sequence[Heard] = (),
-    ) -> None:
+        events: Iterable[tuple[str, str]] = (), heard: Sequence[Heard] = (), changes: Iterable[Change] = (),
+    ) -> None:  # fmt: skip
         """Store what the running round has passed, in one transaction; :meth:`finish_round` deletes it.
 
         Args:
@@ -275,10 +270,12 @@ class RunWriter:
             states: States after it: (agent, JSON).
             events: Events before the round, which are kept: (name, description).
             heard: What functions of the scenario said to agents there, which is kept.
+            changes: Agents added and removed there, which is kept.
         """
         held = dict(states)
         texts = {agent: json.dumps(it.as_dict(), ensure_ascii=False) for agent, it in said.items()}
         self._db.execute("BEGIN")
+        insert_changes(self._db, changes)
         insert_heard(self._db, heard_rows(round_, WORLD, heard))
         self._db.executemany(
             "INSERT INTO barriers VALUES (?,?,?,?,?)",
@@ -351,7 +348,7 @@ class RunWriter:
         return list(read_interactions(self._db, round_))
 
     def moves(self) -> list[tuple[int, int, int]]:
-        """All moves: (agent, x, y), in the order of rounds."""
+        """All moves: (agent, x, y), in order."""
         return self._db.execute("SELECT agent, x, y FROM moves ORDER BY round").fetchall()
 
     def set_world_heard(self, round_: int, heard: Sequence[Heard]) -> None:
@@ -372,6 +369,10 @@ class RunWriter:
     def memories(self) -> list[tuple[int, str, str, int]]:
         """Memories of the complete rounds: (agent, question, answer, round), in the order of rounds."""
         return self._db.execute("SELECT agent, question, answer, round FROM memories ORDER BY round, agent").fetchall()
+
+    def changes(self) -> list[Change]:
+        """Agents that were added and removed, in order."""
+        return read_changes(self._db)
 
     def close(self) -> None:
         """Close the run and release the lock."""

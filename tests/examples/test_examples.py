@@ -153,3 +153,21 @@ def test_a_class_talks_in_groups(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["show-prompts", str(path)], catch_exceptions=False)
     assert "Answer with a number from 0 to 100." in shown.output
     assert "You are the teacher of a class." in shown.output
+
+
+def test_the_poor_leave_and_the_rich_have_a_child(tmp_path: Path) -> None:
+    """Children begin with three coins and know their parent; those who left had none."""
+    path = ROOT / "examples" / "16_births.py"
+    check_scenario(str(path))
+    command = ["run", str(path), "--model", "scripted:", "--set", "embedder=hashing", "--size", "4", "--rounds", "6"]
+    said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "run"), "--json"], catch_exceptions=False)
+    run = open_run(tmp_path / "run")
+    people, states = run.population(), run.states()
+    assert json.loads(said.output)["alive"] == len(states.query("rounds == 6")) == people["removed"].isna().sum()
+    assert people.query("name == 'Noor'")["added"].tolist() == [2]
+    children = states[states["parent"] != ""].drop_duplicates("agent")
+    assert set(children["purse"]) == {3}
+    assert set(children["agent"]) == set(people.query("added > 0 and name != 'Noor'")["agent"])
+    left = [one.state for one in run.changes() if one.change == "removed"]
+    assert left
+    assert all(json.loads(state)["purse"] <= 0 for state in left)

@@ -48,7 +48,7 @@ def drawn_network(run: Run) -> nx.Graph[int] | None:
 
 def network_side(graph: nx.Graph[int]) -> int:
     """Number of nodes in a row of positions: node n is at row n // side, column n % side."""
-    return max(1, math.ceil(math.sqrt(len(graph))))
+    return max(1, math.ceil(math.sqrt(graph.graph.get("founders", len(graph)))))
 
 
 def place_at_nodes(table: pd.DataFrame, graph: nx.Graph[int]) -> pd.DataFrame:

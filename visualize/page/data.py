@@ -41,12 +41,16 @@ class PageData:
     def __init__(self, run: Run, other: Run | None = None) -> None:
         self.run, self.other = run, other
         self.scale = run.scale
-        self._agents = {int(row["agent"]): row for row in run.agents().to_dict("records")}
-        self._names = {agent: str(row["name"]) for agent, row in self._agents.items()}
-        self.labels = label_order(str(row["label"]) for row in self._agents.values())
+        self._read_agents()
         on_grid = run.manifest.get("settings", {}).get("neighborhood") in GRIDS
         self.side = int(run.manifest["size"]) if on_grid else 1
         self._round = lru_cache(maxsize=4)(self._read_round)
+
+    def _read_agents(self) -> None:
+        """Read who ever lived; again where agents were added while the page is shown."""
+        self._agents = {int(row["agent"]): row for row in self.run.agents().to_dict("records")}
+        self._names = {agent: str(row["name"]) for agent, row in self._agents.items()}
+        self.labels = label_order(str(row["label"]) for row in self._agents.values())
         self._places: dict[int, tuple[float, float]] | None = None
 
     @property
@@ -75,8 +79,10 @@ class PageData:
             agent, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None without a value),
             text, dim.
         """
-        said, standing = self.round(round_), self.graph_positions()
         positions = self.run.positions(round_)
+        if not set(positions["agent"]) <= set(self._agents):
+            self._read_agents()
+        said, standing = self.round(round_), self.graph_positions()
         found = []
         for agent, row, column in positions.itertuples(index=False):
             kind = self.labels.index(self._agents[agent]["label"])

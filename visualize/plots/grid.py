@@ -107,7 +107,8 @@ def panel_table(run: Run, rounds: str | int, max_panels: int) -> pd.DataFrame:
         means = rows.groupby("agent")[["rating", "gain"]].mean()
         part = agents.merge(positions, on="agent").join(means, on="agent")
         if len(states.columns):
-            part = part.join(states.loc[int(rows["round"].max()) + 1], on="agent")
+            after = states.index.get_level_values("rounds") == int(rows["round"].max()) + 1
+            part = part.join(states[after].droplevel("rounds"), on="agent")  # those that were removed have none
         part.insert(0, "panel", title)
         parts.append(part)
     columns = ["panel", "agent", "name", "label", "row", "column", "rating", "gain", *states.columns]
