@@ -205,9 +205,8 @@ def prepare_society(
     population = read_population(scenario.population if population is None else population)
     if prior is None:
         homes = draw_homes(space, n, society.capacity, birth_seed)
-        personas, dealt, notes = assign_people(
-            scenario, population, [space.attributes(home) for home in homes], size, seed=seed, birth_seed=birth_seed
-        )
+        nodes = [{} if _replays_unnamed(models) else space.attributes(home) for home in homes]
+        personas, dealt, notes = assign_people(scenario, population, nodes, size, seed=seed, birth_seed=birth_seed)
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
     happening = read_event(event, event_to, prior=prior, labels=dealt if prior is None else prior.living)
@@ -336,6 +335,12 @@ def _with_recall_distance(
     questions = list(dict.fromkeys(scenario.questions))[:_CALIBRATED_QUESTIONS]
     distance = distance_for_share(questions, memories, society.recall_share, embedder)
     return replace(society, recall_distance=distance)
+
+
+def _replays_unnamed(models: Mapping[str, Any]) -> bool:
+    """Whether a run is replayed that was recorded before nodes gave agents their names: its prompts have none."""
+    replayed = [str(one).removeprefix("replay:") for one in models.values() if str(one).startswith("replay:")]
+    return any("attributes" not in open_run(path).manifest.get("network", {"attributes": ()}) for path in replayed)
 
 
 def _model_key(model: str | LanguageModel) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox import Request, World, open_run, registry
-from sandbox.errors import DataFileError
+from sandbox.errors import DataFileError, RunExists
 from sandbox.models.base import Reply
 from sandbox.models.scripted import ScriptedModel
 from sandbox.scenario.loading import load_scenario
@@ -219,6 +221,16 @@ def test_a_rumour_is_measured_among_listeners(tmp_path: Path) -> None:
         ("teller", "checker", "listener")
     )
     assert rumour.belief([], world) is None
+
+
+def test_a_run_of_an_earlier_version_opens_and_is_not_resumed(tmp_path: Path) -> None:
+    """It has no states, and lacks a measure that was added since."""
+    lived("rumour", tmp_path / "run", 1, picks("yes"))
+    with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite", isolation_level=None)) as db:
+        db.executescript("DROP TABLE states; UPDATE rounds SET metrics = json_remove(metrics, '$.reached')")
+    assert "reached" not in open_run(tmp_path / "run").metrics()[0]
+    with pytest.raises(RunExists, match="was recorded before its scenario had states"):
+        lived("rumour", tmp_path / "run", 2, picks("yes"), resume=True)
 
 
 def test_a_correction_is_told_to_all_before_its_round(tmp_path: Path) -> None:

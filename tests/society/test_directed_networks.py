@@ -286,6 +286,8 @@ def test_a_run_recorded_before_goes_on_as_it_began(tiny_world: MakeWorld, tmp_pa
     db.executescript("DROP TABLE nodes; DROP TABLE links; UPDATE agents SET persona='{}', name='Agent ' || (agent + 1)")
     db.close()
     assert open_run(world.path).network() is None
+    replayed = tiny_world(neighborhood=str(path), model=f"replay:{world.path}", out=tmp_path / "replayed")
+    assert [agent.name for agent in replayed.members] == ["Agent 1", "Agent 2", "Agent 3"]
     again = tiny_world(neighborhood=str(path), resume=True)
     assert [agent.name for agent in again.members] == ["Agent 1", "Agent 2", "Agent 3"]
     assert again.run(2).rounds == 2
