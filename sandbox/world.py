@@ -196,9 +196,7 @@ class World(mesa.Model):
         return self._measure(found), {it.agent: it.rewards for it in found}
 
     def _collector(self) -> mesa.DataCollector:
-        return mesa.DataCollector(
-            model_reporters={n: lambda world, n=n: world.metrics.get(n) for n in self._measure([])}
-        )
+        return mesa.DataCollector({n: lambda world, n=n: world.metrics.get(n) for n in self._measure([])})
 
     def _collect(self, metrics: Mapping[str, Any]) -> None:
         """Advance to the next round: these are the metrics of the complete one."""
