@@ -75,6 +75,8 @@ def _recorded(
     """The scenario and the arguments that a manifest records."""
     source = about.get("scenario_source", {"scenario": about["scenario"], "settings": {}})
     found = source["scenario"] if scenario is None else scenario
+    if not isinstance(found, str | Scenario | None):
+        raise TypeError(f"{found!r} is no scenario")
     agents = about["models"]["agents"]
     given: dict[str, Any] = {
         "model": agents.get("dealt", str(agents["uri"])),

@@ -55,7 +55,7 @@ def full_uri(uri: str) -> str:
     return ":".join(resolve(uri))
 
 
-def load_model(model: str | LanguageModel, **settings: Any) -> LanguageModel:
+def load_model(model: str | LanguageModel, /, **settings: Any) -> LanguageModel:
     """Load a language model by URI.
 
     A model with the same settings is loaded once, as long as it is in use and its files do not change.

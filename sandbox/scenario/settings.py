@@ -109,7 +109,7 @@ class SocietySettings:
     @property
     def in_file(self) -> bool:
         """Whether the society is in a network that is read from a file."""
-        return Path(self.neighborhood).suffix in NETWORK_FILES
+        return Path(str(self.neighborhood)).suffix in NETWORK_FILES  # one of another type is a fault of its own
 
     def count(self, size: int) -> int:
         """Number of agents on a grid of ``size`` x ``size`` cells, or in a generated network."""

@@ -15,6 +15,7 @@ from sandbox import registry
 from sandbox.errors import ScenarioError, SettingsError, author_line, nearest
 from sandbox.scenario.scenario import function_name
 from sandbox.society.prior_run import PriorRun
+from sandbox.storage_errors import read_as_written
 from sandbox.store.manifest import doc_summary
 from sandbox.store.run import open_run
 from sandbox.text_cleaning import without_surrogates
@@ -94,7 +95,8 @@ def read_event(
     if prior is not None and prior.rounds is None:
         recorded = open_run(prior.path).manifest.get("event")
         if recorded is not None:
-            at = int(recorded["round"])
+            with read_as_written(f"the manifest of {prior.path}"):
+                at = int(recorded["round"])
         if recorded is not None and event is None:
             return _resumed(recorded, prior.path)
     if event is None:
@@ -129,8 +131,9 @@ def _resumed(recorded: Mapping[str, Any], path: Path) -> Event:
             f"{path} was begun with the event {recorded.get('function')}; resume it with the same: "
             f"--event {recorded.get('function')}"
         )
-    to = recorded.get("to")
-    return Event(int(recorded["round"]), str(recorded["text"]), None if to is None else tuple(map(int, to)))
+    with read_as_written(f"the manifest of {path}"):
+        to = recorded.get("to")
+        return Event(int(recorded["round"]), str(recorded["text"]), None if to is None else tuple(map(int, to)))
 
 
 def find_recipients(to: Recipients, labels: Sequence[str] | Mapping[int, str]) -> tuple[int, ...]:

@@ -93,7 +93,7 @@ def open_writer(
             lm.uri: getattr(lm, "prices", None)
             for lm in (*setup.speakers, *setup.speaker_models.values(), setup.observer_lm)
         }
-        spent = store.manifest["tokens"].get("usd", 0.0)  # a request made twice is paid twice but stored once
+        spent = store.manifest.get("tokens", {}).get("usd", 0.0)  # a request made twice is paid twice but stored once
         store.manifest["tokens"] = store.call_counts(prices)
         if "usd" in store.manifest["tokens"]:
             store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])

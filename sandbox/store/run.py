@@ -169,7 +169,8 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics of each complete round, in order."""
         rows = self._db.execute("SELECT metrics FROM rounds ORDER BY round").fetchall()
-        return [json.loads(row[0]) for row in rows]
+        with read_as_written(f"the table of rounds of {self.path}"):
+            return [dict(json.loads(row[0])) for row in rows]
 
     def memories(self, agent: int) -> list[tuple[str, str]]:
         """The memory of an agent beyond its upbringing: (question, its last answer)."""

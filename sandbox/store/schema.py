@@ -39,6 +39,7 @@ In the manifest, ``measures`` describes the scenario's own measures, ``rewards``
 from __future__ import annotations
 
 import json
+import operator
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -210,6 +211,7 @@ def read_interactions(
     ):
         with read_as_written(f"the feedback of agent {a} in round {r}"):
             _check_texts(reason, raw)
+            operator.index(reviewer)
             if kind not in ("rating", "said"):
                 raise TypeError(f"{kind!r} is not a kind of feedback")
             spread = None if distribution is None else tuple(json.loads(distribution))
@@ -234,6 +236,7 @@ def _read_interaction(
 ) -> Interaction:
     r, a, label, protocol, question, draft, revision, recalled, before, after, extra, error = row
     _check_texts(label, protocol, question, draft, revision, error)
+    operator.index(r), operator.index(a)
     return Interaction(
         round=r,
         agent=a,
@@ -280,7 +283,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 # Type of what readers use of a manifest; keys that are missing in old runs are not checked.
 _MANIFEST: dict[str, type | tuple[type, ...]] = {
     "scenario": str, "rubric": dict, "settings": dict, "models": dict, "raters": dict, "tokens": dict, "measures": dict,
-    "notes": list,
+    "notes": list, "population": (str, dict), "event": (dict, type(None)),
 }  # fmt: skip
 
 
@@ -295,6 +298,9 @@ def _manifest_faults(found: Any) -> list[str]:
         for name, kind in _MANIFEST.items()
         if name in found and not isinstance(found[name], kind)
     ]
+    shares = found.get("population")
+    if isinstance(shares, dict) and not all(isinstance(share, int | float) for share in shares.values()):
+        faults.append("population has shares that are not numbers")
     rubric = found.get("rubric")
     if isinstance(rubric, dict):
         if not isinstance(rubric.get("dimensions", {}), list | dict):

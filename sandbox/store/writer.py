@@ -251,7 +251,9 @@ class RunWriter:
 
     def states(self, round_: int) -> list[tuple[int, str]]:
         """States after a round, or those that the run began with (round -1): (agent, JSON)."""
-        return self._db.execute("SELECT agent, state FROM states WHERE round=? ORDER BY agent", (round_,)).fetchall()
+        rows = self._db.execute("SELECT agent, state FROM states WHERE round=? ORDER BY agent", (round_,))
+        with read_as_written(f"the table of states of {self.path}"):
+            return [(int(agent), json.dumps(dict(json.loads(text)))) for agent, text in rows]
 
     def add_barrier(
         self,

@@ -102,13 +102,15 @@ def validate_survey(
     groups = _groups(rows, answers, by, notes)
     with read_as_written(str(path)):
         rounds = {number: int(row["at"]) for number, row in enumerate(rows)}
+        of = {str(one["question_id"]): one for one in asked}
+        rows = [_read_row(row, of.get(str(row["question_id"]))) for row in rows]
+        asked = [_read_row(one, one) for one in asked]
     for at in dict.fromkeys(rounds.values()):
         for group in groups:
             given = [row for number, row in enumerate(rows) if rounds[number] == at and group in (None, _cell(row, by))]
             humans = [one for one in answers if group in (None, _about(one, by))]
             units = _Units()
-            with read_as_written(str(path)):
-                compared = [_compared(of, given, humans, units) for of in asked]
+            compared = [_compared(of, given, humans, units) for of in asked]
             about = {"at": at, "group": group}
             found, mean = _measured(compared, units, resamples, splits, seed)
             questions += [about | entry for entry in found]
@@ -184,6 +186,29 @@ def _asked_of_both(
     return compared, notes
 
 
+def _read_row(row: Row, of: Row | None) -> dict[str, Any]:
+    """A row of a survey with its numbers and probabilities read, as its question ``of`` has them.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: the program did not write it.
+    """
+    found = dict(row)
+    if of is None:  # not compared
+        return found
+    if of["kind"] == "number":
+        found |= {name: float(of[name]) for name in ("low", "high")}
+        if not -math.inf < found["low"] < found["high"] < math.inf:
+            raise ValueError(f"low is {of['low']} and high {of['high']}")
+    else:
+        options = {option.casefold() for option in of["options"].split("|")}
+        said = json.loads(row["probabilities"]) if row.get("probabilities") else {}
+        if not all(option.casefold() in options and 0 <= share < math.inf for option, share in said.items()):
+            raise ValueError(f"{said} are no probabilities of {of['options']}")
+        found["probabilities"] = {option: float(share) for option, share in said.items()}
+    found["agent"] = int(row["agent"])
+    return found
+
+
 def _compared(of: Row, rows: Sequence[Row], answers: Sequence[HumanAnswer], units: _Units) -> Compared:
     """Gather the answers to one question."""
     name, text, kind = str(of["question_id"]), str(of["question"]), str(of["kind"])
@@ -212,8 +237,8 @@ _Placed: TypeAlias = tuple[Scale, list[list[tuple[int, float]] | None], list[int
 
 
 def _numbers(of: Row, rows: Sequence[Row], answers: Sequence[HumanAnswer]) -> _Placed:
-    low, high = float(of["low"]), float(of["high"])
-    said = [_number(row["number"], low, high) for row in rows]
+    low, high = of["low"], of["high"]
+    said = [_number(row.get("number"), low, high) for row in rows]
     heard = [_number(one.answer, low, high) for one in answers]
     scale = number_scale([one for one in (*said, *heard) if one is not None] or [low], low, high)
     where = {float(value): place for place, value in enumerate(scale.positions)}
@@ -236,10 +261,7 @@ def _options(of: Row, rows: Sequence[Row], answers: Sequence[HumanAnswer]) -> _P
     where = {option.casefold(): place for place, option in enumerate(options)}
     agents: list[list[tuple[int, float]] | None] = []
     for row in rows:
-        said = json.loads(row["probabilities"]) if row.get("probabilities") else {}
-        if not all(0 <= share < math.inf for share in said.values()):
-            raise ValueError(f"{said} are no probabilities")
-        agents.append([(where[option.casefold()], float(share)) for option, share in said.items()] or None)
+        agents.append([(where[option.casefold()], share) for option, share in row["probabilities"].items()] or None)
     persons = [where.get(one.answer.casefold()) for one in answers]
     if places is not None:  # 7 may be written as 7.0
         of_number = {number: place for place, number in enumerate(places)}

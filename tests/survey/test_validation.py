@@ -306,6 +306,16 @@ def test_a_damaged_survey_is_named(tmp_path: Path, column: str, content: str) ->
         validate_survey(survey, people)
 
 
+def test_an_error_of_our_own_is_not_taken_for_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object, **__: object) -> None:
+        raise KeyError("a bug")
+
+    survey, people = files(tmp_path, [agent(0, "vote", "park")], human("vote", "park"))
+    monkeypatch.setattr("sandbox.survey.validation.option_scale", wrong)
+    with pytest.raises(KeyError, match="a bug"):
+        validate_survey(survey, people)
+
+
 def test_a_run_stands_for_its_survey(tmp_path: Path) -> None:
     from sandbox.testing.tiny import tiny_run
 

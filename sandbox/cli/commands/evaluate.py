@@ -82,11 +82,13 @@ def evaluate(
     from sandbox.errors import SettingsError
     from sandbox.folders import next_free_name
     from sandbox.sweep.grid import parse_seeds
+    from sandbox.typed_settings import parameters
 
     if resume and out is None:
         raise SettingsError("--resume needs --out: the folder of the interrupted evaluation")
     target = out or next_free_name(Path("evaluations"), "evaluation")
-    more: dict[str, Any] = dict(parse_settings(settings))
+    taken = {*parameters(evaluate_to), "judge", "samples", "scenario", "seeds", "parts", "log", "progress"} - {"names"}
+    more: dict[str, Any] = dict(parse_settings(settings, evaluate, taken))
     result = evaluate_to(
         target, models or [], quiet=as_json, resume=resume, questions=questions, adversarial=adversarial, pairs=pairs,
         reference=reference, choices=choices, tasks=tuple(name.strip() for name in tasks.split(",")) if tasks else (),

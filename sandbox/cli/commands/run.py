@@ -22,7 +22,7 @@ _OPTIONS = {
     for name in ("model", "observer", "rater", "size", "rounds", "population", "protocol", "seed", "out", "resume", "in_flight",
                  "max_calls", "max_cost", "replicas", "engine", "upbringing")
 } | {"max_tokens_total": "--max-tokens", "branch": "--from", "event": "--event", "event_to": "--event-to"}  # fmt: skip
-_NO_SETTINGS = ("scenario", "command", "quiet", "as_json")  # the program's own arguments
+_NO_SETTINGS = ("self", "scenario", "command", "quiet", "as_json")  # the program's own arguments
 
 
 @app.command()

@@ -33,7 +33,9 @@ def show_prompts(
     """
     from sandbox.preview.prompt_preview import render_prompts
 
-    shown = render_prompts(scenario, protocol=protocol, label=label, event=event, **parse_settings(settings))
+    given = parse_settings(settings, show_prompts, ("scenario", "protocol", "label", "event", "embedder"))
+
+    shown = render_prompts(scenario, protocol=protocol, label=label, event=event, **given)
     if as_json:
         say_json([one.as_dict() for one in shown])
         return

@@ -45,7 +45,10 @@ def survey(
     from sandbox.store.run import open_run
     from sandbox.survey.run_survey import survey_run
     from sandbox.survey.table import FOLDER
+    from sandbox.typed_settings import parameters
+    from sandbox.world import World
 
+    given = parse_settings(settings, survey, {*parameters(survey_run), *parameters(World)})
     opened = open_run(run)
     path = out or refuse_link(run / FOLDER) / f"{Path(questions).stem}.csv"
     notes: list[str] = []
@@ -60,7 +63,7 @@ def survey(
 
         frame = survey_run(
             opened, questions, at=at, model=model, scenario=scenario, out=path, in_flight=in_flight, on_begin=begin,
-            on_ended=lambda ended: show[0](ended), **parse_settings(settings),
+            on_ended=lambda ended: show[0](ended), **given,
         )  # fmt: skip
     done = _summary(frame) | {"run": str(run), "file": str(path), "notes": notes}
     if as_json:

@@ -61,7 +61,7 @@ def sweep(
     }
     folder = out or _default_folder(scenario, request)
     processes = None if workers is None else parse_workers(workers)
-    result = _swept(scenario, folder, quiet=as_json, workers=processes, command=command_line(), **request)
+    result = _swept(scenario, folder, as_json, workers=processes, command=command_line(), **request)
     figure = _figure(folder)
     failures = {run["name"]: run["error"] for run in result["runs"] if run["status"] == "failed"}
     if as_json:
@@ -94,7 +94,7 @@ def _default_folder(scenario: str, request: dict[str, Any]) -> Path:
     )
 
 
-def _swept(scenario: str, folder: Path, *, quiet: bool, **request: Any) -> dict[str, Any]:
+def _swept(scenario: str, folder: Path, quiet: bool, /, **request: Any) -> dict[str, Any]:
     """Sweep with a progress bar."""
     from contextlib import ExitStack
 

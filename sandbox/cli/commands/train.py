@@ -47,7 +47,8 @@ def dataset(
     from trainers.rows.format import row_statistics
     from trainers.rows.split import split_rows
 
-    rows = rows_from(sources, kind, **{**parse_settings(settings), **rated_by(reward, dimension)})
+    given = parse_settings(settings, dataset, ("sources", "kind"))
+    rows = rows_from(sources, kind, **{**given, **rated_by(reward, dimension)})
     written = {"": rows} if split is None else dict(zip(("", ".heldout"), split_rows(rows, split, seed), strict=True))
     files = {out.with_name(f"{out.stem}{side}{out.suffix}"): part for side, part in written.items()}
     said = []

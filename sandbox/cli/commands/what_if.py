@@ -11,11 +11,7 @@ import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
 from sandbox.cli.output import say, say_json, table
-from sandbox.errors import SettingsError
 
-# Both futures have these as the run has them.
-_KEPT = ("scenario", "model", "observer", "rater", "size", "population", "protocol", "seed", "rounds", "to", "watch", "branch",
-         "event", "event_to", "out", "resume", "command", "in_flight", "upbringing")  # fmt: skip
 _SENTENCES = 10
 
 
@@ -52,10 +48,12 @@ def what_if(
     the record.
     """
     from sandbox.counterfactual.what_if import what_if as run_what_if
+    from sandbox.typed_settings import parameters
+    from sandbox.world import World
 
-    given: dict[str, Any] = dict(parse_settings(settings))
-    if taken := [name for name in given if name in _KEPT]:
-        raise SettingsError(f"--set {taken[0]} cannot be: it is an option of its own, or as the run has it")
+    # Both futures have what a world is told besides its settings as the run has it.
+    taken = {*parameters(run_what_if), *parameters(World), "rounds", "upbringing"}
+    given: dict[str, Any] = dict(parse_settings(settings, what_if, taken))
     given |= {name: value for name, value in (("seed", seed), ("in_flight", in_flight)) if value is not None}
 
     @contextmanager
