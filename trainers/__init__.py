@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainers.finetuning.monitor import MonitoredTrainer
     from trainers.finetuning.ranked import RankedFineTuning
     from trainers.likelihood.tokenization import encode_demonstrations
-    from trainers.losses import rrhf_loss, stable_alignment_loss
+    from trainers.losses import rrhf_loss, simpo_loss, stable_alignment_loss
     from trainers.rows.build import (
         demonstration_rows,
         preference_rows,
@@ -40,6 +40,7 @@ _HOMES = {
     "TrainingSettings": "trainers.settings",
     "load_trainer": "trainers.base",
     "rrhf_loss": "trainers.losses",
+    "simpo_loss": "trainers.losses",
     "stable_alignment_loss": "trainers.losses",
     "compare": "trainers.comparison.compare",
     "compare_pairs": "trainers.evaluation.preference_accuracy",
@@ -89,6 +90,7 @@ __all__ = [
     "row_statistics",
     "rows_from",
     "rrhf_loss",
+    "simpo_loss",
     "split_rows",
     "stable_alignment_loss",
     "unpaired_rows",

@@ -122,6 +122,46 @@ def rrhf_losses(nll: Tensor, ratings: Tensor, mask: Tensor, *, weight: float = 1
     return nll.gather(1, best).squeeze(1) + weight * wrong.sum(dim=(1, 2))
 
 
+def simpo_loss(nll: Tensor, ratings: Tensor, mask: Tensor, *, beta: float = 2.0, margin: float = 1.0) -> Tensor:
+    """Simple preference optimisation over pairs of a better and a worse answer, mean over the questions.
+
+    Equation 6 of arXiv:2405.14734. The reward of an answer is beta times its mean log-probability per token, so that long
+    answers have no advantage, and the better answer w is to be ahead of the worse one l by the target margin::
+
+        -log sigmoid(beta * (nll_l - nll_w) - margin)
+
+    Of a question with several pairs it is the mean over them; answers with equal ratings are no pair. A question without a pair
+    gives 0.
+
+    Args:
+        nll: Mean negative log-likelihood per answer token, in nats. Shape [questions, answers].
+        ratings: Rating of each answer; only their order counts. Shape [questions, answers].
+        mask: True where an answer exists; other entries have no effect. Shape [questions, answers].
+        beta: Scale of the difference.
+        margin: Target margin (gamma in the paper).
+
+    Returns:
+        Scalar loss.
+
+    Raises:
+        TrainingDataError: a question has no rated answer, or shapes differ.
+    """
+    return simpo_losses(nll, ratings, mask, beta=beta, margin=margin).mean()
+
+
+def simpo_losses(nll: Tensor, ratings: Tensor, mask: Tensor, *, beta: float = 2.0, margin: float = 1.0) -> Tensor:
+    """The terms of :func:`simpo_loss` before their mean. Shape [questions]."""
+    from torch.nn.functional import softplus
+
+    _check_shapes(nll, ratings, mask)
+    nll, ratings, _ = _without_padding(nll, ratings, mask)
+    # better[q, i, j]: answer i is rated above answer j, and both exist.  [questions, answers, answers]
+    better = (ratings[:, :, None] > ratings[:, None, :]) & mask[:, :, None] & mask[:, None, :]
+    ahead = beta * (nll[:, None, :] - nll[:, :, None]) - margin
+    losses = softplus(-ahead).masked_fill(~better, 0.0)
+    return losses.sum(dim=(1, 2)) / better.sum(dim=(1, 2)).clamp(min=1)
+
+
 def _without_padding(nll: Tensor, ratings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Set likelihoods and ratings to 0 where there is no answer, and find the best answer of each question.
 

@@ -17,6 +17,7 @@ from trainers.losses import (
     REDUCTIONS,
     rrhf_loss,
     sequence_nll,
+    simpo_loss,
     stable_alignment_losses,
 )
 
@@ -294,3 +295,29 @@ def test_the_losses_of_pairs_agree_with_slow_equations_and_their_gradients(data)
     ratios = [math.log(sigmoid(math.log(a / b))) for a, b in zip(*odds, strict=True)]
     assert orpo_loss(p.sum(), p, q, beta=beta).item() == pytest.approx(sum(below[0]) - beta * sum(ratios) / n, abs=1e-9)
     assert torch.autograd.gradcheck(lambda a, b: orpo_loss(a.sum(), a, b, beta=beta), (p, q))
+
+
+def test_simpo_by_hand():
+    """Better answer 1.0 nats a token, worse 2.0; beta 2, margin 1: ahead by 2 * (2 - 1) - 1 = 1.
+
+    Loss -log sigmoid(1) = log(1 + e^-1) = 0.313262; gradient beta * sigmoid(-1) = 2 * 0.268941 at the better one, and its
+    negative at the worse one. With the ratings the other way round ahead by -3: log(1 + e^3) = 3.048587.
+    """
+    nll, ratings, mask = tensors([[1.0, 2.0]], [[6.0, 3.0]])
+    loss = simpo_loss(nll, ratings, mask, beta=2.0, margin=1.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.313262, abs=1e-6)
+    assert nll.grad.tolist() == [pytest.approx([0.537883, -0.537883], abs=1e-6)]
+    assert simpo_loss(*tensors([[1.0, 2.0]], [[3.0, 6.0]])).item() == pytest.approx(3.048587, abs=1e-6)
+
+
+def test_simpo_means_pairs_and_ignores_padding_and_ties():
+    """Ratings 6, 4, 4: two pairs, ahead by 1 and 3 with margin 1: (0.313262 + 0.048587) / 2; a lone answer gives 0."""
+    nan = math.nan
+    case = tensors(
+        [[1.0, 2.0, 3.0], [5.0, nan, nan]], [[6.0, 4.0, 4.0], [7.0, nan, nan]], [[True] * 3, [True, False, False]]
+    )
+    loss = simpo_loss(*case)
+    loss.backward()
+    assert loss.item() == pytest.approx((0.313262 + 0.048587) / 2 / 2, abs=1e-6)
+    assert case[0].grad[1].tolist() == [0.0, 0.0, 0.0]

@@ -78,6 +78,10 @@ class FineTuning(ABC):
             watch: A callback that the trainer must include.
         """
 
+    def select(self, rows: Dataset) -> Dataset:
+        """The rows that are learnt from, of a kind that :meth:`encode` takes; by default all."""
+        return rows
+
     def prepare(self, model: Any) -> None:
         """Modify the model before adapters are added; by default not at all."""
         del model
@@ -128,6 +132,7 @@ class FineTuning(ABC):
             check_free(target)
             checkpoints.begin(resume)
         learnt, pairs = self._held_out(rows)
+        learnt = self.select(learnt)
         began = time.monotonic()
         with (
             new_folder(target, replaces=longer) as draft,

@@ -201,6 +201,20 @@ def encode_preferences(rows: Dataset, encoder: Encoder) -> Dataset:
     )
 
 
+def encode_pairs(rows: Dataset, encoder: Encoder) -> Dataset:
+    """Preferences as ids of ranked rows of two answers, the first rated better; columns of :func:`encode_ranked`."""
+    return _dataset(
+        {
+            "prompt_ids": row["prompt_ids"],
+            "answer_ids": [row["chosen_ids"], row["rejected_ids"]],
+            "ratings": [2.0, 1.0],
+            "scale": 2.0,
+            "length": len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]),
+        }
+        for row in encode_preferences(rows, encoder)
+    )
+
+
 def encode_unpaired(rows: Dataset, encoder: Encoder) -> Dataset:
     """Unpaired rows as ids: prompt_ids, completion_ids, label, length."""
     return _dataset(
