@@ -1,4 +1,4 @@
-"""Sampling is what a request asks for: the defaults in a model's generation configuration change neither it nor its adapters."""
+"""Sampling is what a request asks for: a model's generation configuration changes neither it nor its adapters."""
 
 from __future__ import annotations
 
