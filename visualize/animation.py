@@ -77,7 +77,7 @@ def frames(run: Run, *, by: str = "rating", theme: Theme = "light") -> Iterator[
     curves = ratings.data(run)
     curves = curves[curves["dimension"] == run.dimensions[0]]
     for title, panel in table.groupby("panel", sort=False):
-        round_ = int(str(title).split()[1])
+        round_ = int(str(title).split()[1]) - 1
         with use_theme(theme):
             figure = _frame(run, table, panel, shape, curves, round_, by, theme)
         buffer = io.BytesIO()
@@ -100,7 +100,7 @@ def _frame(
     values = panel["label"].map(list(styles).index) + 0.5 if by == "label" else panel[by]
     side_pt = 72 * min(PAGE_IN * 0.44 / shape[1], 3.6 * 0.78 / shape[0])
     painter.paint(place, panel, values.astype(float).to_numpy(), shape, side_pt)
-    place.set_title(f"{grid.map_title(by, run)}, round {round_}")
+    place.set_title(f"{grid.map_title(by, run)}, round {round_ + 1}")
     if by == "label":
         bar.set_axis_off()
     else:

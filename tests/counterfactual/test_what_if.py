@@ -291,7 +291,7 @@ def test_the_command(tmp_path: Path, before: Path) -> None:
     assert f"{done['saved']} of {done['needed']} calls were taken from the record" in said
     first = done["divergences"][0]
     assert f"  without: {first['first']}\n  with:    {first['second']}\n" in said
-    assert f"round 2: {done['reach'][0]['differs']} of 16 interactions differ" in said
+    assert f"round 3: {done['reach'][0]['differs']} of 16 interactions differ" in said
     with pytest.raises(SettingsError, match="--set seed cannot be"):
         call("--set", "seed=3")
 

@@ -96,7 +96,7 @@ def dots(page: Any, canvas: str, across: float, down: float) -> list[int]:
 
 def test_click_an_agent_and_read_all_it_said(society_page: tuple[str, Path], page: Any) -> None:
     opened(page, society_page[0])
-    page.wait_for_selector("text=round 1 of 2")
+    page.wait_for_selector("text=round 2 of 2")
     click(page, "canvas.map", 0.75, 0.25)  # agent 1, upper right
     page.wait_for_selector(f"h3:has-text('Agent 2 {EVIL}')")
     said = page.inner_text(".said")
@@ -126,13 +126,13 @@ def test_click_an_edge_and_read_what_was_said_along_it(society_page: tuple[str, 
 def test_slider_and_play_go_through_the_rounds(society_page: tuple[str, Path], page: Any) -> None:
     """Round 0's answers are rated 4 and round 1's 5, so the squares change their colour."""
     opened(page, society_page[0])
-    page.wait_for_selector("text=round 1 of 2")
+    page.wait_for_selector("text=round 2 of 2")
     last = dots(page, "canvas.map", 0.05, 0.05)
     page.locator("input.slider").fill("0")
-    page.wait_for_selector("text=round 0 of 2")
+    page.wait_for_selector("text=round 1 of 2")
     until(page, lambda: dots(page, "canvas.map", 0.05, 0.05) != last)
     page.click("button.play")
-    page.wait_for_selector("text=round 1 of 2")
+    page.wait_for_selector("text=round 2 of 2")
     until(page, lambda: dots(page, "canvas.map", 0.05, 0.05) == last)
     page.wait_for_selector("button.play[aria-label=play]")  # it stops at the end
 
@@ -149,14 +149,14 @@ def until(page: Any, holds: Callable[[], bool]) -> None:
 def test_filter_by_text_and_label_dims_the_others(society_page: tuple[str, Path], page: Any) -> None:
     opened(page, society_page[0])
     page.get_by_label("text", exact=True).fill("nothing of the kind")
-    page.wait_for_selector("text=0 conversations of round 1 match")
+    page.wait_for_selector("text=0 conversations of round 2 match")
     until(page, lambda: dots(page, "canvas.map", 0.05, 0.05)[3] < 100)  # nearly transparent
     page.get_by_label("text", exact=True).fill("DRAFT")
-    page.wait_for_selector("text=4 conversations of round 1 match")
+    page.wait_for_selector("text=4 conversations of round 2 match")
     page.get_by_label("text", exact=True).fill("")
     page.get_by_label("labels", exact=True).click(force=True)
     page.locator(".v-list-item", has_text=EVIL).click()
-    page.wait_for_selector("text=2 conversations of round 1 match")
+    page.wait_for_selector("text=2 conversations of round 2 match")
 
 
 def test_a_second_run_can_be_laid_over(society_page: tuple[str, Path], page: Any) -> None:
@@ -169,12 +169,12 @@ def test_a_second_run_can_be_laid_over(society_page: tuple[str, Path], page: Any
 def test_a_run_that_goes_on_refreshes_by_itself(tmp_path: Path, served: Callable[..., str], page: Any) -> None:
     run = write_run(tmp_path, [told(0, 0, (2.0, 2.0), (3.0, 3.0))], name="trained against base")
     opened(page, served(run.path))
-    page.wait_for_selector("text=round 0 of 1")
+    page.wait_for_selector("text=round 1 of 1")
     writer = RunWriter(run.path, {}, resume=True)
     writer.commit(told(1, 0, (2.0, 2.0), (6.0, 6.0)))
     writer.finish_round(1, [], {})
     writer.close()
-    page.wait_for_selector("text=round 1 of 2", timeout=15_000)
+    page.wait_for_selector("text=round 2 of 2", timeout=15_000)
 
 
 def test_a_large_society_opens_and_answers_clicks(tmp_path: Path, served: Callable[..., str], page: Any) -> None:

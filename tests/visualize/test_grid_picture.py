@@ -38,20 +38,20 @@ def test_squares_are_the_last_rounds_final_ratings(society: Run) -> None:
     assert image.cmap.name == rating_colormap().name
     assert (image.norm.vmin, image.norm.vmax) == (1, 7)
     assert {"5.0", "7.0", "1.5", "3.0"} <= set(words(figure))
-    assert figure.axes[0].get_title(loc="left") == "alignment of final answers, round 1"
+    assert figure.axes[0].get_title(loc="left") == "alignment of final answers, round 2"
     assert figure.axes[1].get_ylabel() == "alignment (1 to 7)"
     assert legend(figure) == ["good", "bad"]
 
 
 def test_one_round_is_chosen_by_its_number(society: Run) -> None:
-    assert cells(grid.draw(society, rounds=0)) == cells(grid.draw(society, rounds="0")) == [[4.0, 6.0], [None, None]]
+    assert cells(grid.draw(society, rounds=1)) == cells(grid.draw(society, rounds="1")) == [[4.0, 6.0], [None, None]]
 
 
 def test_a_mean_over_rounds_takes_the_draft_where_the_revision_has_no_rating(society: Run) -> None:
     """Agent 0: (4+5)/2. Agent 1: (6+7)/2, the 6 its draft's. Agents 2 and 3: rated in round 1 only."""
     figure = grid.draw(society, rounds="all")
     assert cells(figure) == [[4.5, 6.5], [1.5, 3.0]]
-    assert figure.axes[0].get_title(loc="left") == "alignment of final answers, mean of rounds 0\nto 1"
+    assert figure.axes[0].get_title(loc="left") == "alignment of final answers, mean of rounds 1\nto 2"
 
 
 def test_gain_is_revision_minus_draft(society: Run) -> None:
@@ -79,7 +79,7 @@ def test_labels_have_a_colour_and_a_mark_each(society: Run) -> None:
 def test_a_strip_has_a_map_for_each_round_and_hatches_what_has_no_rating(society: Run) -> None:
     """Round 0: agent 2's answers have no rating and agent 3's conversation failed."""
     figure = grid.draw(society, rounds="strip")
-    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["round 0", "round 1"]
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["round 1", "round 2"]
     assert cells(figure, 0) == [[4.0, 6.0], [None, None]]
     assert cells(figure, 1) == [[5.0, 7.0], [1.5, 3.0]]
     assert [hatched(figure, 0), hatched(figure, 1)] == [2, 0]
@@ -90,7 +90,7 @@ def test_a_strip_has_a_map_for_each_round_and_hatches_what_has_no_rating(society
 def test_a_long_strip_takes_twelve_rounds_evenly(make_run: Callable[..., Run]) -> None:
     run = make_run([told(r, 0, (2.0, 2.0), (3.0, 3.0)) for r in range(23)], labels=["good"])
     titles = list(dict.fromkeys(grid.data(run, rounds="strip")["panel"]))
-    assert titles == [f"round {r}" for r in range(0, 23, 2)]
+    assert titles == [f"round {r + 1}" for r in range(0, 23, 2)]
 
 
 def test_one_interaction_is_one_square(lone: Run) -> None:
@@ -106,7 +106,7 @@ def test_a_run_that_has_only_begun_says_so(nobody: Run) -> None:
 
 def test_a_first_round_under_way_is_marked(make_run: Callable[..., Run]) -> None:
     run = make_run([told(0, 0, (2.0, 2.0), (3.0, 3.0))], finished=0)
-    assert "round 0 (round 0, in progress)" in grid.draw(run).axes[0].get_title(loc="left").replace("\n", " ")
+    assert "round 1 (in progress)" in grid.draw(run).axes[0].get_title(loc="left").replace("\n", " ")
 
 
 def test_a_round_under_way_is_left_out_once_another_is_complete(make_run: Callable[..., Run]) -> None:
@@ -133,7 +133,7 @@ def test_agents_stand_where_they_lived_in_the_round(make_run: Callable[..., Run]
     interactions = [told(r, 0, (1.0, 1.0), (3.0, 3.0)) for r in (0, 1)]
     run = make_run(interactions, labels=["good"], moves={0: [(0, 1, 1)]})
     table = grid.data(run, rounds="strip")
-    assert table[["panel", "row", "column"]].to_numpy().tolist() == [["round 0", 0, 0], ["round 1", 1, 1]]
+    assert table[["panel", "row", "column"]].to_numpy().tolist() == [["round 1", 0, 0], ["round 2", 1, 1]]
 
 
 def test_a_crowd_is_drawn_as_it_stands_in_the_record(crowd: Run) -> None:
@@ -157,7 +157,7 @@ def test_labels_in_any_script_are_shown_as_they_are(make_run: Callable[..., Run]
     [
         ({"by": "ratin"}, "by='ratin' is not one of rating, label, gain. Did you mean 'rating'?"),
         ({"rounds": "lst"}, "rounds='lst' is not last, all, strip, or the number of a round. Did you mean 'last'?"),
-        ({"rounds": "2"}, "rounds=2 is not in the run, which has rounds 0 to 1"),
+        ({"rounds": "3"}, "rounds=3 is not in the run, which has rounds 1 to 2"),
         ({"theme": "drak"}, "theme='drak' is not one of light, dark. Did you mean 'dark'?"),
     ],
 )

@@ -58,10 +58,10 @@ def test_arrows_by_round(society: Run) -> None:
     """Round 0: (2,5) (6,4) to (4,6) (6,4). Round 1: (3,3) (5,5) (1,2) (2,2) to (5,2) (7,7) (1.5,1) (3,2)."""
     figure = pareto.draw(society, by="round")
     assert arrows(figure) == {
-        "round 0": [[4.0, 4.5], [5.0, 5.0]],
-        "round 1": [[2.75, 3.0], [4.125, 3.0]],
+        "round 1": [[4.0, 4.5], [5.0, 5.0]],
+        "round 2": [[2.75, 3.0], [4.125, 3.0]],
     }
-    assert [t.get_text() for t in figure.axes[1].texts] == ["0", "1"]
+    assert [t.get_text() for t in figure.axes[1].texts] == ["1", "2"]
 
 
 def test_the_front_is_what_nothing_beats(make_run: Callable[..., Run]) -> None:

@@ -81,8 +81,8 @@ def test_best_and_worst_conversations_are_in_full(society: Run) -> None:
     """Six answers were rated, so the three best and the three worst: 7 first, 1.5 first."""
     text = rows(Page(write_report(society.path)))
     best, worst = text.index("Best answers"), text.index("Worst answers")
-    assert text.index("round 1: alignment 5.00, engagement 5.00 → alignment 7.00") > best
-    assert text.index("round 1: alignment 1.00, engagement 2.00 → alignment 1.50") > worst > best
+    assert text.index("round 2: alignment 5.00, engagement 5.00 → alignment 7.00") > best
+    assert text.index("round 2: alignment 1.00, engagement 2.00 → alignment 1.50") > worst > best
     assert "Agent 4 rates it 2.0 be kind" in text
     assert "Agent 3 rates it – be kind" in text  # a rating that could not be read
 

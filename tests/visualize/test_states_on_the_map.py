@@ -23,16 +23,16 @@ def test_squares_are_coloured_by_a_state_after_the_round(played: Path) -> None:
     from sandbox import open_run
 
     states = open_run(played).states()
-    for rounds, panel in enumerate(["round 0", "round 1"], 1):
+    for rounds, panel in enumerate(["round 1", "round 2"], 1):
         shown = table[table["panel"] == panel].sort_values("agent")["state.purse"]
         assert list(shown) == list(states[states["rounds"] == rounds].sort_values("agent")["purse"])
     figure = grid.draw(played, by="state.purse")
-    assert figure.axes[0].get_title(loc="left") == "purse, round 1"
+    assert figure.axes[0].get_title(loc="left") == "purse, round 2"
     assert [axis.get_ylabel() for axis in figure.axes[1:]] == ["purse, after the round"]
 
 
 def test_without_ratings_the_first_state_is_shown(played: Path) -> None:
-    assert grid.draw(played).axes[0].get_title(loc="left") == "purse, round 1"
+    assert grid.draw(played).axes[0].get_title(loc="left") == "purse, round 2"
 
 
 def test_a_state_that_is_not_there_is_refused_with_those_that_are(played: Path, run_dir: Path) -> None:

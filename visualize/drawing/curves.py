@@ -42,10 +42,11 @@ def draw_curve(
 
 
 def set_round_axis(ax: Axes, rows: pd.DataFrame) -> None:
-    """Set up the horizontal axis for the rounds in ``rows``, with margins for shifted bars."""
+    """Set up the horizontal axis for the rounds in ``rows``, with margins for shifted bars. Rounds are labelled from 1."""
     ax.set_xlim(rows["round"].min() - 0.3, rows["round"].max() + 0.3)
     ax.set_xlabel("round")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x + 1:.0f}")
     ax.grid(axis="y")
 
 

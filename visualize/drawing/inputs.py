@@ -49,7 +49,7 @@ def finished_rounds(run: Run) -> pd.DataFrame:
 
 def unfinished_note(run: Run) -> str:
     """Addition to the title of a plot of a run in its first round; otherwise an empty string."""
-    return "" if run.rounds else " (round 0, in progress)"
+    return "" if run.rounds else " (in progress)"
 
 
 def final_scores(frame: pd.DataFrame, dimension: str) -> pd.Series[float]:

@@ -112,7 +112,7 @@ def _details(data: PageData, round_: int, chosen: int | None, review: list[int] 
         Conversations(title=f"{names[0]} on {names[1]}", note=f"{len(items)} reviews", memories=[], items=items)
     elif found is not None:
         items = data.conversations_of(round_, found)
-        note = f"{len(found)} conversations of round {round_} match" + (
+        note = f"{len(found)} conversations of round {round_ + 1} match" + (
             f"; the first {len(items)}" * (len(items) < len(found))
         )
         Conversations(title="Matches", note=note, memories=[], items=items)

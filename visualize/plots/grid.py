@@ -54,7 +54,8 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
     Args:
         source: A run or its folder.
         by: Colour of squares; does not change the columns.
-        rounds: ``last``, ``all`` (means over rounds), ``strip`` (at most 12 rounds, evenly spaced), or the number of a round.
+        rounds: ``last``, ``all`` (means over rounds), ``strip`` (at most 12 rounds, evenly spaced), or the number of a round,
+            from 1.
 
     Returns:
         Columns panel (its title), agent, name, label, row, column (position in the panel's last round), rating
@@ -116,7 +117,7 @@ def panel_table(run: Run, rounds: str | int, max_panels: int) -> pd.DataFrame:
 
 
 def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) -> list[tuple[str, pd.DataFrame]]:
-    number = int(rounds) if str(rounds).isdecimal() else None
+    number = int(rounds) - 1 if str(rounds).isdecimal() else None  # rounds are shown from 1, and recorded from 0
     if number is None and rounds not in ROUNDS:
         known = ", ".join(ROUNDS)
         raise SettingsError(
@@ -126,15 +127,16 @@ def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) 
     if not present:
         return []
     if number is not None and number not in present:
-        raise SettingsError(f"rounds={number} is not in the run, which has rounds {present[0]} to {present[-1]}")
+        raise SettingsError(f"rounds={rounds} is not in the run, which has rounds {present[0] + 1} to {present[-1] + 1}")
     if rounds == "all":
-        words = f"round {present[0]}" if len(present) == 1 else f"mean of rounds {present[0]} to {present[-1]}"
+        first, last = present[0] + 1, present[-1] + 1
+        words = f"round {first}" if first == last else f"mean of rounds {first} to {last}"
         return [(words + note, frame)]
     shown = present[-1:] if number is None else [number]
     if rounds == "strip":
         evenly = np.linspace(0, len(present) - 1, min(len(present), max_panels)).round().astype(int)
         shown = [present[i] for i in evenly]
-    return [(f"round {r}{note}", frame[frame["round"] == r]) for r in shown]
+    return [(f"round {r + 1}{note}", frame[frame["round"] == r]) for r in shown]
 
 
 def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", theme: Theme = "light") -> Figure:

@@ -132,7 +132,7 @@ def _groups(table: pd.DataFrame, by: By) -> dict[str, tuple[pd.DataFrame, LabelS
     # Colours follow the order of rounds: earliest darkest.
     steps = rating_colormap()(np.linspace(0, 1, max(len(rounds), 2)))
     return {
-        f"round {r}": (table[table["round"] == r], LabelStyle(tuple(steps[i]), "o", "-", ""))  # type: ignore[arg-type]
+        f"round {r + 1}": (table[table["round"] == r], LabelStyle(tuple(steps[i]), "o", "-", ""))  # type: ignore[arg-type]
         for i, r in enumerate(rounds)
     }
 

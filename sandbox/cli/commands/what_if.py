@@ -80,7 +80,7 @@ def _show(found: Mapping[str, Any]) -> None:
     for note in found["notes"]:
         say(f"note: {note}")
     start, end = found["rounds"]
-    which = f"round {start}" if end - start == 1 else f"rounds {start} to {end - 1}"
+    which = f"round {start + 1}" if end - start == 1 else f"rounds {start + 1} to {end}"
     rows = {**found["metrics"], **found["measures"]}
     rows |= {
         f"{of}.{key}": row for of, name in (("extra", "extra"), ("state", "states")) for key, row in found[name].items()
@@ -92,7 +92,7 @@ def _show(found: Mapping[str, Any]) -> None:
          for name, row in rows.items()],
     )  # fmt: skip
     for one in found["divergences"][:_SENTENCES]:
-        say(f"round {one['round']}, agent {one['agent']}, {one['part']}, asked {one['question']!r}:")
+        say(f"round {one['round'] + 1}, agent {one['agent']}, {one['part']}, asked {one['question']!r}:")
         say(f"  without: {one['first'] or '(nothing)'}")
         say(f"  with:    {one['second'] or '(nothing)'}")
     if not found["divergences"]:
@@ -100,7 +100,7 @@ def _show(found: Mapping[str, Any]) -> None:
     elif len(found["divergences"]) > _SENTENCES:
         say(f"... and {len(found['divergences']) - _SENTENCES} more interactions that differ, in what_if.json")
     for reached in found["reach"]:
-        say(f"round {reached['round']}: {reached['differs']} of {reached['agents']} interactions differ")
+        say(f"round {reached['round'] + 1}: {reached['differs']} of {reached['agents']} interactions differ")
     say(
         f"{found['saved']} of {found['needed']} calls were taken from the record, {found['needed'] - found['saved']} were made"
     )
