@@ -127,7 +127,9 @@ def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) 
     if not present:
         return []
     if number is not None and number not in present:
-        raise SettingsError(f"rounds={rounds} is not in the run, which has rounds {present[0] + 1} to {present[-1] + 1}")
+        raise SettingsError(
+            f"rounds={rounds} is not in the run, which has rounds {present[0] + 1} to {present[-1] + 1}"
+        )
     if rounds == "all":
         first, last = present[0] + 1, present[-1] + 1
         words = f"round {first}" if first == last else f"mean of rounds {first} to {last}"
