@@ -17,7 +17,7 @@ from typing import Any
 from marks import put
 
 
-def table(result: dict[str, Any]) -> str:
+def table(result: dict[str, Any], command: str) -> str:
     """Mean ratings, and AUCs against people's good answers, as Markdown: a row for each kind of text."""
     cards = result["judging"]["controls"]
     heads = [f"{judge}, {what}" for judge in cards for what in ("mean", "AUC")]
@@ -34,7 +34,7 @@ def table(result: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"On a scale of 1 to 7. Made by `python examples/judges.py --markdown docs/evaluation.md`. {sources}.",
+            f"On a scale of 1 to 7. Made by `{command}`. {sources}.",
         ]
     )
 
@@ -49,13 +49,17 @@ def main() -> None:
     asked = given.parse_args()
     if not (asked.out / "evaluation.json").exists():
         judges = [word for name in asked.judge or ["independent", "values"] for word in ("--judge", name)]
-        pairs = [] if asked.pairs is None else ["--pairs", asked.pairs]
-        command = [sys.executable, "-m", "sandbox", "evaluate", "--controls", *judges, *pairs, "--out", str(asked.out)]
+        given_pairs = [] if asked.pairs is None else ["--pairs", asked.pairs]
+        command = [
+            sys.executable, "-m", "sandbox", "evaluate", "--controls", *judges, *given_pairs, "--out", str(asked.out),
+        ]  # fmt: skip
         subprocess.run(command, check=True)
-    text = table(json.loads((asked.out / "evaluation.json").read_text(encoding="utf-8")))
+    pairs = "" if asked.pairs is None else "--pairs PAIRS.jsonl "
+    result = json.loads((asked.out / "evaluation.json").read_text(encoding="utf-8"))
+    text = table(result, f"python examples/judges.py {pairs}--markdown docs/evaluation.md")
     print(text)
     if asked.markdown is not None:
-        put(asked.markdown, "controls", text)
+        put(asked.markdown, "controls" if asked.pairs is None else "controls_on_pairs", text)
 
 
 if __name__ == "__main__":
