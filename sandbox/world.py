@@ -57,7 +57,7 @@ class World(mesa.Model):
         observer: Language model of the observers; by default the agents' (first) model.
         rater: Rater used by neighbours and observers: ``lm``, ``values``, ``reward:...`` or a rater; by default the
             model's default rater. The setting ``observer_rater`` gives observers another one.
-        size: Side of the grid; there are ``size * size`` agents unless the setting ``agents`` gives another number.
+        size: Side of the grid; by default the scenario's, or 4. Or give the settings ``rows`` and ``columns``.
         population: ``all_good``, ``all_bad``, ``half_half``, ``mixed_half_half``, or shares of labels
             (``good=0.7,bad=0.3`` or a mapping); by default the scenario's.
         protocol: The protocol of the conversations: a name, a path or a generator function; by default the scenario's.
@@ -75,7 +75,7 @@ class World(mesa.Model):
         max_cost: Cap in US dollars, by the models' settings ``price_prompt`` and ``price_completion``.
         replicas: Number of load-balanced copies of each local model; results do not depend on it.
         engine: Where the copies live: ``processes`` of this machine, or actors of a ``ray`` cluster.
-        command: Command that repeats the run, for the manifest.
+        command: Command that repeats the run.
         **settings: Fields of :class:`~sandbox.scenario.settings.SocietySettings`, the scenario's own settings, and those
             of the language models, for example ``**{"model.dtype": "bfloat16"}`` (see :mod:`sandbox.models.pool`).
 
@@ -104,7 +104,7 @@ class World(mesa.Model):
         model: Model | Mapping[str, Any] = "smollm2",
         observer: Model | None = None,
         rater: str | Rater | None = None,
-        size: int = 4,
+        size: int | None = None,
         population: Population | None = None,
         protocol: str | Callable[..., Any] | None = None,
         seed: int | None = 0,
@@ -134,7 +134,7 @@ class World(mesa.Model):
             event=event, event_to=event_to, replicas=replicas, engine=engine, random=self.random,
         )  # fmt: skip
         self.budget.check_prices([*setup.speakers, *setup.speaker_models.values(), setup.observer_lm])
-        self.seed, self.birth_seed, self.size, self.population = seed, setup.birth_seed, size, setup.population
+        self.seed, self.birth_seed, self.size, self.population = seed, setup.birth_seed, setup.size, setup.population
         self.scenario, self.society, self.space = setup.scenario, setup.society, setup.space
         self.stages, self.protocol_name = setup.stages, setup.protocol_name
         self.lm, self.observer_lm, self.embedder = setup.speakers[0], setup.observer_lm, setup.embedder

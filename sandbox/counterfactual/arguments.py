@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.errors import SandboxError, SettingsError
 from sandbox.folders import check_same_identity
 from sandbox.scenario.scenario import Scenario
-from sandbox.scenario.settings import is_society_setting
+from sandbox.scenario.settings import is_society_setting, recorded_size
 from sandbox.society.setup import resolve_settings
 from sandbox.storage_errors import read_as_written
 from sandbox.store.manifest import scenario_identity
@@ -53,7 +53,7 @@ def world_arguments(run: Run, scenario: str | Scenario | None, changed: Mapping[
     given |= changed
     settings = {name: value for name, value in given.items() if name not in _OF_WORLD and "." not in name}
     try:
-        made = resolve_settings(found, int(given["size"]), settings)[1]
+        made = resolve_settings(found, given["size"], settings)[1]
     except SandboxError as error:
         raise type(error)(f"the scenario of {run.path} cannot be made again: {error}") from error
     if "protocol" not in changed and protocol != made.protocol_name:
@@ -82,7 +82,7 @@ def _recorded(
         "model": agents.get("dealt", str(agents["uri"])),
         "observer": str(about["models"]["observer"]["uri"]),
         "rater": str(about["raters"]["neighbours"]),
-        "size": operator.index(about["size"]),
+        "size": recorded_size(about),
         "seed": operator.index(about["seed"]),
     }
     given |= {name: value for name, value in about["settings"].items() if is_society_setting(name)}

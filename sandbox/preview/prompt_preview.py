@@ -92,7 +92,8 @@ def render_prompts(
     Raises:
         ScenarioError: the scenario is invalid, or no agent has the label.
     """
-    _, made = resolve_settings(scenario, _SIDE, settings)
+    settings = {name: value for name, value in settings.items() if name not in ("rows", "columns")}
+    _, made, _ = resolve_settings(scenario, _SIDE, settings)
     filled: dict[str, str] = {}
     own = {name: _trace(name, text, filled) for name, text in vars(made.prompts).items()}
     # Every memory is recalled, so that its prompt is shown.

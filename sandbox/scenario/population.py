@@ -44,21 +44,24 @@ def _pairs(text: str) -> dict[str, float] | None:
         return None
 
 
-def labels(population: Population, n: int, side: int, draw: random.Random) -> list[str]:
+def labels(population: Population, n: int, side: int | tuple[int, int], draw: random.Random) -> list[str]:
     """Assign a label to each agent, in the order of their indices.
 
     Args:
         population: Result of :func:`read_population`. With ``half_half`` agents with row <= column are good, until half of
             the agents (rounded down) are; ``mixed_half_half`` and shares are assigned at random.
         n: Number of agents.
-        side: Length of a row, for ``half_half``.
+        side: Side of the grid, or its rows and columns, for ``half_half``; where they differ, agents on or above the diagonal
+            come first.
         draw: Random generator of this choice.
     """
     if population == "half_half":
         found, good = [], 0
+        rows, columns = (side, side) if isinstance(side, int) else side
         for i in range(n):
-            row, column = divmod(i, side)
-            is_good = row <= column and good < n // 2
+            row, column = divmod(i, columns)
+            above = row <= column if rows == columns else row * (columns - 1) <= column * (rows - 1)
+            is_good = above and good < n // 2
             good += is_good
             found.append("good" if is_good else "bad")
         return found

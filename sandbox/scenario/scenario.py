@@ -16,7 +16,7 @@ from sandbox.scenario.population import Population, column_of, read_population
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.reward import Reward, Rewards, read_rewards, reward_faults
 from sandbox.scenario.rubric import Rubric, Upbringing
-from sandbox.scenario.settings import NETWORK_FILES, SOCIETY_SETTINGS, is_society_setting
+from sandbox.scenario.settings import MAX_SIZE, NETWORK_FILES, SOCIETY_SETTINGS, is_society_setting
 
 Measure: TypeAlias = Callable[[list[Any], Any], float | None]
 
@@ -75,6 +75,9 @@ class Scenario:
         speakers: System prompts of speakers that are no members (a moderator, a news desk), by name; protocols get one by
             ``world.speaker(name)``. Their language model is that of the first agent, or ``model={name: URI}``.
         stop: Function of (world) that is called after each round; a true result ends the run.
+        size: Side of the grid, where the run gives none; by default 4.
+        rows: Rows of a grid that is not square, with ``columns`` in place of ``size``.
+        columns: Columns of such a grid.
         society: Defaults for settings of :class:`~sandbox.scenario.settings.SocietySettings`, for example
             ``{"reviewers": 2}``; settings of the run take precedence.
 
@@ -102,6 +105,9 @@ class Scenario:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     reward: Rewards = field(default_factory=dict)
     stop: Callable[[Any], bool] | None = None
+    size: int | None = None
+    rows: int | None = None
+    columns: int | None = None
     society: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] | Callable[[Any, Any], Mapping[str, Any]] = field(default_factory=dict)
     world_state: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] = field(default_factory=dict)
@@ -161,6 +167,7 @@ def scenario_faults(made: Scenario) -> list[Fault]:
         *(made.prompts.faults() if isinstance(made.prompts, Prompts) else [_not("prompts", made.prompts, "Prompts")]),
         *_personas(made.personas),
         *_society(made.society),
+        *_grid(made),
     ]
 
 
@@ -302,3 +309,14 @@ def _society(given: Mapping[str, Any]) -> Iterator[Fault]:
     for name in given:
         if not is_society_setting(str(name)):
             yield f"society[{name!r}]", f"is not a setting of the society.{nearest(str(name), SOCIETY_SETTINGS)}"
+
+
+def _grid(made: Scenario) -> Iterator[Fault]:
+    given = {name: value for name in ("size", "rows", "columns") if (value := getattr(made, name)) is not None}
+    for name, value in given.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_SIZE:
+            yield name, f"expected a whole number from 1 to {MAX_SIZE}, found {value!r}"
+    if "size" in given and len(given) > 1:
+        yield "size", "rows or columns are given too; give either size, or rows and columns"
+    elif given and "size" not in given and len(given) == 1:
+        yield "rows" if "rows" in given else "columns", "give both rows and columns, or size for a square"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ NETWORKS = ("small_world", "scale_free", "random")
 # The last are edge lists.
 NETWORK_FILES = (".graphml", ".gexf", ".gml", ".edgelist", ".edges", ".txt", ".csv", ".tsv")
 
+DEFAULT_SIZE = 4
 MAX_SIZE = 1000
 MAX_AGENTS = MAX_SIZE**2
 
@@ -33,8 +35,8 @@ class SocietySettings:
         neighborhood: Metric of the grid: ``euclidean``, ``moore`` or ``von_neumann``. Or a network in place of the
             grid: ``small_world`` (Watts-Strogatz), ``scale_free`` (Barabasi-Albert), ``random``
             (Erdos-Renyi), or a file: .graphml, .gexf, .gml, or an edge list.
-        radius: Maximum distance of neighbours: in cells, by default half the side of the grid; in a network in steps, by
-            default 1.
+        radius: Maximum distance of neighbours: in cells, by default half the (shorter) side of the grid; in a network in
+            steps, by default 1.
         hears: In a network of a file whose links have a direction, whom an agent hears, so that they are its neighbours:
             ``both`` ends of its links, ``successors`` (those that its links lead to, as those that one follows) or
             ``predecessors`` (those whose links lead to it).
@@ -42,6 +44,8 @@ class SocietySettings:
             rather than uniformly; links of weight 0 are never drawn. For networks of files with weights.
         degree: Mean number of links of an agent in a generated network.
         torus: Whether opposite edges of the grid are joined.
+        rows: Number of rows of a grid that is not square, with ``columns`` in place of ``size``.
+        columns: Number of its columns.
         agents: Number of agents; by default one per cell of the grid, or per node of the network. Any other number is
             placed at random.
         capacity: Maximum number of agents in a cell.
@@ -81,6 +85,8 @@ class SocietySettings:
     weighted: bool = False
     degree: Annotated[int, at_least(1)] = 4
     torus: bool = False
+    rows: Annotated[int | None, between(1, MAX_SIZE)] = None
+    columns: Annotated[int | None, between(1, MAX_SIZE)] = None
     agents: Annotated[int | None, at_least(1)] = None
     capacity: Annotated[int, at_least(1)] = 1
     movement: Annotated[float, between(0, 1)] = 0.0
@@ -111,12 +117,17 @@ class SocietySettings:
         """Whether the society is in a network that is read from a file."""
         return Path(str(self.neighborhood)).suffix in NETWORK_FILES  # one of another type is a fault of its own
 
+    def shape(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the grid; ``size`` of each unless they are given."""
+        return (size, size) if self.rows is None or self.columns is None else (self.rows, self.columns)
+
     def count(self, size: int) -> int:
-        """Number of agents on a grid of ``size`` x ``size`` cells, or in a generated network."""
-        return size * size if self.agents is None else self.agents
+        """Number of agents on a grid of side ``size``, or of the rows and columns given; or in a generated network."""
+        rows, columns = self.shape(size)
+        return rows * columns if self.agents is None else self.agents
 
     def check(self, size: int) -> None:
-        """Refuse settings that are invalid or do not fit ``size`` x ``size`` cells, all faults at once.
+        """Refuse settings that are invalid or do not fit the cells of the grid, all faults at once.
 
         Raises:
             ScenarioError: names settings that would work.
@@ -130,9 +141,10 @@ class SocietySettings:
                 f"({', '.join(NETWORK_FILES)})."
                 f"{nearest(self.neighborhood, known)}"
             )
-        n = self.count(size)
+        of_shape = self._shape_faults()
+        faults += of_shape
         if not is_file:
-            faults += self._quota(size, n)
+            faults += [] if of_shape else self._quota(size, self.count(size))
             given = {"hears": self.hears != "both", "weighted": self.weighted}
             faults += [
                 f"{name} is for networks of files, and neighborhood={self.neighborhood!r} is none; leave it out, or use "
@@ -142,20 +154,34 @@ class SocietySettings:
             ]
         refuse("this society cannot be set up", faults, ScenarioError)
 
+    def _shape_faults(self) -> list[str]:
+        given = [f"{name}={value}" for name in ("rows", "columns") if (value := getattr(self, name)) is not None]
+        if given and not self.on_grid:
+            return [
+                f"{' and '.join(given)} are of a grid, and neighborhood={self.neighborhood!r} is a network; leave them out, "
+                "and give size or agents"
+            ]
+        if len(given) == 1:
+            other = "columns" if self.columns is None else "rows"
+            return [f"{given[0]} needs {other} too; give both, or size=N for a square"]
+        return []
+
     def _quota(self, size: int, n: int) -> list[str]:
+        rows, columns = self.shape(size)
         if not 0 <= size <= MAX_SIZE:
             return [f"size={size} must be from 1 to {MAX_SIZE}"]
         if n > MAX_AGENTS:
             return [f"{n} agents are too many; use at most {MAX_AGENTS}"]
         if n < 2:
             return [f"a society needs at least 2 agents, not {n}; use --size 2 or more, or agents=2 or more"]
-        if n > size * size * self.capacity > 0:  # another capacity is a fault of its own
-            fits = size
+        cells = rows * columns
+        if n > cells * self.capacity > 0:  # another capacity is a fault of its own
+            fits = min(rows, columns)
             while fits * fits * self.capacity < n:
                 fits += 1
             return [
-                f"{n} agents do not fit on {size}x{size} places with {self.capacity} each; use --size {fits}, "
-                f"capacity={-(-n // (size * size))}, or at most {size * size * self.capacity} agents"
+                f"{n} agents do not fit on {rows}x{columns} places with {self.capacity} each; use --size {fits}, "
+                f"capacity={-(-n // cells)}, or at most {cells * self.capacity} agents"
             ]
         return self.quota_faults(n)
 
@@ -167,6 +193,19 @@ class SocietySettings:
             f"audience {self.audience!r} needs {self.reviewers} reviewers per agent but there are only {n - 1} "
             f"others; use reviewers={n - 1} or fewer, a larger --size, or audience=local"
         ]
+
+
+def recorded_shape(manifest: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns of the grid of a run, by its manifest; of a network 1 and 1."""
+    settings, size = manifest.get("settings", {}), manifest.get("size", 1)
+    if settings.get("neighborhood") not in GRIDS:
+        return 1, 1
+    return int(settings.get("rows") or size), int(settings.get("columns") or size)
+
+
+def recorded_size(manifest: Mapping[str, Any]) -> int | None:
+    """The argument ``size`` of a run, by its manifest; None if it had rows and columns instead."""
+    return None if manifest.get("settings", {}).get("rows") else operator.index(manifest["size"])
 
 
 def is_society_setting(name: str) -> bool:

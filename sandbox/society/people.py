@@ -16,7 +16,7 @@ def assign_people(
     scenario: Scenario,
     population: Population,
     nodes: Sequence[Mapping[str, Any]],
-    size: int,
+    shape: tuple[int, int],
     *,
     seed: int,
     birth_seed: int,
@@ -31,7 +31,7 @@ def assign_people(
         scenario: The scenario.
         population: Labels of the agents, as asked for.
         nodes: For each agent, the attributes of the node on which it begins; empty on grids.
-        size: Side of the grid.
+        shape: Rows and columns of the grid.
         seed: Seed of labels.
         birth_seed: Seed of personas.
 
@@ -64,7 +64,7 @@ def assign_people(
     if isinstance(population, str) and population.startswith("column:"):
         column = column_in(population, people, nodes)
         return rows, [label_in(row, column) for row in rows], notes
-    return rows, labels(population, n, size, keyed_rng(seed, "labels")), notes
+    return rows, labels(population, n, shape, keyed_rng(seed, "labels")), notes
 
 
 def column_in(population: str, people: Personas | None, nodes: Sequence[Mapping[str, Any]]) -> str:

@@ -91,13 +91,15 @@ def read_branch(branch: str, *, asker: str = "--from") -> tuple[Run, int]:
     return run, rounds
 
 
-def check_prior_run(prior: PriorRun | None, population: Population | None, size: int, n_agents: int) -> PriorRun | None:
+def check_prior_run(
+    prior: PriorRun | None, population: Population | None, shape: tuple[int, int], n_agents: int
+) -> PriorRun | None:
     """Check that the agents of a prior run fit the society.
 
     Args:
         prior: The result of :func:`find_prior_run`.
         population: Population asked for; None keeps that of the prior run.
-        size: Side of the grid.
+        shape: Rows and columns of the grid; of a network, its size twice.
         n_agents: Number of agents of the society.
 
     Returns:
@@ -112,11 +114,12 @@ def check_prior_run(prior: PriorRun | None, population: Population | None, size:
     n_prior = len(prior.labels)
     if prior.rounds is None:
         return prior if n_prior == n_agents else None
-    prior_size = open_run(prior.path).manifest["size"]
-    if prior_size != size or n_prior != n_agents:
+    about = open_run(prior.path).manifest
+    before = tuple(about.get("settings", {}).get(name) or about["size"] for name in ("rows", "columns"))
+    if before != shape or n_prior != n_agents:
+        was, now = (f"size {of[0]}" if of[0] == of[1] else f"{of[0]}x{of[1]} cells" for of in (before, shape))
         raise SettingsError(
-            f"{prior.path} has {n_prior} agents on a grid of size {prior_size}; branch from it with the "
-            f"same, not {n_agents} on size {size}"
+            f"{prior.path} has {n_prior} agents on a grid of {was}; branch from it with the same, not {n_agents} on {now}"
         )
     if population is not None and read_population(population) != prior.population:
         raise SettingsError(

@@ -68,7 +68,14 @@ def open_writer(
     store = RunWriter(path, manifest, resume=resume, branch=source)
     # Runs recorded before there were candidates had one, and took every revision; none recalled in turns.
     before: dict[str, Any] = {"candidates": 1, "keep_draft": False, "recall_share": None, "recall_turns": 0}
-    before |= {"memory": "nearest", "memory_settings": {}, "hears": "both", "weighted": False}
+    before |= {
+        "rows": None,
+        "columns": None,
+        "memory": "nearest",
+        "memory_settings": {},
+        "hears": "both",
+        "weighted": False,
+    }
     store.manifest["settings"] = {**before, **store.manifest["settings"]}
     # Nor did they have directions, weights and attributes to compare.
     if "network" in store.manifest and "network" in identity:

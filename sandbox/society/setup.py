@@ -23,7 +23,13 @@ from sandbox.scenario.personas import Persona
 from sandbox.scenario.population import Population, deal_models, read_models, read_population
 from sandbox.scenario.rubric import Upbringing
 from sandbox.scenario.scenario import Scenario, function_name
-from sandbox.scenario.settings import SOCIETY_SETTINGS, SocietySettings, is_society_setting, with_memory_settings
+from sandbox.scenario.settings import (
+    DEFAULT_SIZE,
+    SOCIETY_SETTINGS,
+    SocietySettings,
+    is_society_setting,
+    with_memory_settings,
+)
 from sandbox.seeding import keyed_rng, keyed_seed
 from sandbox.society.event import Event, Recipients, read_event
 from sandbox.society.observer import (
@@ -58,7 +64,7 @@ class SocietySetup:
         protocol_name: Name of the protocol, or names of the stages joined by ``+``.
         max_calls: Most calls to language models of an agent's conversations in a round, a function of (agent, world): by the
             protocols' own, or else Back-Scatter's.
-        size: Side of the grid.
+        size: Side of the grid; the longer one if it is not square.
         seed: Seed of all random draws.
         birth_seed: Seed of what agents begin with; that of the first run, in a branch.
         population: Labels of the agents, as asked for; see :mod:`sandbox.scenario.population`.
@@ -139,7 +145,7 @@ def prepare_society(
     model: Any,
     observer: str | LanguageModel | None,
     rater: str | Rater | None,
-    size: int,
+    size: int | None,
     population: Population | None,
     protocol: str | Callable[..., Any] | None,
     seed: int,
@@ -160,7 +166,7 @@ def prepare_society(
         model: Language models of the agents; see :func:`sandbox.scenario.population.read_models`.
         observer: Language model of the observers; None for the agents' first.
         rater: Rater of neighbours, and of observers by default; None for the model's default.
-        size: Side of the grid.
+        size: Side of the grid; None for the scenario's, or 4.
         population: Labels of the agents; None for the scenario's.
         protocol: The protocol; None for the scenario's.
         seed: Seed of all random draws.
@@ -181,7 +187,7 @@ def prepare_society(
     pool, settings = split_model_settings(others, replicas=replicas, engine=engine)
     own = {name: value for name, value in settings.items() if name not in SOCIETY_SETTINGS}
     source = {"scenario": scenario if isinstance(scenario, str) else None, "settings": own}
-    society, scenario = resolve_settings(scenario, size, {**settings, **of_memory})
+    society, scenario, size = resolve_settings(scenario, size, {**settings, **of_memory})
     memory = load_memory(society.memory, society.memory_settings)
     society = replace(society, memory=memory.name, memory_settings=dict(memory.settings))
     if society.recall_turns and not hasattr(memory.made, "nearest"):
@@ -199,14 +205,14 @@ def prepare_society(
     space = make_space(society, size, random=random, seed=keyed_seed(birth_seed, "network") % 2**32)
     n = len(space.places()) if society.agents is None else society.agents
     check_node_fields(scenario, space)
-    prior = check_prior_run(prior, population, size, n)
+    prior = check_prior_run(prior, population, society.shape(size), n)
     if population is None and branch is not None and prior is not None:
         population = prior.population
     population = read_population(scenario.population if population is None else population)
     if prior is None:
         homes = draw_homes(space, n, society.capacity, birth_seed)
-        nodes = [{} if _replays_unnamed(models) else space.attributes(home) for home in homes]
-        personas, dealt, notes = assign_people(scenario, population, nodes, size, seed=seed, birth_seed=birth_seed)
+        nodes, shape = [{} if _replays_unnamed(models) else space.attributes(home) for home in homes], society.shape(size)
+        personas, dealt, notes = assign_people(scenario, population, nodes, shape, seed=seed, birth_seed=birth_seed)
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
     happening = read_event(event, event_to, prior=prior, labels=dealt if prior is None else prior.living)
@@ -286,26 +292,42 @@ def _most_calls(stages: Sequence[Callable[..., Any]]) -> Callable[..., int]:
 
 
 def resolve_settings(
-    scenario: str | Scenario, size: int, settings: Mapping[str, Any]
-) -> tuple[SocietySettings, Scenario]:
+    scenario: str | Scenario, size: int | None, settings: Mapping[str, Any]
+) -> tuple[SocietySettings, Scenario, int]:
     """Separate the settings of the society from those of the scenario, and make both.
+
+    Returns:
+        Settings of the society, the scenario, and the (longer) side of the grid: by default that of the scenario, or 4.
 
     Raises:
         SettingsError: a setting belongs to neither, or cannot be read.
         ScenarioError: the society or the scenario is inconsistent.
     """
     own = {k: v for k, v in settings.items() if is_society_setting(k)}
+    shaped = [name for name in ("rows", "columns") if own.get(name) not in (None, "none")]
+    if size is not None and shaped:
+        raise SettingsError(f"size={size} and {' and '.join(shaped)} are given; give either size, or rows and columns")
     # Faults of what was typed come first: they need no scenario.
-    make_settings("the society", SocietySettings, with_memory_settings(own)).check(size)
+    typed = make_settings("the society", SocietySettings, with_memory_settings(own))
+    typed.check(DEFAULT_SIZE if size is None else size)
     try:
         made = load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
     except SettingsError as error:
         unknown = [name for name in settings if f"no setting {name!r}" in str(error)]
         meant = "".join(nearest(name, SOCIETY_SETTINGS) for name in unknown if "Did you mean" not in str(error))
         raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}.{meant}") from None
-    society = make_settings("the society", SocietySettings, with_memory_settings(own, made.society))
-    society.check(size)
-    return society, made
+    begun = dict(made.society)
+    if made.rows is not None:
+        begun |= {"rows": made.rows, "columns": made.columns}
+    if size is not None or shaped:  # what was asked for replaces the grid of the scenario
+        begun = {name: value for name, value in begun.items() if name not in ("rows", "columns")}
+    society = make_settings("the society", SocietySettings, with_memory_settings(own, begun))
+    side = (made.size or DEFAULT_SIZE) if size is None else size
+    society.check(side)
+    side = max(society.shape(side))
+    if society.rows == society.columns:
+        society = replace(society, rows=None, columns=None)  # a square is the same however it is asked for
+    return society, made, side
 
 
 def _with_candidates(society: SocietySettings, rater: Rater, prior: PriorRun | None) -> SocietySettings:

@@ -24,7 +24,7 @@ def make_space(society: SocietySettings, size: int, *, random: Random, seed: int
 
     Args:
         society: Settings of the society.
-        size: Side of the grid; a generated network has as many nodes as there are agents.
+        size: Side of the grid, unless the settings give rows and columns; a generated network has a node for each agent.
         random: The world's generator.
         seed: Seed of a generated network.
 
@@ -34,9 +34,10 @@ def make_space(society: SocietySettings, size: int, *, random: Random, seed: int
             the settings ask for.
     """
     if society.on_grid:
-        radius = society.radius or max(1, size // 2)
+        shape = society.shape(size)
+        radius = society.radius or max(1, min(shape) // 2)
         return SocialGrid(
-            (size, size),
+            shape,
             kind=society.neighborhood,
             radius=radius,
             torus=society.torus,

@@ -12,6 +12,7 @@ from sandbox.conversation.steps import CallLog
 from sandbox.errors import RunExists, SettingsError, UnknownPlugin
 from sandbox.folders import locked
 from sandbox.scenario.scenario import Scenario
+from sandbox.scenario.settings import recorded_size
 from sandbox.storage_errors import read_as_written
 from sandbox.store.manifest import scenario_identity
 from sandbox.store.run import Run
@@ -141,7 +142,7 @@ def restore_world(
         own = {**about["settings"], "embedder": str(about["embedder"]), "observer_rater": None, "recall_share": None}
         groups = ("embedder.",) if model is not None else ("embedder.", "model.")
         own |= {k: v for k, v in about.get("model_settings", {}).items() if k.startswith(groups)}
-        own |= {"size": operator.index(about["size"]), "seed": operator.index(about["seed"])}
+        own |= {"size": recorded_size(about), "seed": operator.index(about["seed"])}
         was = str(about["models"]["agents"]["fingerprint"])
         asked = _model_of(run) if model is None else model
         played = str(about["scenario"]) if scenario is None else scenario

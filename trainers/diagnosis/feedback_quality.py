@@ -20,6 +20,7 @@ from sandbox.metrics.intervals import mean_interval
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.rubric import Dimension
 from sandbox.scenario.scenario import Scenario
+from sandbox.scenario.settings import recorded_size
 from sandbox.seeding import keyed_rng
 from sandbox.society.audience import audience_of
 from sandbox.society.reviewer import Reviewer
@@ -71,7 +72,7 @@ def rebuild_world(run: Run, scenario: str | Scenario) -> World:
     settings["embedder"] = about["embedder"]
     return World(
         load_scenario(scenario, {}), model="scripted:" if silent else model,
-        observer=None if silent else about["models"]["observer"]["uri"], rater=raters["neighbours"], size=about["size"],
+        observer=None if silent else about["models"]["observer"]["uri"], rater=raters["neighbours"], size=recorded_size(about),
         population=about["population"], protocol="back_scatter", seed=about.get("birth_seed", about["seed"]), **settings,
     )  # fmt: skip
 

@@ -77,13 +77,14 @@ class Evolution:
         named: dict[str, Any] = {
             n: self._world.pop(n) for n in ("population", "protocol", "rater", "observer") if n in self._world
         }
-        self._size = typed("evolve", {"size": self._world.pop("size", 4)}, {"size": int})["size"]
-        society, self.scenario = resolve_settings(scenario, self._size, self._world)
+        given = typed("evolve", {"size": self._world.pop("size", None)}, {"size": int | None})["size"]
+        society, self.scenario, side = resolve_settings(scenario, given, self._world)
+        self._size = side if society.rows is None else None
         self._rated = {
             name: given for name in ("reward", "dimension") if (given := getattr(self.plan, name)) is not None
         }
         check_rated(f"scenario {self.scenario.name!r}", self.scenario, **self._rated)
-        self._agents = society.count(self._size)
+        self._agents = society.count(side)
         self._society = {name: value for name, value in self._world.items() if is_society_setting(name)}
         check_owners(self.plan.trainers, training or {})
         self._training = {name: settings_for(name, training or {}) for name in self.plan.trainers}

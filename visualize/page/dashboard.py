@@ -123,7 +123,7 @@ def _details(data: PageData, round_: int, chosen: int | None, review: list[int] 
 def _shape(agents: list[dict[str, Any]], data: PageData) -> list[int]:
     """Rows and columns of the map."""
     occupied = [max((agent[axis] for agent in agents), default=0) + 1 for axis in ("row", "column")]
-    return [max(side, data.side) for side in occupied]
+    return [max(sides) for sides in zip(occupied, data.shape, strict=True)]
 
 
 def _gradient() -> str:

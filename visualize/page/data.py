@@ -13,7 +13,7 @@ import networkx as nx
 from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction, Score
-from sandbox.scenario.settings import GRIDS
+from sandbox.scenario.settings import recorded_shape
 from sandbox.store.run import Run
 from visualize.drawing.graph_layout import READABLE_NODES, node_positions
 from visualize.drawing.style import label_order, rating_colormap
@@ -35,15 +35,14 @@ class PageData:
     Attributes:
         labels: Labels, in the order used by all plots.
         scale: The highest rating.
-        side: Side of the grid, in cells; 1 for a network.
+        shape: Rows and columns of the grid, in cells; 1 and 1 for a network.
     """
 
     def __init__(self, run: Run, other: Run | None = None) -> None:
         self.run, self.other = run, other
         self.scale = run.scale
         self._read_agents()
-        on_grid = run.manifest.get("settings", {}).get("neighborhood") in GRIDS
-        self.side = int(run.manifest["size"]) if on_grid else 1
+        self.shape = recorded_shape(run.manifest)
         self._round = lru_cache(maxsize=4)(self._read_round)
 
     def _read_agents(self) -> None:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sandbox.errors import SettingsError, nearest
-from sandbox.scenario.settings import GRIDS
+from sandbox.scenario.settings import recorded_shape
 from sandbox.store.run import Run
 from visualize.drawing.cells import MARK_PT, CellPainter
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
@@ -221,9 +221,8 @@ def place_in_cells(table: pd.DataFrame, run: Run) -> tuple[pd.DataFrame, tuple[i
     parts = math.ceil(math.sqrt(max_panels))
     slot = table.groupby(homes).cumcount()
     # Empty cells at the edges of a grid are part of it; the nodes of a network are only laid out in rows.
-    on_grid = run.manifest.get("settings", {}).get("neighborhood") in GRIDS
-    side = int(run.manifest["size"]) if on_grid else 1
-    shape = tuple(parts * max(side, int(table[axis].max()) + 1) for axis in ("row", "column"))
+    sides = zip(("row", "column"), recorded_shape(run.manifest), strict=True)
+    shape = tuple(parts * max(side, int(table[axis].max()) + 1) for axis, side in sides)
     apart = table.assign(row=table["row"] * parts + slot // parts, column=table["column"] * parts + slot % parts)
     return apart, (shape[0], shape[1])
 

@@ -20,7 +20,7 @@ def evolve(
     ] = "stable_alignment",
     generations: Annotated[int, typer.Option(help="Generations to train.", min=1)] = 3,
     base: Annotated[str, typer.Option(help="Model of generation 0.")] = "smollm2",
-    size: Annotated[int, typer.Option(help="Side of the grid.")] = 4,
+    size: Annotated[int | None, typer.Option(help="Side of the grid; default: the scenario's, or 4.")] = None,
     rounds: Annotated[int, typer.Option(help="Rounds of each simulation.", min=1)] = 2,
     share: Annotated[float, typer.Option(help="Share of the agents that use the newest model, in (0, 1].")] = 1.0,
     begin: Annotated[
@@ -60,9 +60,10 @@ def evolve(
 
     given = parse_settings(settings)
     training = {key.removeprefix("train."): value for key, value in given.items() if "." in key}
-    society = {key: value for key, value in given.items() if "." not in key}
+    society: dict[str, Any] = {key: value for key, value in given.items() if "." not in key}
+    society |= {} if size is None else {"size": size}
     evolution = Evolution(
-        scenario, out=out, training=training, settings={"size": size, **society}, command=command_line(),
+        scenario, out=out, training=training, settings=society, command=command_line(),
         trainers=tuple(name.strip() for name in trainer.split(",") if name.strip()), generations=generations, base=base,
         rounds=rounds, share=share, begin=begin, record=record, reward=reward, dimension=dimension, judge=judge,
         questions=questions, n_questions=n_questions, samples=samples, stop=stop, seed=seed,

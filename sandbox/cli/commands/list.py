@@ -59,7 +59,7 @@ def _about(path: Path) -> dict[str, str]:
         run = open_run(path)
     except SandboxError as error:
         return {"from": "", "summary": f"cannot be read: {error}"}
-    size, rounds = run.manifest.get("size"), run.rounds
-    shape = "" if size is None else f"{size}x{size}, "
+    size, rounds, settings = run.manifest.get("size"), run.rounds, run.manifest.get("settings", {})
+    shape = "" if size is None else f"{settings.get('rows') or size}x{settings.get('columns') or size}, "
     summary = f"{run.manifest.get('scenario', 'a scenario')}, {shape}{rounds} round{'s' if rounds != 1 else ''}"
     return {"from": str(run.manifest.get("started", "")), "summary": summary}

@@ -19,8 +19,8 @@ _RECALLING = ("back_scatter", "debate", "gossip", "vote")  # protocols whose age
 # Arguments of a world that are options of the command.
 _OPTIONS = {
     name: f"--{name.replace('_', '-')}"
-    for name in ("model", "observer", "rater", "size", "rounds", "population", "protocol", "seed", "out", "resume", "in_flight",
-                 "max_calls", "max_cost", "replicas", "engine", "upbringing")
+    for name in ("model", "observer", "rater", "size", "rows", "columns", "rounds", "population", "protocol", "seed", "out",
+                 "resume", "in_flight", "max_calls", "max_cost", "replicas", "engine", "upbringing")
 } | {"max_tokens_total": "--max-tokens", "branch": "--from", "event": "--event", "event_to": "--event-to"}  # fmt: skip
 _NO_SETTINGS = ("self", "scenario", "command", "quiet", "as_json")  # the program's own arguments
 
@@ -34,7 +34,9 @@ def run(
     ] = "smollm2",
     observer: Annotated[str | None, typer.Option(help="Model of the observers; default: the agents' model.")] = None,
     rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; default: chosen by the model.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the grid.")] = 4,
+    size: Annotated[int | None, typer.Option(help="Side of the grid; default: the scenario's, or 4.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows of a grid that is not square; with --columns.")] = None,
+    columns: Annotated[int | None, typer.Option(help="Columns of such a grid.")] = None,
     rounds: Annotated[int, typer.Option(help="Total number of rounds.", min=1)] = 2,
     population: Annotated[
         str | None, typer.Option(help="all_good, all_bad, half_half, mixed_half_half, or shares: good=0.7,bad=0.3.")
@@ -107,9 +109,8 @@ def run(
     if taken := [f"--set {name} cannot be: use the option {_OPTIONS[name]}" for name in given if name in _OPTIONS]:
         raise SettingsError("; ".join(taken))
     check_settings("sandbox run", [name for name in given if name in _NO_SETTINGS], SOCIETY_SETTINGS)
-    given |= {
-        k: v for k, v in {"neighborhood": neighborhood, "hears": hears, "radius": radius}.items() if v is not None
-    }
+    space = {"rows": rows, "columns": columns, "neighborhood": neighborhood, "hears": hears, "radius": radius}
+    given |= {name: value for name, value in space.items() if value is not None}
     request: dict[str, Any] = {
         "model": model, "observer": observer, "rater": rater, "size": size, "population": population,
         "protocol": protocol, "seed": seed, "branch": branch, "event": event, "event_to": event_to, "replicas": replicas,
@@ -201,8 +202,7 @@ def bring_up(
     names = {"model", "observer", "rater", "size", "population", "protocol", "seed", "branch", "event", "event_to", "replicas",
              "engine"}  # fmt: skip
     own = {k: v for k, v in settings.items() if k not in names and "." not in k}
-    size = int(settings.get("size") or 4)
-    society, made = resolve_settings(scenario, size, own)
+    society, made, size = resolve_settings(scenario, settings.get("size"), own)
     population = read_population(settings.get("population") or made.population)
     if isinstance(population, str) and population.startswith("column:"):
         nodes = (
@@ -213,7 +213,7 @@ def bring_up(
             label_in(row, column) for row in (*nodes, *(made.personas.rows if made.personas else ())) if column in row
         }
     else:
-        there = set(labels(population, max(society.count(size), 100), size, keyed_rng(0, "labels")))
+        there = set(labels(population, max(society.count(size), 100), society.shape(size), keyed_rng(0, "labels")))
     if not any(made.upbringing.get(label) for label in there) or (
         upbringing is None and settings.get("branch") is not None
     ):

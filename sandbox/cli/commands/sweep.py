@@ -32,7 +32,7 @@ def sweep(
     model: Annotated[str | None, typer.Option(help="Model of the agents; default: smollm2.")] = None,
     observer: Annotated[str | None, typer.Option(help="Model of the observers; default: the agents' model.")] = None,
     rater: Annotated[str | None, typer.Option(help="lm, values or reward:MODEL; default: chosen by the model.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the grid; default: 4.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the grid; default: the scenario's, or 4.")] = None,
     population: Annotated[str | None, typer.Option(help="Population; default: the scenario's.")] = None,
     workers: Annotated[
         str | None, typer.Option(help="Number of processes, or ray; default: 1 for local models, else one per core.")
