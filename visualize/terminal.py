@@ -57,11 +57,17 @@ class LiveMap:
             self._ratings[it.agent] = after if after is not None else it.before.value(self._dimension)
         self._drawn = None
 
-    def end(self, metrics: Mapping[str, Any], homes: Mapping[int, tuple[int, int]] | None = None) -> None:
-        """End a round, with its metrics and the positions of those who live after it, where they changed."""
+    def end(
+        self,
+        metrics: Mapping[str, Any],
+        homes: Mapping[int, tuple[int, int]] | None = None,
+        removed: Iterable[int] = (),
+    ) -> None:
+        """End a round, with its metrics, the new positions of agents that moved or were added, and those that were removed."""
         self._metrics = metrics
-        if homes is not None:
-            self._homes = dict(homes)
+        self._homes.update(homes or {})
+        for agent in removed:
+            self._homes.pop(agent, None)
         self._drawn = None
 
     def picture(self) -> RenderableType:

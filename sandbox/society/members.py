@@ -92,6 +92,11 @@ class Members(Sequence["SocialAgent"]):
         except IndexError:
             raise IndexError(f"there is no agent {number}; agents are 0 to {len(self._everyone) - 1}") from None
 
+    @property
+    def removed(self) -> list[int]:
+        """Numbers of those that were removed."""
+        return list(self._left)
+
     def has_left(self, number: int) -> bool:
         """Whether the agent of a number was removed."""
         return number in self._left

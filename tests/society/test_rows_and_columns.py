@@ -138,6 +138,17 @@ def test_options_of_the_command_line(tmp_path: Path) -> None:
     )
     assert isinstance(refused.exception, SettingsError)
     again = CliRunner().invoke(
-        app, ["what-if", f"{tmp_path / 'run'}@0", "It rains.", "--rounds", "1", "--out", str(tmp_path / "if"), "--json"]
+        app,
+        [
+            "what-if",
+            f"{tmp_path / 'run'}@0",
+            "--event",
+            "It rains.",
+            "--rounds",
+            "1",
+            "--out",
+            str(tmp_path / "if"),
+            "--json",
+        ],
     )
     assert again.exit_code == 0, again.output

@@ -83,6 +83,14 @@ def test_agents_that_move_are_drawn_where_they_went() -> None:
     assert [line.rstrip() for line in drawn(shown, where).splitlines()[:2]] == ["", " 5··"]
 
 
+def test_agents_that_were_removed_are_not_drawn() -> None:
+    where = console()
+    shown = LiveMap({0: (0, 0), 1: (1, 1)}, dimension="alignment", scale=7, console=where)
+    shown.add([told(0, 0, (1.0, 1.0), (5.0, 1.0))])
+    shown.end({}, {0: (0, 0), 2: (0, 1)}, removed=[1])
+    assert [line.rstrip() for line in drawn(shown, where).splitlines()[:2]] == [" 5··", ""]
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_names_are_text_and_no_markup_of_the_terminals(text: str) -> None:
     where = console()

@@ -304,7 +304,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
             while world.round < rounds and world.running:
                 world.step()
                 if shown is not None:
-                    shown.end(world.metrics, _places(world))
+                    shown.end(world.metrics, _places(world), world.members.removed)
                     show(0.0, f"round {world.round} of {rounds} finished")
                 if not quiet and world.running:
                     shown_metrics = figures(world.metrics, world.scenario.measures)
