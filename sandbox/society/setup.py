@@ -67,7 +67,7 @@ class SocietySetup:
         size: Side of the grid; the longer one if it is not square.
         seed: Seed of all random draws.
         birth_seed: Seed of what agents begin with; that of the first run, in a branch.
-        population: Labels of the agents, as asked for; see :mod:`sandbox.scenario.population`.
+        population: Labels of the agents, as asked for.
         models: Language models of the agents, as asked for: ``""``, labels or shares as keys.
         branch: ``RUN@ROUNDS``, as asked for.
         prior: Agents taken over from the run that is resumed or branched from, if any.
@@ -76,7 +76,7 @@ class SocietySetup:
         labels: Label of each agent.
         personas: Persona of each agent; empty where the scenario has none.
         speakers: Language model of each agent.
-        loaded: The language models of agents that are loaded, by URI or identity of the object.
+        loaded: Language models of agents that are loaded, by URI or identity of the object.
         speaker_models: Language model of each of the scenario's ``speakers``, by name.
         observer_lm: Language model of the observers.
         pool: The language models, each loaded once.
@@ -211,7 +211,10 @@ def prepare_society(
     population = read_population(scenario.population if population is None else population)
     if prior is None:
         homes = draw_homes(space, n, society.capacity, birth_seed)
-        nodes, shape = [{} if _replays_unnamed(models) else space.attributes(home) for home in homes], society.shape(size)
+        nodes, shape = (
+            [{} if _replays_unnamed(models) else space.attributes(home) for home in homes],
+            society.shape(size),
+        )
         personas, dealt, notes = assign_people(scenario, population, nodes, shape, seed=seed, birth_seed=birth_seed)
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
@@ -307,7 +310,6 @@ def resolve_settings(
     shaped = [name for name in ("rows", "columns") if own.get(name) not in (None, "none")]
     if size is not None and shaped:
         raise SettingsError(f"size={size} and {' and '.join(shaped)} are given; give either size, or rows and columns")
-    # Faults of what was typed come first: they need no scenario.
     typed = make_settings("the society", SocietySettings, with_memory_settings(own))
     typed.check(DEFAULT_SIZE if size is None else size)
     try:
@@ -316,18 +318,16 @@ def resolve_settings(
         unknown = [name for name in settings if f"no setting {name!r}" in str(error)]
         meant = "".join(nearest(name, SOCIETY_SETTINGS) for name in unknown if "Did you mean" not in str(error))
         raise SettingsError(f"{error}; of the society: {', '.join(sorted(SOCIETY_SETTINGS))}.{meant}") from None
-    begun = dict(made.society)
-    if made.rows is not None:
-        begun |= {"rows": made.rows, "columns": made.columns}
+    begun = {**made.society, **({} if made.rows is None else {"rows": made.rows, "columns": made.columns})}
     if size is not None or shaped:  # what was asked for replaces the grid of the scenario
         begun = {name: value for name, value in begun.items() if name not in ("rows", "columns")}
     society = make_settings("the society", SocietySettings, with_memory_settings(own, begun))
     side = (made.size or DEFAULT_SIZE) if size is None else size
     society.check(side)
-    side = max(society.shape(side))
-    if society.rows == society.columns:
-        society = replace(society, rows=None, columns=None)  # a square is the same however it is asked for
-    return society, made, side
+    shape = society.shape(side)
+    if shape[0] == shape[1]:  # a square is the same however it is asked for
+        society = replace(society, rows=None, columns=None)
+    return society, made, max(shape)
 
 
 def _with_candidates(society: SocietySettings, rater: Rater, prior: PriorRun | None) -> SocietySettings:

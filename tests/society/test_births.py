@@ -141,6 +141,13 @@ def test_a_run_that_is_resumed_or_branched_is_the_same_byte_for_byte(
         assert {name: branched[name] for name in TABLES} == {name: expected[name] for name in TABLES}
 
 
+def test_a_replay_says_the_same(tiny_world: MakeWorld, tmp_path: Path, whole: Path) -> None:
+    tiny_world(village(), model=f"replay:{whole}", out=tmp_path / "replay").run(6)
+    found, expected = recorded(tmp_path / "replay"), recorded(whole)
+    same = ("population", "interactions", "feedback", "states", "moves", "heard")
+    assert {name: found[name] for name in same} == {name: expected[name] for name in same}
+
+
 @pytest.mark.parametrize("how", ["stepped", "resumed"])
 @pytest.mark.parametrize("moment", ["begin", "say", "barrier", "trade", "settle", "finish"])
 def test_a_round_that_is_interrupted_at_any_moment_is_made_up(
