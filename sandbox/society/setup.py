@@ -62,8 +62,7 @@ class SocietySetup:
         society: Settings of the society.
         stages: The protocols of a round, in order, by name: generator functions of (agent, question, world).
         protocol_name: Name of the protocol, or names of the stages joined by ``+``.
-        max_calls: Most calls to language models of an agent's conversations in a round, a function of (agent, world): by the
-            protocols' own, or else Back-Scatter's.
+        max_calls: Most calls to language models of an agent's conversations in a round, a function of (agent, world).
         size: Side of the grid; the longer one if it is not square.
         seed: Seed of all random draws.
         birth_seed: Seed of what agents begin with; that of the first run, in a branch.
@@ -76,7 +75,7 @@ class SocietySetup:
         labels: Label of each agent.
         personas: Persona of each agent; empty where the scenario has none.
         speakers: Language model of each agent.
-        loaded: Language models of agents that are loaded, by URI or identity of the object.
+        loaded: Language models of agents that are loaded.
         speaker_models: Language model of each of the scenario's ``speakers``, by name.
         observer_lm: Language model of the observers.
         pool: The language models, each loaded once.
@@ -297,10 +296,7 @@ def _most_calls(stages: Sequence[Callable[..., Any]]) -> Callable[..., int]:
 def resolve_settings(
     scenario: str | Scenario, size: int | None, settings: Mapping[str, Any]
 ) -> tuple[SocietySettings, Scenario, int]:
-    """Separate the settings of the society from those of the scenario, and make both.
-
-    Returns:
-        Settings of the society, the scenario, and the (longer) side of the grid: by default that of the scenario, or 4.
+    """Settings of the society, the scenario, and the (longer) side of the grid: by default that of the scenario, or 4.
 
     Raises:
         SettingsError: a setting belongs to neither, or cannot be read.
@@ -310,8 +306,7 @@ def resolve_settings(
     shaped = [name for name in ("rows", "columns") if own.get(name) not in (None, "none")]
     if size is not None and shaped:
         raise SettingsError(f"size={size} and {' and '.join(shaped)} are given; give either size, or rows and columns")
-    typed = make_settings("the society", SocietySettings, with_memory_settings(own))
-    typed.check(DEFAULT_SIZE if size is None else size)
+    make_settings("the society", SocietySettings, with_memory_settings(own)).check(size or DEFAULT_SIZE)
     try:
         made = load_scenario(scenario, {k: v for k, v in settings.items() if k not in own})
     except SettingsError as error:
