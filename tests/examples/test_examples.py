@@ -171,3 +171,12 @@ def test_the_poor_leave_and_the_rich_have_a_child(tmp_path: Path) -> None:
     left = [one.state for one in run.changes() if one.change == "removed"]
     assert left
     assert all(json.loads(state)["purse"] <= 0 for state in left)
+
+
+@pytest.mark.needs_torch
+def test_a_model_learns_from_what_was_paid(capsys: pytest.CaptureFixture[str]) -> None:
+    check_scenario(str(ROOT / "examples" / "17_reward.py"))
+    example(17).main()
+    paid, trained = capsys.readouterr().out.splitlines()
+    assert paid.startswith("paid ")
+    assert trained.endswith(" steps on the best-paid answers")
