@@ -1,7 +1,9 @@
 """A reward of your own outcome: agents are paid for short answers, and a model is trained on what was paid.
 
-The model is tiny and created here, so that it takes seconds: python examples/17_reward.py. With a real one, from a shell:
-sandbox run examples/17_reward.py --out runs/brief, then sandbox train runs/brief --reward brevity --trainer rft --out models/brief.
+The model is tiny and created here, so that it takes seconds: python examples/17_reward.py. With a real one:
+
+    sandbox run examples/17_reward.py --out runs/brief
+    sandbox train runs/brief --reward brevity --trainer rft --out models/brief
 """
 
 import tempfile
