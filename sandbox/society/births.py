@@ -322,7 +322,7 @@ def note_extinction(world: Restored) -> None:
         return
     since = max(one.from_round for one in world.store.changes() if one.change == REMOVED)
     words = (
-        f"no agent is left from round {since} on (counted from 0): its rounds have no interactions. world.add(...) in "
+        f"no agent is left from round {since + 1} on: these rounds have no interactions. world.add(...) in "
         "before_round, after_round or events adds agents"
     )
     if words not in world.store.manifest["notes"]:

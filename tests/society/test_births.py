@@ -302,7 +302,7 @@ def test_rounds_without_agents_are_said_and_not_a_crash(tiny_world: MakeWorld, t
     tiny_world(scenario, size=2, out=tmp_path / "next", branch=f"{out}@2").run(4)
     run = open_run(tmp_path / "next")
     assert [len(run.interactions(round_)) for round_ in range(4)] == [4, 0, 0, 1]
-    note = "no agent is left from round 1 on (counted from 0): its rounds have no interactions"
+    note = "no agent is left from round 2 on: these rounds have no interactions"
     assert any(note in one for one in run.manifest["notes"])
     assert run.summary()["interactions"] == 5
     asked = run.survey([{"question": "Q?", "options": "yes|no"}], at="0,2,last", scenario=scenario)

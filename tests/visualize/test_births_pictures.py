@@ -50,7 +50,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_map_shows_those_who_live(run: Path) -> None:
     """Agents 0 to 7 begin; before round 2 agents 0 and 1 have left and 8 has come."""
-    table = grid.data(run, rounds=2)
+    table = grid.data(run, rounds=3)
     assert list(table["agent"]) == [2, 3, 4, 5, 6, 7, 8]
     assert list(table["state.wealth"].dropna()) == [1, 1, 1, 1, 1, 9]
     assert [len(panel) for _, panel in grid.data(run, rounds="strip").groupby("panel", sort=False)] == [8, 7, 7, 6, 5]
