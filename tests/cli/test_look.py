@@ -248,7 +248,7 @@ def test_ls_lists_every_kind_with_its_summary() -> None:
         "name": "grid",
         "kind": "plots",
         "from": "social-sandbox",
-        "summary": "Map of a society: a square for each agent, coloured by rating, gain or label.",
+        "summary": "Map of a society: a square for each agent, or its node in the network, coloured by rating, gain or label.",
     }
     assert {"scenarios", "models", "raters", "trainers", "protocols", "embedders", "memories", "plots"} == {
         k for k, _ in by_name
