@@ -250,7 +250,7 @@ class SocialNetwork(Network):
 
     def add_node(self, linked: Sequence[int]) -> Any:
         """Add a node with the next number, with a link to each of some nodes, and of a directed graph one from it."""
-        cell = self.cell_klass(len(self._cells), self.capacity, random=self.random)
+        cell = self.cell_klass(coordinate=len(self._cells), capacity=self.capacity, random=self.random)
         self.add_cell(cell)
         self.links.add_node(cell.coordinate)
         for node in linked:
