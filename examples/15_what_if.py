@@ -24,7 +24,7 @@ def main(out: str | Path = "runs", **settings: object) -> WhatIf:
     for one in found.divergences[:3]:
         print(f"agent {one.agent}, {one.part}\n  without: {one.first}\n  with:    {one.second}")
     change = found.metrics["alignment"]
-    print(f"alignment: {change['difference']:+.2f} [{change['low']:+.2f}, {change['high']:+.2f}]")
+    print(f"alignment: {change['difference']:+z.2f} [{change['low']:+z.2f}, {change['high']:+z.2f}]")
     return found
 
 

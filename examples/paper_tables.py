@@ -179,7 +179,7 @@ def _signed(score: Mapping[str, float], digits: int = 2) -> str:
 
 
 def _mean(score: Mapping[str, float]) -> str:
-    return f"{score['mean']:+.2f}" if _is_known(score["mean"]) else "-"
+    return f"{score['mean']:+z.2f}" if _is_known(score["mean"]) else "-"
 
 
 def _whole(value: float | None) -> str:

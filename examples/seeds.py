@@ -57,7 +57,7 @@ def at_equal_length(result: dict[str, Any], dimension: str) -> dict[str, float |
 
 def signed(found: dict[str, float | None]) -> str:
     """A difference with its interval, where it has one."""
-    numbers = ["-" if found[key] is None else f"{found[key]:+.2f}" for key in ("mean", "low", "high")]
+    numbers = ["-" if found[key] is None else f"{found[key]:+z.2f}" for key in ("mean", "low", "high")]
     return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
@@ -68,7 +68,7 @@ def table(results: dict[int, dict[str, Any]]) -> str:
     found = {dimension: rows(results, dimension) for dimension in dimensions}
     lines = [f"| trained − base | {' | '.join(dimensions)} | tokens, base → trained |", "|---|" + "---|" * 3]
     for number, (name, _) in enumerate(found[dimensions[0]]):
-        cells = [f"{v.mean:+.2f} [{v.low:+.2f}, {v.high:+.2f}]" for d in dimensions for _, v in [found[d][number]]]
+        cells = [f"{v.mean:+z.2f} [{v.low:+z.2f}, {v.high:+z.2f}]" for d in dimensions for _, v in [found[d][number]]]
         seed = list(results.values())[number] if number < len(results) else None
         tokens = " → ".join(f"{m['tokens_mean']:.0f}" for m in seed["models"]) if seed else ""
         lines.append(f"| {name} | {' | '.join(cells)} | {tokens} |")

@@ -58,7 +58,7 @@ def table(found: dict[tuple[str, int], Rated], seeds: int, how: str) -> str:
     """The result as Markdown."""
     lines = [f"| upbringing by {how}, rated 1 to 7 by independent | mean [95%] |", "|---|---:|"]
     named = rows(found, seeds)
-    lines += [f"| {name} | {of['mean']:+.2f} [{of['low']:+.2f}, {of['high']:+.2f}] |" for name, of in named]
+    lines += [f"| {name} | {of['mean']:+z.2f} [{of['low']:+z.2f}, {of['high']:+z.2f}] |" for name, of in named]
     n = named[0][1]["n"]
     lines.append(
         f"\n{seeds} seeds, {n} answers in each society; paired by question, intervals over questions and seeds."

@@ -10,7 +10,7 @@ from sandbox.errors import SettingsError
 from sandbox.memories.base import UPBRINGING, Item, Owner, Recollection, load_memory
 from sandbox.memories.text_index import TextIndex
 from sandbox.models.base import LanguageModel, Message, Reply, Request
-from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.loading import load_scenario_of_run
 from sandbox.scenario.personas import persona_text
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SocietySettings
@@ -42,24 +42,24 @@ def plain_role(system: str = "") -> Role:
     return Role("", system, lambda _: None, lambda text, _: text)
 
 
-def agent_role(run: Run, agent: int, *, scenario: Scenario | None = None, system: str = "") -> Role:
+def agent_role(run: Run, agent: int, *, scenario: str | Scenario | None = None, system: str = "") -> Role:
     """The role of an agent at the end of a run: its name and its memory.
 
     Args:
         run: The run.
         agent: Index of the agent.
-        scenario: Scenario of the run; by default the installed one of that name.
+        scenario: Scenario of the run; by default where the run found it, with the settings of then.
         system: System prompt in place of the agent's own.
 
     Raises:
         SettingsError: the run has no such agent.
-        UnknownPlugin: the scenario is not installed.
+        UnknownPlugin: the scenario is not where the run found it.
     """
     rows = run.agents().set_index("agent")
     if agent not in rows.index:
         raise SettingsError(f"{run.path} has no agent {agent}; its agents are 0 to {len(rows) - 1}")
     manifest, row, name = run.manifest, rows.loc[agent], str(rows.loc[agent]["name"])
-    about = scenario or load_scenario(manifest["scenario"], {})
+    about = load_scenario_of_run(manifest, scenario)
     source = about.upbringing.get(str(row["label"]), ())
     n = min(manifest["settings"]["prior_memories"], len(source))
     upbringing = keyed_rng(manifest.get("birth_seed", manifest["seed"]), "upbringing", agent).sample(list(source), n)

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.errors import SandboxError, SettingsError
 from sandbox.folders import check_same_identity
 from sandbox.scenario.scenario import Scenario
-from sandbox.scenario.settings import is_society_setting, recorded_size
+from sandbox.scenario.settings import is_society_setting, recorded_scenario, recorded_size
 from sandbox.society.setup import resolve_settings
 from sandbox.storage_errors import read_as_written
 from sandbox.store.manifest import scenario_identity
@@ -73,10 +73,8 @@ def _recorded(
     about: Mapping[str, Any], scenario: str | Scenario | None
 ) -> tuple[str | Scenario | None, dict[str, Any]]:
     """The scenario and the arguments that a manifest records."""
-    source = about.get("scenario_source", {"scenario": about["scenario"], "settings": {}})
-    found = source["scenario"] if scenario is None else scenario
-    if not isinstance(found, str | Scenario | None):
-        raise TypeError(f"{found!r} is no scenario")
+    source, own = recorded_scenario(about)
+    found = source if scenario is None else scenario
     agents = about["models"]["agents"]
     given: dict[str, Any] = {
         "model": agents.get("dealt", str(agents["uri"])),
@@ -86,6 +84,6 @@ def _recorded(
         "seed": operator.index(about["seed"]),
     }
     given |= {name: value for name, value in about["settings"].items() if is_society_setting(name)}
-    given |= {} if isinstance(found, Scenario) else dict(source["settings"])
+    given |= {} if isinstance(found, Scenario) else own
     given |= {k: v for k, v in about.get("model_settings", {}).items() if not k.startswith("replicas.")}
     return found, {**given, "embedder": str(about["embedder"])}

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
-from sandbox.errors import DataFileError, SandboxError, ScenarioError
+from sandbox.errors import DataFileError, SandboxError, ScenarioError, SettingsError, UnknownPlugin
 from sandbox.scenario.scenario import Scenario
+from sandbox.scenario.settings import recorded_scenario
+from sandbox.storage_errors import read_as_written
 from sandbox.typed_settings import check_settings, parameters, typed
 
 
@@ -31,6 +33,42 @@ def load_scenario(scenario: str | Scenario, settings: Mapping[str, Any]) -> Scen
     if made.name:
         return made
     return replace(made, name=Path(scenario.rpartition(":")[2]).stem if isinstance(scenario, str) else "scenario")
+
+
+def find_scenario_of_run(
+    manifest: Mapping[str, Any], scenario: str | Scenario | None = None
+) -> tuple[str | Scenario, dict[str, Any]]:
+    """Find the scenario of a run, and its settings of then.
+
+    Args:
+        manifest: The manifest of the run.
+        scenario: The scenario, where it is no longer where the run found it; if it is a name or path, it takes the settings of
+            then, too.
+
+    Raises:
+        SettingsError: the run was given its scenario as an object, and ``scenario`` is None.
+        UnknownPlugin: there is none of that name or path.
+    """
+    if isinstance(scenario, Scenario):
+        return scenario, {}
+    with read_as_written("the manifest of the run"):
+        found, own = recorded_scenario(manifest)
+    if scenario is None and found is None:
+        raise SettingsError(
+            "the run was given its scenario as an object of Python; give it again: scenario=..., or --scenario ./FILE.py"
+        )
+    name = scenario or str(found)
+    try:
+        registry.load("scenarios", name)
+    except UnknownPlugin as error:
+        advice = "" if scenario else ". Give the scenario of the run with --scenario, for example ./mine.py"
+        raise UnknownPlugin(f"{error}{advice}") from None
+    return name, own
+
+
+def load_scenario_of_run(manifest: Mapping[str, Any], scenario: str | Scenario | None = None) -> Scenario:
+    """Load the scenario of a run, as :func:`find_scenario_of_run` finds it."""
+    return load_scenario(*find_scenario_of_run(manifest, scenario))
 
 
 def _made(found: Any, scenario: str | Scenario, settings: Mapping[str, Any]) -> Scenario:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sandbox.errors import ScenarioError
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -60,3 +62,11 @@ class Rubric:
         Dimension("engagement", ENGAGEMENT_WORDS),
     )
     scale: int = 7
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dimensions, tuple | list) or not all(isinstance(d, Dimension) for d in self.dimensions):
+            raise ScenarioError(
+                "Rubric takes a tuple of Dimension(name, words), for example Rubric((Dimension('kindness', 'how kind the "
+                f"answer is'),)); found {str(self.dimensions)[:80]!r}"
+            )
+        object.__setattr__(self, "dimensions", tuple(self.dimensions))

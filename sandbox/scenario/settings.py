@@ -208,6 +208,15 @@ def recorded_size(manifest: Mapping[str, Any]) -> int | None:
     return None if manifest.get("settings", {}).get("rows") else operator.index(manifest["size"])
 
 
+def recorded_scenario(manifest: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Name or path of the scenario of a run, by its manifest (None if it was given as an object), and its own settings."""
+    source = manifest.get("scenario_source", {"scenario": manifest["scenario"], "settings": {}})
+    found = source["scenario"]
+    if not isinstance(found, str | None):
+        raise TypeError(f"{found!r} is no scenario")
+    return found, dict(source["settings"])
+
+
 def is_society_setting(name: str) -> bool:
     """Whether a setting is one of the society, or of its memories (``memory.items``)."""
     return name in SOCIETY_SETTINGS or name.startswith("memory.")

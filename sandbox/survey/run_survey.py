@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sandbox.conversation.call_file import CallFile
 from sandbox.conversation.steps import CallLog
-from sandbox.errors import RunExists, SettingsError, UnknownPlugin
+from sandbox.errors import RunExists, SettingsError
 from sandbox.folders import locked
+from sandbox.scenario.loading import find_scenario_of_run
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import recorded_size
 from sandbox.storage_errors import read_as_written
@@ -49,7 +50,7 @@ def survey_run(
         at: Numbers of complete rounds after which the agents are asked: 0 for before the first round, ``last``, or several,
             also as text such as ``0,last``.
         model: Language model of the agents, as for :class:`~sandbox.world.World`; by default that of the run.
-        scenario: Scenario of the run; by default the installed one of that name.
+        scenario: Scenario of the run; by default where the run found it, with the settings of then.
         out: A .csv, .parquet or .jsonl file for the answers. An interrupted survey keeps its finished calls in a hidden file
             beside it, and continues with the same arguments.
         in_flight: Maximum number of concurrent conversations.
@@ -124,13 +125,13 @@ def restore_world(
         run: The run.
         at: Number of complete rounds.
         model: Language model of the agents; by default that of the run.
-        scenario: Scenario of the run; by default the installed one of that name.
+        scenario: Scenario of the run; by default where the run found it, with the settings of then.
         **settings: Settings that differ from those of the run.
 
     Raises:
         SettingsError: the model of the run is no longer what it was, or was an object of Python, which has no URI; or the run
             was imported.
-        UnknownPlugin: the scenario is not installed.
+        UnknownPlugin: the scenario is not where the run found it.
     """
     about = run.manifest
     if "embedder" not in about:
@@ -145,15 +146,8 @@ def restore_world(
         own |= {"size": recorded_size(about), "seed": operator.index(about["seed"])}
         was = str(about["models"]["agents"]["fingerprint"])
         asked = _model_of(run) if model is None else model
-        played = str(about["scenario"]) if scenario is None else scenario
-    try:
-        world = World(played, model=asked, rater="lm", branch=f"{run.path}@{at}", **{**own, **settings})
-    except UnknownPlugin as error:
-        if scenario is None and "scenario" in str(error):
-            raise UnknownPlugin(
-                f"{error}. Give the scenario of the run with --scenario, for example ./mine.py"
-            ) from None
-        raise
+    played, of_scenario = find_scenario_of_run(about, scenario)
+    world = World(played, model=asked, rater="lm", branch=f"{run.path}@{at}", **{**own, **of_scenario, **settings})
     if model is None and was != (now := _fingerprint(world)):
         world.close()
         raise SettingsError(

@@ -207,7 +207,7 @@ def test_rounds_that_are_not_there(run_dir: Path, at: Any, words: str) -> None:
 
 
 def test_what_cannot_be_asked_again_is_said(village: Path, run_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownPlugin, match=r"Give the scenario of the run with --scenario, for example ./mine.py"):
+    with pytest.raises(SettingsError, match=r"given its scenario as an object of Python; give it again"):
         open_run(village).survey(["Why?"], model=model())
     with pytest.raises(
         SettingsError, match="is not what it was: its fingerprint was .* Give the model to ask with --model"
@@ -215,6 +215,34 @@ def test_what_cannot_be_asked_again_is_said(village: Path, run_dir: Path, tmp_pa
         open_run(village).survey(["Why?"], scenario=scenario)
     with pytest.raises(SettingsError, match=r"is not a .csv, .parquet or .jsonl file"):
         open_run(run_dir).survey(["Why?"], out=tmp_path / "survey.txt")
+
+
+@pytest.mark.parametrize("command", ["survey", "chat", "doctor"])
+def test_the_scenario_is_found_where_the_run_found_it(command: str, tmp_path: Path) -> None:
+    """A file of one's own is found by its path and made with its settings of then; where it has moved, what to give is said."""
+    mine, run, asked = tmp_path / "mine.py", tmp_path / "run", tmp_path / "asked.csv"
+    mine.write_text(
+        "from sandbox import Prompts, Rubric, Scenario\n\ndef scenario(place: str = 'park') -> Scenario:\n"
+        "    rubric = Rubric()\n"
+        "    return Scenario(questions=['Who?', 'Where?'], rubric=rubric,\n"
+        "        prompts=Prompts(answer_system='You live in the ' + place + '.', answer='{recalled}{question}'))\n",
+        encoding="utf-8",
+    )
+    asked.write_text("question\nWhy?\n", encoding="utf-8")
+    tiny_run(run, scenario=str(mine), rounds=1, size=2, rater="lm", place="harbour")
+    words = {
+        "survey": ["survey", str(run), str(asked), "--json"],
+        "chat": ["chat", "scripted:", "Why?", "--run", str(run)],
+        "doctor": ["doctor", str(run)],
+    }[command]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    (run / "survey" / "asked.csv").unlink(missing_ok=True)
+    mine.rename(tmp_path / "moved.py")
+    with pytest.raises(UnknownPlugin, match=r"Give the scenario of the run with --scenario, for example ./mine.py"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    result = CliRunner().invoke(app, [*words, "--scenario", str(tmp_path / "moved.py")], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
 
 
 def test_an_imported_world_has_no_agents_to_ask(run_dir: Path, tmp_path: Path) -> None:

@@ -234,8 +234,8 @@ def _difference(score: Mapping[str, Any]) -> str:
     if score["mean"] is None or math.isnan(score["mean"]):
         return "-"
     if score["low"] is None or math.isnan(score["low"]):
-        return f"{score['mean']:+.2f}"
-    return f"{score['mean']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]"
+        return f"{score['mean']:+z.2f}"
+    return f"{score['mean']:+z.2f} [{score['low']:+z.2f}, {score['high']:+z.2f}]"
 
 
 def _whole(value: float | None) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sandbox.conversation.scheduler import run_conversations
 from sandbox.metrics.intervals import mean_interval
-from sandbox.scenario.loading import load_scenario
+from sandbox.scenario.loading import load_scenario_of_run
 from sandbox.scenario.rubric import Dimension
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import recorded_size
@@ -56,7 +56,7 @@ def rebuild_world(run: Run, scenario: str | Scenario) -> World:
 
     Args:
         run: The run.
-        scenario: Scenario of the run; by default the installed one of that name.
+        scenario: Scenario of the run; by default where the run found it, with the settings of then.
 
     Raises:
         ModelNotFound: a model of the run no longer exists.
@@ -71,7 +71,7 @@ def rebuild_world(run: Run, scenario: str | Scenario) -> World:
         model = model[""]
     settings["embedder"] = about["embedder"]
     return World(
-        load_scenario(scenario, {}), model="scripted:" if silent else model,
+        load_scenario_of_run(about, scenario), model="scripted:" if silent else model,
         observer=None if silent else about["models"]["observer"]["uri"], rater=raters["neighbours"], size=recorded_size(about),
         population=about["population"], protocol="back_scatter", seed=about.get("birth_seed", about["seed"]), **settings,
     )  # fmt: skip
@@ -185,7 +185,7 @@ def quality_of_run(
 
     Args:
         run: The run.
-        scenario: Scenario of the run; by default the installed one of that name.
+        scenario: Scenario of the run; by default where the run found it, with the settings of then.
         pairs: File of preferences; by default the scenario's labelled answers.
         limit: Maximum number of pairs.
 
@@ -196,8 +196,7 @@ def quality_of_run(
     """
     from trainers.rows.build import rows_from
 
-    name = scenario or run.manifest["scenario"]
-    made = load_scenario(name, {})
+    made = load_scenario_of_run(run.manifest, scenario)
     dimension = made.rubric.dimensions[0]
     found = labelled_pairs(dimension) if pairs is None else preference_pairs(rows_from(pairs, "preferences"))
     source = str(pairs) if pairs is not None else f"{made.name}: labelled {dimension.name}"

@@ -96,7 +96,7 @@ class PageData:
                     "y": y,
                     "kind": kind,
                     "colour": None if by == "label" else self._colour(value, by),
-                    "text": "" if value is None else f"{value:.1f}" if by == "rating" else f"{value:+.1f}",
+                    "text": "" if value is None else f"{value:.1f}" if by == "rating" else f"{value:+z.1f}",
                     "dim": matching is not None and agent not in matching,
                 }
             )

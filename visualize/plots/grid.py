@@ -255,7 +255,7 @@ def make_painter(by: str, run: Run, table: pd.DataFrame, styles: dict[str, Label
             colormaps["viridis"], Normalize(low, high if high > low else low + 1), "{:.3g}", styles, theme
         )
     reach = max(1.0, float(np.nan_to_num(table["gain"].abs().max())))
-    return CellPainter(rating_colormap(), Normalize(-reach, reach), "{:+.1f}", styles, theme)
+    return CellPainter(rating_colormap(), Normalize(-reach, reach), "{:+z.1f}", styles, theme)
 
 
 def add_legend(

@@ -19,7 +19,7 @@ def doctor(
         typer.Option(help="Preference pairs to check ratings against; default: the scenario's labelled answers."),
     ] = None,
     scenario: Annotated[
-        str | None, typer.Option(help="Scenario of the run, if its name alone does not find it.")
+        str | None, typer.Option(help="Scenario of the run, if it is no longer where the run found it.")
     ] = None,
     quality: Annotated[bool, typer.Option(help="Check ratings against labelled answers.")] = True,
     as_json: Json = False,

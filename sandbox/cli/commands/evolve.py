@@ -104,4 +104,4 @@ def _show(result: dict[str, Any]) -> None:
 def _difference(score: dict[str, float | None]) -> str:
     if score["mean"] is None or score["low"] is None:
         return "-"
-    return f"{score['mean']:+.2f} [{score['low']:+.2f}, {score['high']:+.2f}]"
+    return f"{score['mean']:+z.2f} [{score['low']:+z.2f}, {score['high']:+z.2f}]"

@@ -55,7 +55,7 @@ def chat(
     run: Annotated[Path | None, typer.Option(help="Chat with an agent of this run, with its memory.")] = None,
     agent: Annotated[int, typer.Option(help="Index of the agent, from 0.", min=0)] = 0,
     scenario: Annotated[
-        str | None, typer.Option(help="Scenario of the run, if its name alone does not find it: ./path.py.")
+        str | None, typer.Option(help="Scenario of the run, if it is no longer where the run found it: ./path.py.")
     ] = None,
     system: Annotated[str, typer.Option(help="System prompt.")] = "",
     max_tokens: Annotated[int, typer.Option(help="Maximum length of a reply.", min=1)] = 256,
@@ -67,13 +67,11 @@ def chat(
     """Chat with a language model, alone or as an agent of a run with its memory. --set gives model settings."""
     from sandbox.chat import ChatSession, agent_role, plain_role
     from sandbox.models.catalog import load_model
-    from sandbox.scenario.loading import load_scenario
     from sandbox.store.run import open_run
 
     if run is None and scenario is not None:
         raise SettingsError("--scenario names the scenario of a run; give the run as well: --run FOLDER --agent N")
-    about = None if scenario is None else load_scenario(scenario, {})
-    role = plain_role(system) if run is None else agent_role(open_run(run), agent, scenario=about, system=system)
+    role = plain_role(system) if run is None else agent_role(open_run(run), agent, scenario=scenario, system=system)
     given = {name.removeprefix("model."): value for name, value in parse_settings(settings).items()}
     talk = ChatSession(load_model(uri, **given), role, max_tokens=max_tokens, temperature=temperature, seed=seed)
     if question is not None:

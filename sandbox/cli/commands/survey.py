@@ -30,7 +30,7 @@ def survey(
     ] = "last",
     model: Annotated[str | None, typer.Option(help="Model that answers; default: the model of the run.")] = None,
     scenario: Annotated[
-        str | None, typer.Option(help="Scenario of the run, if its name alone does not find it.")
+        str | None, typer.Option(help="Scenario of the run, if it is no longer where the run found it.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="A .csv, .parquet or .jsonl file; default: RUN/survey/QUESTIONS.csv.")
@@ -182,5 +182,5 @@ def _number(given: dict[str, float | None] | None, digits: int, *, bounds: bool 
         return "-"
     low, high, value = given["low"], given["high"], given["value"]
     if not bounds or low is None or high is None:
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        return f"{value:z.{digits}f}"
+    return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"

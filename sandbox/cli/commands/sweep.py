@@ -129,7 +129,7 @@ def _show(result: dict[str, Any]) -> None:
     shown = [*result["dimensions"], gain]
 
     def words(score: dict[str, Any], *, signed: bool) -> str:
-        form = "{:+.2f}" if signed else "{:.2f}"
+        form = "{:+z.2f}" if signed else "{:.2f}"
         if score["mean"] is None:
             return "-"
         if score["low"] is None:

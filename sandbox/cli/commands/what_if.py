@@ -109,5 +109,5 @@ def _show(found: Mapping[str, Any]) -> None:
 
 def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None or row["low"] != row["low"]:
-        return f"{row['difference']:+.2f}"
-    return f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+        return f"{row['difference']:+z.2f}"
+    return f"{row['difference']:+z.2f} [{row['low']:+z.2f}, {row['high']:+z.2f}]"
