@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import sys
+import sysconfig
 from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class SandboxError(Exception):
@@ -104,26 +108,35 @@ class ProtocolError(SandboxError):
 def author_line() -> str:
     """Where the running code of a scenario, protocol or script stands: ``FILE:LINE: ``; empty if there is none.
 
-    It is the innermost function outside this package and Mesa.
+    It is the innermost function outside this package and Mesa, on this side of the command line.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and not _is_authors(frame):
-        frame = frame.f_back
+        frame = None if str(frame.f_globals.get("__name__", "")).startswith("sandbox.cli") else frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}: "
 
 
 def failing_line(error: BaseException) -> str:
-    """The innermost line outside this package and Mesa at which an error was raised: ``FILE:LINE: ``; or empty."""
-    found, trace = "", error.__traceback__
+    """The innermost line at which an error was raised outside this package, Mesa and libraries: ``FILE:LINE: ``; or empty."""
+    own, other, trace = "", "", error.__traceback__
     while trace is not None:
         if _is_authors(trace.tb_frame):
-            found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}: "
+            file = trace.tb_frame.f_code.co_filename
+            found = f"{file}:{trace.tb_lineno}: "
+            own, other = (own, found) if file.startswith(_LIBRARIES) else (found, other)
         trace = trace.tb_next
-    return found
+    return own or other  # an installed plugin lies among libraries
+
+
+def failing_place(error: BaseException) -> str:
+    """As :func:`failing_line`, without the folder, to end a message: ``" at FILE:LINE"``; or empty."""
+    line = failing_line(error).removesuffix(": ")
+    return f" at {Path(line).name}" if line else ""
 
 
 def _is_authors(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] not in ("sandbox", "mesa")
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package not in ("sandbox", "mesa") and not frame.f_code.co_filename.startswith("<frozen")
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -212,10 +212,11 @@ class Interaction:
         if self.rewards:
             found.append("rewards are given, which are computed at the end of the round; use Scenario(reward=...)")
         if self.extra:
-            try:
-                json.dumps(dict(self.extra))
-            except (TypeError, ValueError) as error:
-                found.append(f"extra cannot be stored as JSON: {error}")
+            for key, value in self.extra.items():
+                try:
+                    json.dumps({key: value})
+                except (TypeError, ValueError) as error:
+                    found.append(f"extra[{key!r}] cannot be stored as JSON: {error}")
         return found
 
     def as_dict(self) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import BrokenPlugin, SandboxError, UnknownPlugin, nearest
+from sandbox.errors import BrokenPlugin, SandboxError, UnknownPlugin, failing_place, nearest
+from sandbox.typed_settings import parameters
 
 KINDS = ("scenarios", "models", "raters", "trainers", "protocols", "embedders", "memories", "plots")
 
@@ -148,8 +151,17 @@ def _from_file(kind: str, name: str) -> Any:
         del sys.modules[spec.name]
         if isinstance(error, SandboxError):
             raise  # its message is complete
-        raise BrokenPlugin(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        words = f"{type(error).__name__}: {error}{failing_place(error)}{_meant_keyword(error, vars(module))}"
+        raise BrokenPlugin(f"{path} cannot be imported: {words}") from error
     return _attribute(module, attribute or _FILE_OBJECT.get(kind, kind_of_one(kind)), str(path))
+
+
+def _meant_keyword(error: Exception, names: Mapping[str, Any]) -> str:
+    """The argument that was probably meant, where a class or function of a module was called with one that it does not take."""
+    found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'$", str(error))
+    called = names.get(found[1]) if found else None
+    meant = nearest(found[2], parameters(called)) if found and callable(called) else ""
+    return meant and f".{meant}"
 
 
 def _from_module(kind: str, name: str) -> Any:

@@ -109,10 +109,21 @@ def test_what_is_not_there_is_said(name: str, words: str) -> None:
 def test_a_file_that_fails_is_named_and_not_left_half_imported(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("1 / 0\n", encoding="utf-8")
-    with pytest.raises(BrokenPlugin, match=r"mine\.py cannot be imported: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        BrokenPlugin, match=r"mine\.py cannot be imported: ZeroDivisionError: division by zero at mine.py:1"
+    ):
         registry.load("scenarios", str(path))
     path.write_text("scenario = 3\n", encoding="utf-8")
     assert registry.load("scenarios", str(path)) == 3
+
+
+def test_a_misspelt_argument_in_a_file_is_named_with_its_line_and_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from sandbox import Scenario\n\nscenario = Scenario(questions=['Why?'], rewards={})\n", encoding="utf-8"
+    )
+    with pytest.raises(BrokenPlugin, match=r"keyword argument 'rewards' at mine.py:3\. Did you mean 'reward'\?"):
+        registry.load("scenarios", str(path))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,11 @@ def test_a_failing_conversation_is_recorded_and_the_others_go_on(tiny_world: Mak
     run = world.run(3)
     assert [i.error for i in run.interactions() if (i.round, i.agent) not in ((1, 2), (1, 3))] == [None] * 25
     third, fourth = run.interactions(1)[2:4]
-    assert third.error == f"KeyError: 'nobody' (protocol {str(path)!r}, round 1, agent 2, question 'Or so?')"
+    line = next(n for n, text in enumerate(FAULTY.splitlines(), 1) if "nobody" in text)
+    assert (
+        third.error
+        == f"KeyError: 'nobody' at faulty.py:{line} (protocol {str(path)!r}, round 1, agent 2, question 'Or so?')"
+    )
     assert fourth.error is not None
     assert fourth.error.startswith("ProtocolError: a protocol yielded a str; it may yield ")
     assert (third.draft, third.final, third.feedback) == (None, None, ())
@@ -151,3 +155,25 @@ def test_without_a_folder_the_run_goes_with_the_world(tiny_world: MakeWorld) -> 
     assert world._temporary is not None
     world._temporary.cleanup()
     assert not path.exists()
+
+
+def test_a_failure_names_its_line_its_key_and_a_forgotten_yield(tiny_world: MakeWorld, tmp_path: Path) -> None:
+    path = tmp_path / "slips.py"
+    path.write_text(
+        "def protocol(agent, question, world):\n"
+        "    if agent.index == 0:\n"
+        "        return world.interaction(agent, question, draft=agent.answer(question).text)\n"
+        "    if agent.index == 1:\n"
+        "        return world.interaction(agent, question, draft='', extra={'whole': 1, 'half': {0.5}})\n"
+        "    return world.interaction(agent, question, draft='Yes.')\n"
+        "    yield\n",
+        encoding="utf-8",
+    )
+    errors = [
+        it.error for it in tiny_world(Scenario("one", ["Is it so?"]), protocol=str(path), size=2).run(1).interactions()
+    ]
+    assert errors[0] is not None
+    assert "at slips.py:3; was yield forgotten, as in reply = yield agent.answer(question)?" in errors[0]
+    assert errors[1] is not None
+    assert "extra['half'] cannot be stored as JSON: Object of type set is not JSON serializable" in errors[1]
+    assert errors[2:] == [None, None]

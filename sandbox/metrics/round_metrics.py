@@ -25,7 +25,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import SandboxError, ScenarioError
+from sandbox.errors import SandboxError, ScenarioError, failing_line
 from sandbox.metrics.aggregates import Aggregates, read_reviews
 from sandbox.metrics.influence import Influence
 from sandbox.metrics.intervals import Interval, bootstrap_interval, bounds, mean_interval, resampled_sums
@@ -129,8 +129,8 @@ def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world:
             raise
         except Exception as error:  # raised by the author's code; --debug shows its traceback
             raise ScenarioError(
-                f"scenario {scenario.name!r}: measures[{name!r}] failed in round {world.round}: "
-                f"{type(error).__name__}: {error}"
+                f"{failing_line(error)}scenario {scenario.name!r}: measures[{name!r}] failed in round "
+                f"{world.round + 1}: {type(error).__name__}: {error}; it must return a number or None"
             ) from error
     return found
 

@@ -66,7 +66,7 @@ def split_interactions(done: Any, group: Group) -> list[Interaction]:
             ", ".join(type(one).__name__ for one in given) if len(agents) < len(given) else f"those of agents {agents}"
         )
         raise ProtocolError(
-            f"it returned {found}; the protocol of a group must return a list with one Interaction of each of its members, "
-            f"{', '.join(str(member.index) for member in group)}"
+            f"it returned {found}; the protocol of a group must return a list with one Interaction of each of its "
+            f"{len(group)} members"
         )
     return sorted(given, key=lambda one: [member.index for member in group].index(one.agent))

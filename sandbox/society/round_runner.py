@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.conversation.scheduler import Scheduler
 from sandbox.conversation.steps import Conversation, spoken
-from sandbox.errors import ProtocolError, SandboxError
+from sandbox.errors import ProtocolError, SandboxError, failing_place
 from sandbox.records import Heard, Interaction, Utterance
 from sandbox.society.context import SocietyContext
 from sandbox.society.groups import split_interactions
@@ -190,8 +190,16 @@ class RoundRunner:
             raise failure
         round_, protocol = self._world.round, self._world.protocol_name
         words = (
-            f"{type(failure).__name__}: {failure} (protocol {protocol!r}, round {round_}, agent {agent.index}, "
-            f"question {question!r})"
+            f"{_described(failure)} (protocol {protocol!r}, round {round_}, agent {agent.index}, question {question!r})"
         )
         group = self._world.groups.get(agent.index, (agent,))
         return [Interaction(round_, one.index, one.label, question, protocol=protocol, error=words) for one in group]
+
+
+def _described(failure: Exception | None) -> str:
+    """An exception that a protocol raised, with the file and the line of its author."""
+    place = "" if failure is None else failing_place(failure)
+    advice = (
+        "; was yield forgotten, as in reply = yield agent.answer(question)?" if "'generator'" in str(failure) else ""
+    )
+    return f"{type(failure).__name__}: {failure}{place}{advice}"

@@ -112,7 +112,7 @@ def test_what_groups_may_not_return(groups: Callable[[Any], Any], words: str) ->
 def test_each_member_needs_one_interaction(returned: Callable[..., Any]) -> None:
     made = Scenario(questions=[TRIO], groups=pairs, protocol=returned)
     run = World(made, model=ScriptedModel(), size=3, rater="lm", embedder="hashing").run(1)
-    words = "the protocol of a group must return a list with one Interaction of each of its members, 0, 1"
+    words = "the protocol of a group must return a list with one Interaction of each of its 2 members"
     assert words in str(run.interactions()[0].error)
 
 
