@@ -190,7 +190,7 @@ def test_a_resumed_run_measures_as_one_that_was_not_stopped(people: Path, tiny_w
 
 def test_a_measure_that_fails_is_named(people: Path, tiny_world: Any) -> None:
     world = tiny_world(village(people, measures={"mine": lambda interactions, world: "much"}), size=2, rater="lm")
-    with pytest.raises(ScenarioError, match=r"scenario 'village': measures\['mine'\] failed in round 0: ValueError"):
+    with pytest.raises(ScenarioError, match=r"scenario 'village': measures\['mine'\] failed in round 1: ValueError"):
         world.run(1)
     assert own_measures(village(people), [], world) == {"words": None, "longest_yet": None}
 

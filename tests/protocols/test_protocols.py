@@ -222,8 +222,8 @@ YIELDED = (
         ),
         (
             with_a_whole_reply,
-            "ProtocolError: the Interaction it returned cannot be stored: draft is a Reply; take its .text; extra "
-            "cannot be stored as JSON: Object of type object is not JSON serializable",
+            "ProtocolError: the Interaction it returned cannot be stored: draft is a Reply; take its .text; "
+            "extra['who'] cannot be stored as JSON: Object of type object is not JSON serializable",
         ),
         (
             with_no_feedback,
