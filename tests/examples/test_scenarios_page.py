@@ -61,7 +61,8 @@ def test_it_runs_as_a_script() -> None:
 
 
 def test_a_mean_over_seeds_in_words(script: ModuleType) -> None:
-    """1 and 3: mean 2, standard error 1, t(1) = 12.71."""
-    assert script.in_words([1.0, 3.0]) == "2.00 [-10.71, 14.71]"
+    """1, 3, 1 and 3: mean 2, standard error 0.577, t(3) = 3.182."""
+    assert script.in_words([1.0, 3.0, 1.0, 3.0]) == "2.00 [0.16, 3.84]"
+    assert script.in_words([1.0, 3.0]) == "2.00 (1.00, 3.00)"
     assert script.in_words([1.0, None]) == "1.00 (1 of 2 seeds)"
     assert script.in_words([None]) == "–"
