@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sandbox.conversation.steps import CallFailed, Conversation
     from sandbox.counterfactual.what_if import WhatIf, what_if
     from sandbox.data_files import read_questions, read_table, read_text
+    from sandbox.environment.environment import SocietyEnv
+    from sandbox.environment.episode import Episode, Observation, Turn
     from sandbox.memories.base import Recollection
     from sandbox.metrics.intervals import Interval, mean_interval
     from sandbox.models.base import LanguageModel, Message, Reply, Request
@@ -56,6 +58,10 @@ _HOMES = {
     "dialogue": "sandbox.society.speaker",
     "ALIGNMENT_WORDS": "sandbox.scenario.rubric",
     "ENGAGEMENT_WORDS": "sandbox.scenario.rubric",
+    "SocietyEnv": "sandbox.environment.environment",
+    "Episode": "sandbox.environment.episode",
+    "Observation": "sandbox.environment.episode",
+    "Turn": "sandbox.environment.episode",
     "ScriptedModel": "sandbox.models.scripted",
     "load_model": "sandbox.models.catalog",
     "is_run": "sandbox.store.run",
@@ -84,6 +90,7 @@ __all__ = [
     "CallFailed",
     "Conversation",
     "Dimension",
+    "Episode",
     "Example",
     "Feedback",
     "Heard",
@@ -91,6 +98,7 @@ __all__ = [
     "Interval",
     "LanguageModel",
     "Message",
+    "Observation",
     "Personas",
     "Prompts",
     "Rating",
@@ -104,6 +112,8 @@ __all__ = [
     "Score",
     "ScriptedModel",
     "SocietyContext",
+    "SocietyEnv",
+    "Turn",
     "Upbringing",
     "WhatIf",
     "World",

@@ -34,7 +34,8 @@ ROOT = Path(__file__).parents[2]
 HOW_TO = {
     "how_to.md": "Common questions", "command_line.md": "Command line", "own_scenario.md": "Your own scenario",
     "language_models.md": "Language models",
-    "raters.md": "Raters", "training.md": "Training", "evaluation.md": "Evaluation", "surveys.md": "Surveys",
+    "raters.md": "Raters", "training.md": "Training", "environments.md": "Environments",
+    "evaluation.md": "Evaluation", "surveys.md": "Surveys",
     "visualisation.md": "Visualisation", "plugins.md": "Plugins",
 }  # fmt: skip
 METRICS = ("influence", "polarisation", "round_metrics", "intervals", "paired_differences", "distributions", "pareto")

@@ -216,7 +216,8 @@ class Scheduler:
             if hasattr(wanted.model, "agenerate"):
                 self._outbox.append(_RemoteCall(wanted, waiter, slot))
             else:
-                self._waiting.setdefault(("call", id(wanted.model)), []).append((wanted, waiter, slot))
+                kind = "last" if hasattr(wanted.model, "asked_last") else "call"
+                self._waiting.setdefault((kind, id(wanted.model)), []).append((wanted, waiter, slot))
         elif type(wanted) is Embed:
             self._waiting.setdefault(("embed", id(wanted.embedder)), []).append((wanted, waiter, slot))
         elif type(wanted) is Rate:
@@ -267,10 +268,10 @@ class Scheduler:
         """Run all waiting work of one embedder, rater or model; cheap work first, so that batches of calls grow."""
         self._send()
         self._flush()  # while the servers are busy
-        if not self._waiting:
+        if self._remote.under_way and all(kind == "last" for kind, *_ in self._waiting):
             self._deliver([(item.call, item.waiter, item.slot, reply) for item, reply in self._remote.finished()])
             return
-        order = {"embed": 0, "rate": 1, "call": 2}
+        order = {"embed": 0, "rate": 1, "call": 2, "last": 3}
         place = min(self._waiting, key=lambda p: (order[p[0]], -len(self._waiting[p])))
         work = self._waiting.pop(place)
         if place[0] == "embed":

@@ -15,6 +15,10 @@ from sandbox.models.base import LanguageModel, Reply, Request
 Conversation = Generator[Any, Any, Any]
 
 
+class Paused(BaseException):
+    """A model has no reply yet: its society stops where it is, and continues from its record when it is run again."""
+
+
 class CallFailed(Exception):
     """A call to a language model failed; raised inside the conversation that waits for it."""
 

@@ -112,6 +112,9 @@ class LanguageModel(Protocol):
     ``uri`` names the model in manifests; ``fingerprint`` is a short hash of its weights or content, which identifies the
     model that was actually used. ``default_rater`` is the rater used with it by default. :func:`complete_model` gives
     defaults for these three; only ``generate`` is required.
+
+    A model with a method ``on_ask(agent, purpose, request)`` is told of each request that an agent prepares for it. One with
+    an attribute ``asked_last`` is asked when no other model has anything to do.
     """
 
     uri: str

@@ -93,7 +93,8 @@ def read_models(model: Any) -> dict[str, Any]:
             ``smollm2=0.5,hf:models/x=0.5`` (by share).
 
     Returns:
-        ``{"": model}``, or ``{label: model}``, or ``{model: share}``.
+        ``{"": model}``, or ``{label: model}``, or ``{model: share}``. By label, ``agent:3`` is a single agent, and ``""`` are
+        all others.
 
     Raises:
         ScenarioError: the shares do not sum to 1, or a part of the text has no ``=``.
@@ -153,11 +154,12 @@ def deal_models(models: Mapping[str, Any], labels: Sequence[str], draw: random.R
         draw.shuffle(dealt)
         return dealt
     missing = sorted(set(labels) - set(models))
-    if missing:
+    if missing and "" not in models:
         raise ScenarioError(
             f"agents labelled {', '.join(missing)} have no language model; found models for {', '.join(sorted(models))}"
         )
-    return [models[label] for label in labels]
+    of_label = {label: models[label] if label in models else models[""] for label in labels}
+    return [models.get(f"agent:{index}", of_label[label]) for index, label in enumerate(labels)]
 
 
 def column_of(population: str, personas: Personas | None) -> str:

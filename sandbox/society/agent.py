@@ -320,6 +320,8 @@ class SocialAgent(CellAgent):
         if repeated := count_request(made):
             made = replace(made, seed=keyed_seed(seed, "repeated", repeated))
         call = Call(self.lm, made)
+        if (on_ask := getattr(self.lm, "on_ask", None)) is not None:
+            on_ask(self, purpose, made)
         if self.world.scenario.reward and (said := spoken.get()) is not None:
             said.append(Spoken(self.index, purpose, call))
         return call

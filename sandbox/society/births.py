@@ -206,13 +206,14 @@ def _label(world: Peopled, given: str | None, where: str) -> str:
 
 def _model(setup: SocietySetup, label: str, index: int, where: str) -> LanguageModel:
     """The language model of a new agent: that of its label; or by shares, drawn by its number."""
-    models = {name: one for name, one in setup.models.items() if name not in setup.scenario.speakers}
+    others = setup.scenario.speakers
+    models = {n: one for n, one in setup.models.items() if n not in others and not n.startswith("agent:")}
     if set(models) == {""}:
-        return setup.speakers[0]
+        return setup.load_model(models[""])
     if are_shares(models):
         given = keyed_rng(setup.birth_seed, "model", index).choices(list(models), list(models.values()))[0]
-    elif label in models:
-        given = models[label]
+    elif label in models or "" in models:
+        given = models[label if label in models else ""]
     else:
         raise ScenarioError(
             f"{where}add(label={label!r}): agents labelled {label} have no language model; found models for "

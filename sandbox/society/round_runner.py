@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sandbox.conversation.scheduler import Scheduler
-from sandbox.conversation.steps import Conversation, spoken
+from sandbox.conversation.steps import Conversation, Paused, spoken
 from sandbox.errors import ProtocolError, SandboxError, failing_place
 from sandbox.records import Heard, Interaction, Utterance
 from sandbox.society.context import SocietyContext
@@ -100,6 +100,9 @@ class RoundRunner:
         except CapReached:
             self.capped = True
             self._scheduler.drain()
+        except Paused:
+            self._scheduler.drain()
+            raise
 
     def _reserve(self, agent: SocialAgent) -> int:
         return self._world.max_calls_of(agent) if self._budget.is_capped else 0

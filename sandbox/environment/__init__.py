@@ -1,0 +1,1 @@
+"""Societies as environments for reinforcement learning: one learner among agents that do not learn."""
