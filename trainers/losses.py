@@ -162,6 +162,34 @@ def simpo_losses(nll: Tensor, ratings: Tensor, mask: Tensor, *, beta: float = 2.
     return losses.sum(dim=(1, 2)) / better.sum(dim=(1, 2)).clamp(min=1)
 
 
+def policy_gradient_losses(
+    log_ratio: Tensor, advantages: Tensor, *, clip: float | None = 0.2, beta: float = 0.0
+) -> Tensor:
+    """The clipped policy gradient on recorded answers, with a penalty for leaving the model that gave them.
+
+    Equation 7 of arXiv:1707.06347 with one action per answer. At a ratio of 1 its gradient is that of REINFORCE,
+    ``-A * grad log pi``. The penalty is the estimate of KL(behaviour || model) by (r - 1) - log r, which is never negative and
+    unbiased for answers drawn from the behaviour::
+
+        r = exp(log_ratio)
+        -min(r * A, clamp(r, 1 - clip, 1 + clip) * A) + beta * (r - 1 - log_ratio)
+
+    Args:
+        log_ratio: Log-likelihood of each answer by the model, less that by the model that gave it, in nats. Shape [answers].
+        advantages: How much better each answer is than expected. Shape [answers].
+        clip: Range of the ratio within which an answer is learnt from; None for no limit.
+        beta: Weight of the penalty.
+
+    Returns:
+        Shape [answers].
+    """
+    ratio = log_ratio.exp()
+    gains = ratio * advantages
+    if clip is not None:
+        gains = gains.minimum(ratio.clamp(1 - clip, 1 + clip) * advantages)
+    return beta * (ratio - 1 - log_ratio) - gains
+
+
 def _without_padding(nll: Tensor, ratings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Set likelihoods and ratings to 0 where there is no answer, and find the best answer of each question.
 

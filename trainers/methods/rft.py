@@ -12,7 +12,7 @@ from sandbox.typed_settings import between
 from trainers.methods.sft import SFT
 from trainers.rows.format import left_out_of, make_rows
 from trainers.rows.kinds import RowKind
-from trainers.rows.validation import scale_of
+from trainers.rows.validation import rating_of, scale_of
 from trainers.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -66,5 +66,4 @@ class RFT(SFT):
 
 def _worth(row: Mapping[str, Any]) -> float:
     """Rating of an answer as a share of its scale, in [0, 1]; that of its label where it has none."""
-    rating = row.get("rating")
-    return float(row["label"]) if rating is None else (rating - 1) / (scale_of(row) - 1)
+    return (rating_of(row) - 1) / (scale_of(row) - 1)

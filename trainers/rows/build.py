@@ -6,7 +6,7 @@ kind                columns beside ``part``, ``question`` and ``scale``
 ``ranked``          prompt (messages), completions (texts, best first), ratings (1..scale)
 ``preferences``     prompt (messages), chosen (messages), rejected (messages), gap (between their ratings)
 ``demonstrations``  prompt (messages), completion (messages), rating
-``unpaired``        prompt (messages), completion (messages), label (True for good), rating
+``unpaired``        prompt (messages), completion (messages), label (True for good), rating, count
 ``prompts``         prompt (messages)
 =================== ======================================================================================
 
@@ -319,7 +319,14 @@ def _unpaired(group: Group, selection: Selection, left_out: LeftOut) -> list[dic
     clear = [c for c in group.candidates if c.rating != group.middle]
     left_out["candidates rated at the middle"] += len(group.candidates) - len(clear)
     return [
-        {**_about(group), "completion": _said(c), "label": c.rating > group.middle, "rating": c.rating} for c in clear
+        {
+            **_about(group),
+            "completion": _said(c),
+            "label": c.rating > group.middle,
+            "rating": c.rating,
+            "count": float(c.count),
+        }
+        for c in clear
     ]
 
 

@@ -35,10 +35,17 @@ REALIGNMENT = COMMENT + "\nBetter answer: {revision}"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An answer to a prompt, with its rating in 1..scale."""
+    """An answer to a prompt.
+
+    Attributes:
+        text: What was said.
+        rating: In 1..scale; the mean if it was said several times.
+        count: How many times it was said, of answers rated by a reward; otherwise 1.
+    """
 
     text: str
     rating: float
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def _from_text(name: str, text: str) -> Any:
     """The value of a column of truth values or numbers where a table, as CSV, has it as text."""
     if name == "label":
         return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower(), text)
-    if name in ("scale", "gap", "rating"):
+    if name in ("scale", "gap", "rating", "count"):
         try:
             return float(text) if text.strip() else None
         except ValueError:

@@ -57,11 +57,12 @@ def _features(kind: RowKind) -> dict[str, Any]:
         "label": Value("bool"),
         "gap": number,
         "rating": number,
+        "count": number,
     }
     extra = {
         RowKind.PREFERENCES: ("gap",),
         RowKind.DEMONSTRATIONS: ("rating",),
-        RowKind.UNPAIRED: ("rating",),
+        RowKind.UNPAIRED: ("rating", "count"),
     }
     names = (*COLUMNS[kind], *extra.get(kind, ()))
     return {**{name: types[name] for name in names}, "part": text, "question": text, "scale": number}

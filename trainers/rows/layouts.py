@@ -14,7 +14,7 @@ from trainers.rows.kinds import COLUMNS, RowKind, kind_of
 Message: TypeAlias = "Mapping[str, Any]"
 
 # Columns that a row of any kind may have beside those of its kind.
-EXTRA_COLUMNS = ("part", "question", "scale", "gap", "rating")
+EXTRA_COLUMNS = ("part", "question", "scale", "gap", "rating", "count")
 # Speakers of transcripts (Anthropic's HH-RLHF) and of ShareGPT's conversations.
 _SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 # Names of the completion in layouts of instructions (Alpaca).

@@ -182,7 +182,7 @@ def _group(part: str, answers: Sequence[Answer], ratings: RatingMap, left_out: L
     means = {text: math.fsum(given) / len(given) for text, given in credits.items()}
     best = max(means, key=means.__getitem__)
     prompt = next(answer for answer in answers if answer.text == best)
-    candidates = tuple(Candidate(text, ratings.rating(mean)) for text, mean in means.items())
+    candidates = tuple(Candidate(text, ratings.rating(mean), len(credits[text])) for text, mean in means.items())
     return Group(part, prompt.asked[-1], prompt.prompt, SCALE, candidates)
 
 

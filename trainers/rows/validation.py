@@ -62,7 +62,7 @@ def row_fault(row: Mapping[str, Any], kind: RowKind, *, is_split: bool = True) -
     for name in ("part", "question"):
         if not isinstance(row.get(name), str | None):
             return f"{name} is {row[name]!r}; expected a text"
-    for name in ("scale", "gap", "rating"):
+    for name in ("scale", "gap", "rating", "count"):
         given = row.get(name)
         if given is not None and not _is_number(given):
             return f"{name} is {given!r}; expected a number"
@@ -70,6 +70,8 @@ def row_fault(row: Mapping[str, Any], kind: RowKind, *, is_split: bool = True) -
         return f"gap is {row['gap']!r}; expected how much better the chosen answer is, 0 or more"
     if row.get("scale") is not None and row["scale"] <= 1:
         return f"scale is {row['scale']!r}; expected the highest rating, above 1"
+    if row.get("count") is not None and row["count"] <= 0:
+        return f"count is {row['count']!r}; expected how many times the answer was given, above 0"
     if kind == RowKind.UNPAIRED and not isinstance(row["label"], bool):
         return f"label is {row['label']!r}; expected true or false"
     return _ranking_fault(row) if kind == RowKind.RANKED else None
@@ -79,6 +81,12 @@ def scale_of(row: Mapping[str, Any]) -> float:
     """The highest rating that a row's answers could have."""
     given: Any = row.get("scale")
     return float(given) if _is_number(given) else SCALE
+
+
+def rating_of(row: Mapping[str, Any]) -> float:
+    """Rating of the answer of an unpaired row, in 1..scale; without one, the end of the scale that its label says."""
+    rating = row.get("rating")
+    return (scale_of(row) if row["label"] else 1.0) if rating is None else float(rating)
 
 
 def is_rating(value: Any, scale: float) -> bool:
