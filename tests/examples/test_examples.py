@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -180,3 +180,16 @@ def test_a_model_learns_from_what_was_paid(capsys: pytest.CaptureFixture[str]) -
     paid, trained = capsys.readouterr().out.splitlines()
     assert paid.startswith("paid ")
     assert trained.endswith(" steps on the best-paid answers")
+
+
+def test_a_policy_gradient_in_a_society(capsys: pytest.CaptureFixture[str]) -> None:
+    """At even odds, returns 15 (cooperated) and 9 (defected) about their mean 12: 0.3 * (3 * 0.5 + 3 * 0.5) / 2 = 0.45."""
+    module = example(19)
+    played = [
+        SimpleNamespace(total=total, turns=[SimpleNamespace(action=action)])
+        for total, action in ((15, "cooperate"), (9, "defect"))
+    ]
+    assert module.update(0.0, played) == pytest.approx(0.45)
+    [mean] = module.main(steps=1)
+    assert 5 <= mean <= 17  # 5 for the first defection and 0 for each round after it; or 3 for each of four before it
+    assert capsys.readouterr().out.startswith("step 0: cooperates with probability 0.50, earns ")
