@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sandbox.models.scripted import ScriptedModel
     from sandbox.records import Feedback, Heard, Interaction, Rating, Score
     from sandbox.scenario.loading import load_scenario
+    from sandbox.scenario.measure import Measure
     from sandbox.scenario.personas import Personas, read_personas
     from sandbox.scenario.prompts import Prompts
     from sandbox.scenario.reward import Reward
@@ -41,6 +42,7 @@ _HOMES = {
     "Scenario": "sandbox.scenario.scenario",
     "Dimension": "sandbox.scenario.rubric",
     "Example": "sandbox.scenario.rubric",
+    "Measure": "sandbox.scenario.measure",
     "Reward": "sandbox.scenario.reward",
     "Rubric": "sandbox.scenario.rubric",
     "Upbringing": "sandbox.scenario.rubric",
@@ -97,6 +99,7 @@ __all__ = [
     "Interaction",
     "Interval",
     "LanguageModel",
+    "Measure",
     "Message",
     "Observation",
     "Personas",

@@ -17,7 +17,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sandbox import Dimension, Example, Interaction, Rubric, Scenario, World, read_questions, read_table, read_text
+from sandbox import (
+    Dimension,
+    Example,
+    Interaction,
+    Measure,
+    Rubric,
+    Scenario,
+    World,
+    read_questions,
+    read_table,
+    read_text,
+)
 from sandbox.errors import DataFileError
 
 DATA = Path(__file__).parent / "data"
@@ -48,7 +59,7 @@ def scenario(
         roles={"colleague": "You work in a company with a code of conduct."},
         rubric=Rubric(sections(policy or str(POLICY), labelled), scale=scale),
         source=str(policy or POLICY.name),
-        measures={"weakest": weakest},
+        measures={"weakest": Measure(weakest, unit="points")},
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Feedback, Interaction, Reward, Scenario, World, keyed_rng
+from sandbox import Conversation, Feedback, Interaction, Measure, Reward, Scenario, World, keyed_rng
 
 CAPACITY, GROWTH, COLLAPSED = 10.0, 2.0, 0.1  # tons a fisher; a month; of the capacity
 
@@ -44,7 +44,11 @@ def scenario(talk: bool = True) -> Scenario:
         stages=[discuss, fish] if talk else [fish],
         settle=settle,
         reward={"catch": Reward(catch, unit="tons"), "survival": Reward(survival, discount=0.9)},
-        measures={"stock": stock, "harvest": harvest, "equality": equality},
+        measures={
+            "stock": Measure(stock, unit="tons", limits=(0, None)),
+            "harvest": Measure(harvest, unit="tons a fisher", limits=(0, None)),
+            "equality": Measure(equality, unit="1 minus Gini", limits=(0, 1)),
+        },
         stop=lambda world: level(world) < COLLAPSED * CAPACITY * len(world.members),
         society={"recall_distance": 0.0},
     )

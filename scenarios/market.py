@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Interaction, Reward, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Measure, Reward, Scenario, World, keyed_rng
 
 SELLERS = 2
 PRODUCTS = [
@@ -41,7 +41,11 @@ def scenario() -> Scenario:
         stages=[pitch, buy],
         settle=settle,
         reward={"sales": Reward(sales, unit="buyers")},
-        measures={"first": first, "margin": margin, "order": order},
+        measures={
+            "first": Measure(first, unit="share of buyers", limits=(0, 1), panel="choices"),
+            "order": Measure(order, unit="share of buyers", limits=(0, 1), panel="choices"),
+            "margin": Measure(margin, unit="difference of shares", limits=(0, 1)),
+        },
         society={"recall_distance": 0.0},
     )
 

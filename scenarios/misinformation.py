@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Interaction, Scenario, World
+from sandbox import Conversation, Interaction, Measure, Scenario, World
 
 CLAIM = "the new street lamps damage the eyes of people who walk under them"
 ROLES = {
@@ -45,7 +45,11 @@ def scenario(checkers: float = 0.1, spreaders: float = 0.1) -> Scenario:
         stages=[post, read],
         settle=settle,
         reward={"truth": truth},
-        measures={"belief": belief, "exposed": exposed, "corrected": corrected},
+        measures={
+            "belief": Measure(belief, unit="mean belief of readers", limits=(0, 1)),
+            "exposed": Measure(exposed, unit="share of readers", limits=(0, 1), panel="what readers read"),
+            "corrected": Measure(corrected, unit="share of readers", limits=(0, 1), panel="what readers read"),
+        },
         society={"recall_distance": 0.0, "neighborhood": "small_world", "degree": 4},
     )
 

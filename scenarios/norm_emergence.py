@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox import Conversation, Interaction, Prompts, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Measure, Prompts, Scenario, World, keyed_rng
 
 LETTERS = "QMFJXBWK"
 QUESTION = (
@@ -63,7 +63,11 @@ def scenario(names: int = 4, remembered: int = 5) -> Scenario:
         state={"games": [], "letter": -1, "won": 0.0},
         settle=settle,
         reward={"agreement": agrees},
-        measures={"dominance": dominance, "agreement": agreement, "names_alive": names_alive},
+        measures={
+            "dominance": Measure(dominance, unit="share of agents", limits=(0, 1)),
+            "agreement": Measure(agreement, unit="share of games", limits=(0, 1)),
+            "names_alive": Measure(names_alive, unit="letters", limits=(0, names)),
+        },
         stop=lambda world: world.metrics["dominance"] == 1,
     )
 

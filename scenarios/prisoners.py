@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox import Conversation, Interaction, Reward, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Measure, Reward, Scenario, World, keyed_rng
 
 REWARD, PUNISHMENT, SUCKER = 3.0, 1.0, 0.0
 MOVES = ("cooperate", "defect")
@@ -42,7 +42,10 @@ def scenario(temptation: float = 5.0) -> Scenario:
         world_state={"temptation": float(temptation)},
         settle=settle,
         reward={"payoff": Reward(earned, unit="points a game"), "cooperation": cooperated},
-        measures={"cooperation": cooperation, "payoff": payoff},
+        measures={
+            "cooperation": Measure(cooperation, unit="share of players", limits=(0, 1)),
+            "payoff": Measure(payoff, unit="points a game", limits=(SUCKER, temptation)),
+        },
         society={"recall_distance": 0.0, "neighborhood": "small_world", "degree": 4},
     )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox import Conversation, Interaction, Prompts, Reward, Scenario, World, keyed_rng
+from sandbox import Conversation, Interaction, Measure, Prompts, Reward, Scenario, World, keyed_rng
 
 ENDOWMENT, RETURN, FINE, GROUP = 20, 0.4, 3, 4
 
@@ -41,7 +41,11 @@ def scenario(punishment: bool = True) -> Scenario:
         stages=[give, punish] if punishment else [give],
         settle=settle,
         reward={"payoff": Reward(payoff, unit="coins"), "contribution": Reward(given, unit="coins")},
-        measures={"contribution": contribution, "purse": purse, "fines": fines},
+        measures={
+            "contribution": Measure(contribution, unit="coins a round", limits=(0, ENDOWMENT)),
+            "purse": Measure(purse, unit="coins"),
+            "fines": Measure(fines, unit="share of players", limits=(0, 1)),
+        },
         society={"recall_distance": 0.0},
     )
 

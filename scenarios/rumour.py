@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sandbox import Interaction, Scenario, World
+from sandbox import Interaction, Measure, Scenario, World
 
 CLAIM = "the water of the village well makes people ill"
 ROLES = {
@@ -51,7 +51,13 @@ def scenario(checkers: float = 0.0, tellers: float = 0.22, correction: int = 0) 
         settle=settle,
         events={correction - 1: correct} if correction else {},
         reward={"fidelity": fidelity, "truth": truth},
-        measures={"belief": belief, "believers": believers, "contact": contact, "reached": reached, "told": told},
+        measures={
+            "belief": Measure(belief, unit="mean belief", limits=(0, 1), panel="belief"),
+            "told": Measure(told, unit="mean belief", limits=(0, 1), panel="belief"),
+            "believers": Measure(believers, unit="share of listeners", limits=(0, 1), panel="listeners"),
+            "reached": Measure(reached, unit="share of listeners", limits=(0, 1), panel="listeners"),
+            "contact": Measure(contact, unit="difference of belief", limits=(-1, 1)),
+        },
     )
 
 

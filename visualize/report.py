@@ -165,6 +165,7 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
         **_line(path, folder),
         "manifest": run.manifest,
         "rounds": run.metrics(),
+        "own": {name: measures.axis_of(run, name)["unit"] for name in run.own_measures},
         "pictures": _run_pictures(run),
         "best": [_conversation(it, run, names) for it in reversed(picked[len(picked) - n :])],
         "worst": [_conversation(it, run, names) for it in picked[:n]],
@@ -196,7 +197,7 @@ def _run_pictures(run: Run) -> list[dict[str, str]]:
     by_state = bool(chosen["ratings"]) and not run.states().empty
     society = "The society by its agents' state" if by_state else f"The society: {first} of each agent's final answer"
     pictures: dict[str, tuple[str, Callable[..., Figure]]] = {
-        "measures": ("The scenario's own measures", measures.draw),
+        "measures": (_measures_caption(run), measures.draw),
         "grid": (f"{society} in the last round", grid.draw),
         "social_graph": ("Who reviews whom", social_graph.draw),
         "ratings": ("Ratings over rounds, before the feedback and after it", ratings.draw),
@@ -206,6 +207,12 @@ def _run_pictures(run: Run) -> list[dict[str, str]]:
     }
     shown = [pictures[name] for name, reason in chosen.items() if not reason and (others or name != "pareto")]
     return [_picture(caption, draw(run)) for caption, draw in shown]
+
+
+def _measures_caption(run: Run) -> str:
+    """What each measure of the scenario's own is; axes show units in its place."""
+    words = "; ".join(f"{name}: {words.rstrip('.')}" for name, words in run.own_measures.items() if words)
+    return f"The scenario's own measures. {words}" if words else "The scenario's own measures"
 
 
 def _final(it: Interaction, dimension: str) -> float | None:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from sandbox.errors import ScenarioError, nearest
+from sandbox.scenario.measure import Measures, measure_faults
 from sandbox.scenario.personas import Personas
 from sandbox.scenario.population import Population, column_of, read_population
 from sandbox.scenario.prompts import Prompts
 from sandbox.scenario.reward import Reward, Rewards, read_rewards, reward_faults
 from sandbox.scenario.rubric import Rubric, Upbringing
 from sandbox.scenario.settings import MAX_SIZE, NETWORK_FILES, SOCIETY_SETTINGS, is_society_setting
-
-Measure: TypeAlias = Callable[[list[Any], Any], float | None]
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class Scenario:
         measures: Own measures of a round, by name: functions of (interactions, world), with failed interactions included,
             that return a number, or None if there is no value. ``world.metrics`` holds the metrics of the previous round, so
             that a measure can depend on its own last value. The first line of the docstring describes the measure.
+            :class:`~sandbox.scenario.measure.Measure` adds the unit, the limits and the panel of the plot.
         reward: Rewards of an agent for its turn in a round, by name: functions of (interaction, world) that return a number,
             or None if there is none; or one function, which gives its name. :class:`~sandbox.scenario.reward.Reward` adds a
             discount of later rounds' rewards. Training rows are made from them: ``sandbox dataset RUN --reward NAME``.
@@ -102,7 +102,7 @@ class Scenario:
     ask: Callable[[Any, Any], str] | None = None
     asked: Callable[[Any], Sequence[Any]] | None = None
     groups: Callable[[Any], Sequence[Sequence[Any]]] | None = None
-    measures: Mapping[str, Measure] = field(default_factory=dict)
+    measures: Measures = field(default_factory=dict)
     reward: Rewards = field(default_factory=dict)
     stop: Callable[[Any], bool] | None = None
     size: int | None = None
@@ -234,13 +234,12 @@ def _rubric(made: Scenario) -> Iterator[Fault]:
 def _functions(made: Scenario) -> Iterator[Fault]:
     taken = set(BUILT_IN_MEASURES)
     taken |= {f"{d.name}{end}" for d in made.rubric.dimensions for end in ("", "_draft", "_gain")}
-    for name, measure in made.measures.items():
-        if not callable(measure):
-            yield f"measures[{name!r}]", f"expected a function of (interactions, world), found {measure!r}"
+    for name in made.measures:
         if not str(name).isidentifier():
             yield f"measures[{name!r}]", "its name must be letters, digits and _"
         elif name in taken:
             yield f"measures[{name!r}]", "is the name of a built-in metric; choose another"
+    yield from measure_faults(made.measures)
     arguments = {"stop": "world", "ask": "agent, world", "move": "agent, world", "settle": "world, interactions"}
     of_world = dict.fromkeys(("asked", "groups", "before_round", "after_round"), "world")
     for name, given in {**arguments, **of_world}.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from sandbox.errors import RunExists
 from sandbox.folders import check_same_identity
+from sandbox.scenario.measure import read_measures
 from sandbox.society.agent import SocialAgent
 from sandbox.society.setup import SocietySetup
 from sandbox.store.manifest import doc_summary, environment, scenario_identity, short_hash
@@ -41,6 +42,7 @@ def open_writer(
         RunLocked: another process writes to it.
     """
     identity = _identity(setup)
+    measures = read_measures(setup.scenario.measures)
     manifest = {
         "command": command,
         **identity,
@@ -48,9 +50,11 @@ def open_writer(
         "embedding_dim": setup.embedder.dim,
         "notes": list(notes),
         **setup.pool.manifest_entry(),
-        "measures": {name: doc_summary(measure) for name, measure in setup.scenario.measures.items()},
+        "measures": {name: doc_summary(one.function) for name, one in measures.items()},
         **environment(),
     }
+    if axes := {name: axis for name, one in measures.items() if (axis := one.axis)}:
+        manifest["measure_axes"] = axes
     if len(setup.stages) > 1:
         manifest["stages"] = list(setup.stages)
     if setup.scenario.groups is not None:
@@ -105,8 +109,9 @@ def open_writer(
         if "usd" in store.manifest["tokens"]:
             store.manifest["tokens"]["usd"] = max(spent, store.manifest["tokens"]["usd"])
         store.manifest["measures"] = manifest["measures"]  # the scenario may have gained measures since
-        if "rewards" in manifest:
-            store.manifest["rewards"] = manifest["rewards"]
+        for name in ("measure_axes", "rewards"):
+            if name in manifest:
+                store.manifest[name] = manifest[name]
     return store
 
 

@@ -89,6 +89,11 @@ class Run:
         return dict(self.manifest.get("measures", {}))
 
     @property
+    def measure_axes(self) -> dict[str, dict[str, Any]]:
+        """How the scenario's own measures are drawn: ``unit``, ``limits`` and ``panel`` by name, as far as they are given."""
+        return dict(self.manifest.get("measure_axes", {}))
+
+    @property
     def rewards(self) -> dict[str, dict[str, Any]]:
         """The scenario's rewards by name: ``description``, ``discount`` and ``unit``."""
         return dict(self.manifest.get("rewards", {}))

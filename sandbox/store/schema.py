@@ -32,8 +32,9 @@ Tables of ``run.sqlite`` (schema 2):
 * ``utterances`` (round, agent, position, purpose, question, key, text, stage): in scenarios with rewards, what an agent said in
   its own conversation; key is that of the call, text the option or number that was chosen, null for the text of the reply
 
-In the manifest, ``measures`` describes the scenario's own measures, ``rewards`` its rewards (description, discount, unit), and
-``ended`` is the number of rounds after which its stop condition ended the run.
+In the manifest, ``measures`` describes the scenario's own measures, ``measure_axes`` holds the unit, the limits and the panel
+of those that have them, ``rewards`` describes its rewards (description, discount, unit), and ``ended`` is the number of rounds
+after which its stop condition ended the run.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 # Type of what readers use of a manifest; keys that are missing in old runs are not checked.
 _MANIFEST: dict[str, type | tuple[type, ...]] = {
     "scenario": str, "rubric": dict, "settings": dict, "models": dict, "raters": dict, "tokens": dict, "measures": dict,
-    "notes": list, "population": (str, dict), "event": (dict, type(None)),
+    "measure_axes": dict, "notes": list, "population": (str, dict), "event": (dict, type(None)),
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from sandbox.store.run import open_run
 from sandbox.world import World
 from visualize.drawing.saving import image
 from visualize.page.serving import what_to_show
-from visualize.plots import grid, ratings, social_graph
+from visualize.plots import grid, measures, ratings, social_graph
 
 
 class LiveWorld(World):
@@ -59,6 +59,12 @@ def RatingsView(model: World) -> None:
 
 
 @solara.component
+def MeasuresView(model: World) -> None:
+    """The scenario's own measures over the rounds so far."""
+    _view(measures.draw, model)
+
+
+@solara.component
 def Figures(model: World) -> None:
     """The metrics of the last round."""
     update_counter.get()
@@ -83,7 +89,7 @@ def Page() -> None:
     }
     SolaraViz(
         world,
-        components=[MapView, GraphView, RatingsView, Figures],
+        components=[MapView, GraphView, RatingsView, *([MeasuresView] if world.scenario.measures else []), Figures],
         model_params=adjustable | fixed,
         name=f"{world.scenario.name}, live",
         play_interval=500,
