@@ -27,7 +27,7 @@ from sandbox.testing import (
 # Names of built-ins alone: what else is installed here is checked by whoever wrote it.
 BUILT_IN = {kind: [p.name for p in registry.plugins(kind) if p.package == "social-sandbox"] for kind in registry.KINDS}
 # The loss of answers drawn anew in each step says nothing of how well a trainer learns.
-ONLINE = ("grpo",)
+ONLINE = ("grpo", "rloo")
 
 
 # -- built-ins -----------------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def test_protocols_keep_their_promises(name):
 
 # Answering anew at every step takes its time.
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "grpo" else n for n in BUILT_IN["trainers"]]
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in ONLINE else n for n in BUILT_IN["trainers"]]
 )
 @pytest.mark.needs_torch
 def test_trainers_keep_their_promises(name):

@@ -7,7 +7,9 @@ import pytest
 from sandbox.errors import SettingsError, TrainingDataError
 from sandbox.records import Rating
 from trainers import load_trainer
-from trainers.methods.grpo import GRPOSettings, Reward
+from trainers.methods.grpo import GRPOSettings
+from trainers.methods.online import Reward
+from trainers.methods.rloo import RLOO, RLOOSettings
 from trainers.rows.format import make_rows
 
 pytestmark = pytest.mark.needs_torch
@@ -139,3 +141,33 @@ def test_the_loss_is_the_one_named(loss, scale, counting, tiny_lm_path, tmp_path
         SettingsError, match="loss='drgrpo' is not one of grpo, dapo, dr_grpo, bnpo. Did you mean 'dr_grpo'?"
     ):
         load_trainer("grpo", loss="drgrpo")
+
+
+def test_rloo_learns_from_ratings_of_its_own_answers_too(counting, tiny_lm_path, tmp_path, monkeypatch):
+    """The baseline of an answer is the mean of the others, and the settings reach TRL."""
+    from trl import RLOOTrainer
+
+    seen = []
+    original = RLOOTrainer.__init__
+
+    def spy(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        a = self.args
+        seen.append(
+            (a.num_generations, a.beta, a.epsilon, a.normalize_advantages, a.max_completion_length, a.temperature)
+        )
+
+    monkeypatch.setattr(RLOOTrainer, "__init__", spy)
+    settings = RLOOSettings(max_steps=2, learning_rate=5e-3, beta=0.1, clip=0.3, normalize=True, **FAST)
+    trained = RLOO(settings).train(prompts("imitation", "imitation"), base=f"hf:{tiny_lm_path}", out=tmp_path / "m")
+    assert seen == [(4, 0.1, 0.3, True, 6, 1.0)]
+    assert {question for question, _ in counting.asked} == {"Q0", "Q1"}
+    for record in trained.history:
+        assert 1 <= record["reward"] <= 7
+        assert {"loss", "kl", "answer_tokens"} <= set(record)
+
+
+def test_an_answer_that_ends_at_the_limit_is_whole(counting):
+    reward = Reward(GRPOSettings(embedder="hashing", max_tokens=3), ends=(9,))
+    reward(["A", "A"], ["Talk. And", "Talk. And"], question=["q", "q"], completion_ids=[[1, 2, 9], [1, 2, 3]])
+    assert {answer for _, answer in counting.asked} == {"Talk. And", "Talk."}
