@@ -43,7 +43,8 @@ class TrainedModel:
 class Trainer(Protocol):
     """The interface of trainer classes, named by ``sandbox.trainers`` entry points.
 
-    ``Settings`` is a dataclass; the constructor takes an instance, or None for the defaults.
+    ``Settings`` is a dataclass; the constructor takes an instance, or None for the defaults. A trainer that needs no rows
+    from outside also has ``make_rows()``, which ``sandbox train`` calls where it is given none.
     """
 
     name: ClassVar[str]

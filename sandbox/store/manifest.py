@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -61,6 +62,7 @@ def environment() -> dict[str, Any]:
     }
 
 
+@functools.cache  # reading it takes milliseconds, and environments make many runs
 def package_version(package: str) -> str:
     """The installed version of a package, or ``not installed``."""
     try:

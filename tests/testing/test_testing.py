@@ -27,7 +27,7 @@ from sandbox.testing import (
 # Names of built-ins alone: what else is installed here is checked by whoever wrote it.
 BUILT_IN = {kind: [p.name for p in registry.plugins(kind) if p.package == "social-sandbox"] for kind in registry.KINDS}
 # The loss of answers drawn anew in each step says nothing of how well a trainer learns.
-ONLINE = ("grpo", "rloo")
+ONLINE = ("grpo", "rloo", "society_grpo")
 
 
 # -- built-ins -----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from trainers import load_trainer, rows_from
 SMALL = {"max_steps": 2, "batch_size": 2, "max_length": 160, "progress": False, "device": "cpu", "measure_kl": False}
 TRAINERS = {
     "sft": {}, "dpo": {}, "kto": {}, "orpo": {}, "grpo": {"batch_size": 1, "answers": 2, "max_tokens": 12},
+    "society_grpo": {"batch_size": 1, "group": 2, "society": {"agents": 4}},
     "rft": {}, "simpo": {}, "hindsight": {}, "rrhf": {}, "stable_alignment": {"measure_kl": True},
 }  # fmt: skip
 

@@ -121,14 +121,15 @@ def train(
     import os
 
     from sandbox.folders import next_free_name
+    from trainers.base import trainer_class
     from trainers.config_file import TrainingConfig, read_config
 
     file = TrainingConfig() if config is None else read_config(config)
     rows = sources or list(file.rows)
-    if not rows:
+    name, start = trainer or file.trainer or "stable_alignment", base or file.base or "smollm2"
+    if not rows and not hasattr(trainer_class(name), "make_rows"):
         where = "" if config is None else f", or rows in {config}"
         raise SettingsError(f"sandbox train needs run folders or files of rows{where}")
-    name, start = trainer or file.trainer or "stable_alignment", base or file.base or "smollm2"
     given: dict[str, Any] = {**file.settings, **parse_settings(settings)}
     folder = out or (Path(file.out) if file.out else None)
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -173,7 +174,8 @@ def train_on(
     more: dict[str, Any] = {"resume": True} if resume else {}
     if resume and "resume" not in inspect.signature(made.train).parameters:
         raise SettingsError(f"trainer {trainer!r} does not support --resume")
-    rows = rows_from(sources, made.accepts, **(rated or {}))
+    make_rows = None if sources else getattr(made, "make_rows", None)
+    rows = make_rows() if make_rows is not None else rows_from(sources, made.accepts, **(rated or {}))
     trained = check_trained(trainer, made.train(rows, base=base, out=out, **more))
     if os.environ.get("RANK", "0") == "0":
         # Trainers know rows and not where they came from.
