@@ -8,15 +8,21 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
 from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
 from sandbox.folders import whole_file
 from sandbox.store.run import Run
+from visualize.drawing.agent_values import check_by, colour_values, default_by, values_title
+from visualize.drawing.cells import MARK_PT
 from visualize.drawing.curves import set_round_axis, y_limits
 from visualize.drawing.inputs import Source, as_run
+from visualize.drawing.network import drawn_network, place_at_nodes
 from visualize.drawing.saving import output_settings
 from visualize.drawing.style import (
     DRAFT,
@@ -29,7 +35,7 @@ from visualize.drawing.style import (
     one_line,
     use_theme,
 )
-from visualize.plots import grid, ratings
+from visualize.plots import grid, measures, ratings
 
 SUFFIXES = (".gif", ".mp4")
 # Maximum number of frames; of longer runs, evenly spaced rounds are shown.
@@ -45,7 +51,7 @@ def animate(
     Args:
         source: A run or its folder.
         out: A ``.gif`` file, or an ``.mp4`` file if ffmpeg is installed; missing folders are created.
-        by: Colour of squares: ``rating``, ``gain`` or ``label``.
+        by: Colour of agents: ``rating``, ``gain``, ``label``, ``state.KEY`` or ``extra.KEY``, as on the map.
         seconds: Duration of a frame.
         theme: ``light`` or ``dark``.
 
@@ -64,7 +70,7 @@ def animate(
     run = as_run(source)
     if not run.rounds:
         raise NothingToShow(f"{run.path} has no complete round to animate; list runs with: sandbox ls runs")
-    grid.check_by(by, run)
+    check_by(by, run)
     write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
     with whole_file(path) as fresh:
         write(fresh, frames(run, by=by, theme=theme), seconds)
@@ -73,48 +79,74 @@ def animate(
 
 def frames(run: Run, *, by: str = "rating", theme: Theme = "light") -> Iterator[Image.Image]:
     """Yield the frames of an animation, all of the same size."""
-    table, shape = grid.place_in_cells(grid.panel_table(run, "strip", FRAMES), run)
-    curves = ratings.data(run)
-    curves = curves[curves["dimension"] == run.dimensions[0]]
+    table = grid.panel_table(run, "strip", FRAMES, by)
+    if by != (by := default_by(by, run, bool(table["rating"].notna().any()))):
+        table = grid.panel_table(run, "strip", FRAMES, by)
+    graph, shape = drawn_network(run), (1, 1)
+    if graph is None:
+        table, shape = grid.place_in_cells(table, run)
+    else:
+        table = place_at_nodes(table, graph)
     for title, panel in table.groupby("panel", sort=False):
-        round_ = int(str(title).split()[1]) - 1
         with use_theme(theme):
-            figure = _frame(run, table, panel, shape, curves, round_, by, theme)
+            figure = Figure(figsize=(PAGE_IN, 3.6))
+            _map(figure, run, table, panel, shape, graph, int(str(title).split()[1]) - 1, by, theme)
+            _curves(figure.add_axes((0.62, 0.18, 0.36, 0.73)), run, int(str(title).split()[1]) - 1)
+            fix_ticks(figure)
         buffer = io.BytesIO()
         with output_settings():
             figure.savefig(buffer, format="png", dpi=_DPI)
         yield Image.open(buffer).convert("RGB")
 
 
-def _frame(
-    run: Run, table: pd.DataFrame, panel: pd.DataFrame, shape: tuple[int, int], curves: pd.DataFrame, round_: int,
-    by: str, theme: Theme,
-) -> Figure:  # fmt: skip
-    """Draw a frame: the map on the left, the curves up to this round on the right, with a fixed layout."""
-    figure = Figure(figsize=(PAGE_IN, 3.6))
-    place, bar, course = (
-        figure.add_axes(box) for box in ((0.01, 0.13, 0.44, 0.78), (0.465, 0.18, 0.012, 0.68), (0.62, 0.18, 0.36, 0.73))
-    )
+def _map(
+    figure: Figure, run: Run, table: pd.DataFrame, panel: pd.DataFrame, shape: tuple[int, int],
+    graph: nx.Graph[int] | None, round_: int, by: str, theme: Theme,
+) -> None:  # fmt: skip
+    """Draw the map of a round on the left; ``table`` holds all rounds, so that colours and legends do not change."""
+    place = figure.add_axes((0.01, 0.13, 0.44, 0.78))
     styles = label_styles(label_order(table["label"]))
     painter = grid.make_painter(by, run, table, styles, theme)
-    values = panel["label"].map(list(styles).index) + 0.5 if by == "label" else panel[by]
-    side_pt = 72 * min(PAGE_IN * 0.44 / shape[1], 3.6 * 0.78 / shape[0])
-    painter.paint(place, panel, values.astype(float).to_numpy(), shape, side_pt)
-    place.set_title(f"{grid.map_title(by, run)}, round {round_ + 1}")
-    if by == "label":
-        bar.set_axis_off()
+    values = colour_values(by, panel["label"], panel["rating" if by == "label" else by], styles)
+    if graph is None:
+        side_pt = 72 * min(PAGE_IN * 0.44 / shape[1], 3.6 * 0.78 / shape[0])
+        painter.paint(place, panel, values, shape, side_pt)
     else:
-        figure.colorbar(place.images[0], cax=bar).outline.set_linewidth(0)  # type: ignore[operator, union-attr]
-    grid.add_legend(figure, styles, theme, by, len(styles) > 1, by != "label" and bool(table[by].isna().any()))
+        side_pt = MARK_PT
+        grid.on_network(painter, graph, run).paint(place, panel, values, 3.6 * 0.78)
+    place.set_title(f"{values_title(by, run)}, round {round_ + 1}")
+    if by != "label":
+        bar = figure.add_axes((0.465, 0.18, 0.012, 0.68))
+        colours = ScalarMappable(painter.norm, painter.colours)
+        figure.colorbar(colours, cax=bar).outline.set_linewidth(0)  # type: ignore[operator]
+    has_marks = len(styles) > 1 and side_pt >= MARK_PT
+    grid.add_legend(figure, styles, theme, by, has_marks, by != "label" and bool(table[by].isna().any()))
+
+
+def _curves(ax: Axes, run: Run, round_: int) -> None:
+    """Draw the mean ratings up to a round; without ratings the first panel of the scenario's own measures."""
+    table = ratings.data(run)
+    table = table[table["dimension"] == run.dimensions[0]]
+    shown = measures.panels(run)
+    if table["mean"].isna().all() and shown:
+        title, names = next(iter(shown.items()))
+        rows = measures.data(run)
+        measures.draw_panel(ax, run, rows.assign(value=rows["value"].where(rows["round"] <= round_)), title, names)
+        low, high = measures.axis_limits(run, names, rows[rows["measure"].isin(names)]["value"])
+        known = rows[rows["measure"].isin(names)]["value"].dropna()
+        if len(known):  # the same in every frame
+            edge = 0.05 * (known.max() - known.min() or 1.0)
+            ax.set_ylim(known.min() - edge if low is None else low, known.max() + edge if high is None else high)
+        return
     for answer, colour, marker, line in (("draft", DRAFT, "s", "--"), ("revision", REVISION, "o", "-")):
-        mine = curves[(curves["answer"] == answer) & (curves["round"] <= round_)]
-        course.plot(mine["round"], mine["mean"], color=colour, linestyle=line, label=answer)
-        course.plot(mine["round"].tail(1), mine["mean"].tail(1), color=colour, marker=marker)
-    set_round_axis(course, curves)
-    course.set_title(f"mean {one_line(run.dimensions[0], 24)}")
-    course.set_ylim(y_limits(curves.assign(low=curves["mean"], high=curves["mean"]), 1.0, float(run.scale), 1.0))
-    course.legend(loc="best")
-    return fix_ticks(figure)
+        mine = table[(table["answer"] == answer) & (table["round"] <= round_)]
+        ax.plot(mine["round"], mine["mean"], color=colour, linestyle=line, label=answer)
+        ax.plot(mine["round"].tail(1), mine["mean"].tail(1), color=colour, marker=marker)
+    set_round_axis(ax, table)
+    ax.set_title(f"mean {one_line(run.dimensions[0], 24)}")
+    ax.set_ylabel(f"mean rating (1 to {run.scale})")
+    ax.set_ylim(y_limits(table.assign(low=table["mean"], high=table["mean"]), 1.0, float(run.scale), 1.0))
+    ax.legend(loc="best")
 
 
 def _write_gif(path: Path, pictures: Iterator[Image.Image], seconds: float) -> None:

@@ -22,6 +22,8 @@ from visualize.drawing.style import LabelStyle, Theme, background, contrast_colo
 
 # Maximum numbers of links with arrowheads, and of agents with names and numbers, that remain readable.
 MAX_ARROWS, MAX_NAMED = 300, 36
+# Maximum number of nodes on a terminal, and the rows and columns that they are spread over.
+MAX_IN_CELLS, CELLS_SIDE = 250, 20
 _LINK = "#8a929b"
 
 
@@ -44,6 +46,23 @@ def drawn_network(run: Run) -> nx.Graph[int] | None:
     for node, (x, y) in zip((*linked, *alone), (*points, *row), strict=True):
         graph.nodes[node].update(x=float(x), y=float(y))
     return graph
+
+
+def cells_of_network(graph: nx.Graph[int]) -> dict[int, tuple[int, int]]:
+    """The row and column of each node on a terminal, near where the map of :func:`drawn_network` has it; one node a cell.
+
+    Args:
+        graph: The network, of :func:`drawn_network`, of at most 250 nodes.
+    """
+    last = CELLS_SIDE - 1
+    free = {(row, column) for row in range(CELLS_SIDE) for column in range(CELLS_SIDE)}
+    found = {}
+    for node, at in graph.nodes(data=True):
+        row, column = (1 - at["y"]) / 2 * last, (at["x"] + 1) / 2 * last
+        cell = min(free, key=lambda one: ((one[0] - row) ** 2 + (one[1] - column) ** 2, one))
+        free.remove(cell)
+        found[node] = cell
+    return found
 
 
 def network_side(graph: nx.Graph[int]) -> int:

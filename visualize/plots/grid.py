@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import networkx as nx
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -18,6 +15,17 @@ from matplotlib.patches import Patch
 from sandbox.errors import SettingsError, nearest
 from sandbox.scenario.settings import recorded_shape
 from sandbox.store.run import Run
+from visualize.drawing.agent_values import (
+    EXTRA,
+    bar_title,
+    check_by,
+    colour_scale,
+    colour_values,
+    default_by,
+    extra_numbers,
+    state_numbers,
+    values_title,
+)
 from visualize.drawing.cells import MARK_PT, CellPainter
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
 from visualize.drawing.network import NetworkPainter, drawn_network, place_at_nodes
@@ -27,21 +35,16 @@ from visualize.drawing.style import (
     LabelStyle,
     Theme,
     background,
-    check_choice,
     empty_figure,
     fix_ticks,
     foreground,
     label_order,
     label_styles,
     one_line,
-    rating_colormap,
-    rating_norm,
     use_theme,
     wrap_title,
 )
 
-By = Literal["rating", "label", "gain"]
-STATE = "state."  # before the key of a state
 ROUNDS = ("last", "all", "strip")
 STRIP_PANELS = 12
 # Maximum side of a map that is readable in one column.
@@ -53,14 +56,15 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
 
     Args:
         source: A run or its folder.
-        by: Colour of squares; does not change the columns.
+        by: Colour of squares.
         rounds: ``last``, ``all`` (means over rounds), ``strip`` (at most 12 rounds, evenly spaced), or the number of a round,
             from 1.
 
     Returns:
         Columns panel (its title), agent, name, label, row, column (position in the panel's last round), rating
         (mean of its final answers on the rubric's first dimension, in 1..scale) and gain (mean of revision minus
-        draft), NaN if there is none; and state.KEY for each number in the agents' states, after the panel's last round.
+        draft), NaN if there is none; extra.KEY (mean) if ``by`` is one; and state.KEY for each number in the agents' states,
+        after the panel's last round.
         Of a network of up to 1,000 nodes also node, x and y (where it is drawn).
 
     Raises:
@@ -68,32 +72,12 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
     """
     run = as_run(source)
     check_by(by, run)
-    table, graph = panel_table(run, rounds, STRIP_PANELS), drawn_network(run)
+    table, graph = panel_table(run, rounds, STRIP_PANELS, by), drawn_network(run)
     return table if graph is None else place_at_nodes(table, graph)
 
 
-def check_by(by: str, run: Run) -> None:
-    """Refuse a ``by`` that the run has no values for.
-
-    Raises:
-        SettingsError: names what there is.
-    """
-    known = [*get_args(By), *state_numbers(run).columns]
-    if by not in known and by.startswith(STATE):
-        raise SettingsError(
-            f"by={by!r}: the run has no number of that name in its states. There are: {', '.join(known)}"
-        )
-    check_choice("by", by, known)
-
-
-def state_numbers(run: Run) -> pd.DataFrame:
-    """The numbers in the agents' states: columns state.KEY, by number of complete rounds and agent."""
-    states = run.states().set_index(["rounds", "agent"])
-    return states.select_dtypes("number").add_prefix(STATE)
-
-
-def panel_table(run: Run, rounds: str | int, max_panels: int) -> pd.DataFrame:
-    """The result of :func:`data`; a strip has at most ``most`` panels.
+def panel_table(run: Run, rounds: str | int, max_panels: int, by: str = "rating") -> pd.DataFrame:
+    """The result of :func:`data` without the positions in a network; a strip has at most ``max_panels`` panels.
 
     Raises:
         SettingsError: the run has no such round.
@@ -102,17 +86,19 @@ def panel_table(run: Run, rounds: str | int, max_panels: int) -> pd.DataFrame:
     frame = frame.assign(
         rating=final_scores(frame, dimension), gain=frame[f"{dimension}_after"] - frame[f"{dimension}_before"]
     )
-    parts, states = [], state_numbers(run)
+    parts, states, shown = [], state_numbers(run), ["rating", "gain"]
+    if by.startswith(EXTRA):
+        frame, shown = frame.join(extra_numbers(run)[by], on=["round", "agent"]), [*shown, by]
     for title, rows in _panels(frame, rounds, unfinished_note(run), max_panels):
         positions = run.positions(int(rows["round"].max())).rename(columns={"x": "row", "y": "column"})
-        means = rows.groupby("agent")[["rating", "gain"]].mean()
+        means = rows.groupby("agent")[shown].mean()
         part = agents.merge(positions, on="agent").join(means, on="agent")
         if len(states.columns):
             after = states.index.get_level_values("rounds") == int(rows["round"].max()) + 1
             part = part.join(states[after].droplevel("rounds"), on="agent")  # those that were removed have none
         part.insert(0, "panel", title)
         parts.append(part)
-    columns = ["panel", "agent", "name", "label", "row", "column", "rating", "gain", *states.columns]
+    columns = ["panel", "agent", "name", "label", "row", "column", *shown, *states.columns]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
@@ -151,7 +137,8 @@ def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", them
 
     Args:
         source: A run or its folder.
-        by: ``rating``, ``gain`` (revision minus draft), ``label``, or ``state.KEY``, a number in the agents' states.
+        by: ``rating``, ``gain`` (revision minus draft), ``label``, ``state.KEY``, a number in the agents' states, or
+            ``extra.KEY``, a number in ``Interaction.extra``.
         rounds: ``last``, ``all`` (means over rounds), ``strip`` (one map per round, at most 12, evenly spaced), or the
             number of a round.
         theme: ``light`` or ``dark``.
@@ -164,8 +151,8 @@ def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", them
         table = data(run, by=by, rounds=rounds)
         if table.empty:
             return empty_figure(NO_ROUND)
-        if by == "rating" and table["rating"].isna().all():  # what a scenario without ratings is about
-            by = next((str(name) for name in table if str(name).startswith(STATE)), by)
+        if by != (by := default_by(by, run, bool(table["rating"].notna().any()))):
+            table = data(run, by=by, rounds=rounds)
         graph = drawn_network(run)
         shape = (1, 1)
         if graph is None:
@@ -185,28 +172,27 @@ def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", them
         styles = label_styles(label_order(table["label"]))
         painter = make_painter(by, run, table, styles, theme)
         for ax, (title, panel) in zip(axes, panels, strict=False):
-            given = panel["label"].map(list(styles).index) + 0.5 if by == "label" else panel[by]
-            values = given.astype(float).to_numpy()
+            values = colour_values(by, panel["label"], panel["rating" if by == "label" else by], styles)
             if graph is None:
                 painter.paint(ax, panel, values, shape, 72 * side_in)
             else:
-                _on_network(painter, graph, run).paint(ax, panel, values, side_in)
-            ax.set_title(wrap_title(f"{map_title(by, run)}, {title}") if across == 1 else str(title))
+                on_network(painter, graph, run).paint(ax, panel, values, side_in)
+            ax.set_title(wrap_title(f"{values_title(by, run)}, {title}") if across == 1 else str(title))
         if across > 1:
-            figure.suptitle(map_title(by, run), x=0.01, ha="left", weight="bold", size="medium")
+            figure.suptitle(values_title(by, run), x=0.01, ha="left", weight="bold", size="medium")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         if by != "label":
             coloured = axes[0].images[0] if graph is None else ScalarMappable(painter.norm, painter.colours)
             bar = figure.colorbar(coloured, ax=list(axes), shrink=0.8, pad=0.02, aspect=25)
-            bar.set_label(_colour_label(by, run))
+            bar.set_label(bar_title(by, run))
             bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
         has_marks = len(styles) > 1 and (graph is not None or 72 * side_in >= MARK_PT)
         add_legend(figure, styles, theme, by, has_marks, by != "label" and bool(table[by].isna().any()))
         return fix_ticks(figure)
 
 
-def _on_network(painter: CellPainter, graph: nx.Graph[int], run: Run) -> NetworkPainter:
+def on_network(painter: CellPainter, graph: nx.Graph[int], run: Run) -> NetworkPainter:
     """The painter of a network with the colours of a map; links are arrows where their directions are used."""
     has_arrows = run.manifest["settings"].get("hears", "both") != "both"
     return NetworkPainter(
@@ -227,35 +213,9 @@ def place_in_cells(table: pd.DataFrame, run: Run) -> tuple[pd.DataFrame, tuple[i
     return apart, (shape[0], shape[1])
 
 
-def map_title(by: str, run: Run) -> str:
-    """Title of a map."""
-    if by.startswith(STATE):
-        return one_line(by.removeprefix(STATE))
-    name = one_line(run.dimensions[0])
-    return {"rating": f"{name} of final answers", "gain": f"gain in {name}", "label": "labels"}[by]
-
-
-def _colour_label(by: str, run: Run) -> str:
-    if by.startswith(STATE):
-        return f"{map_title(by, run)}, after the round"
-    name = one_line(run.dimensions[0])
-    return f"{name}, revision minus draft" if by == "gain" else f"{name} (1 to {run.scale})"
-
-
 def make_painter(by: str, run: Run, table: pd.DataFrame, styles: dict[str, LabelStyle], theme: Theme) -> CellPainter:
     """Make the painter of a map's squares."""
-    if by == "label":
-        colours = ListedColormap([style.colour for style in styles.values()])
-        return CellPainter(colours, Normalize(0, len(styles)), "", styles, theme)
-    if by == "rating":
-        return CellPainter(rating_colormap(), rating_norm(run.scale), "{:.1f}", styles, theme)
-    if by.startswith(STATE):
-        low, high = float(table[by].min()), float(table[by].max())
-        return CellPainter(
-            colormaps["viridis"], Normalize(low, high if high > low else low + 1), "{:.3g}", styles, theme
-        )
-    reach = max(1.0, float(np.nan_to_num(table["gain"].abs().max())))
-    return CellPainter(rating_colormap(), Normalize(-reach, reach), "{:+z.1f}", styles, theme)
+    return CellPainter(*colour_scale(by, run, [] if by == "label" else table[by], styles), styles, theme)
 
 
 def add_legend(
@@ -269,6 +229,13 @@ def add_legend(
             mark |= {"markerfacecolor": style.colour if by == "label" else "none"}
             handles.append(Line2D([], [], linestyle="none", label=one_line(label), **mark))
     if has_unknown:
-        handles.append(Patch(facecolor=background(theme), edgecolor="#8a929b", hatch="/////", label="no rating"))
+        handles.append(
+            Patch(
+                facecolor=background(theme),
+                edgecolor="#8a929b",
+                hatch="/////",
+                label="no rating" if by in ("rating", "gain") else "no value",
+            )
+        )
     if handles:
         figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 4))

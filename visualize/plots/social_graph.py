@@ -12,11 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
+from visualize.drawing.agent_values import agent_values, bar_title, check_by, colour_scale, colour_values
 from visualize.drawing.graph_layout import READABLE_NODES, Layout, merge_blocks, node_positions
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
 from visualize.drawing.style import (
@@ -40,24 +42,28 @@ from visualize.drawing.style import (
 MAX_ARROWS, MAX_NUMBERED_NODES = 300, 36
 
 
-def data(source: Source, *, layout: Layout = "spring") -> pd.DataFrame:
+def data(source: Source, *, layout: Layout = "spring", by: str = "rating") -> pd.DataFrame:
     """The data of the plot: one row per node, then one row per edge.
 
     Args:
         source: A run or its folder.
         layout: Layout of nodes, ``spring`` or ``grid``.
+        by: Colour of nodes.
 
     Returns:
         Columns kind (``node`` or ``edge``), reviewer and author (both the agent itself for a node; of a graph in
         blocks, numbers of blocks), label, x, y (position), influence (see
         :class:`sandbox.metrics.influence.Influence`; NaN if there is no uptake), alignment (mean of final
-        answers), reviews (count) and rating (mean), the last two of edges only.
+        answers), reviews (count) and rating (mean), the last two of edges only; then the
+        number that ``by`` names, of nodes only, unless it is ``rating`` or ``label``.
 
     Raises:
-        SettingsError: the layout is unknown.
+        SettingsError: the layout is unknown, or the run has no such number.
     """
     check_choice("layout", layout, get_args(Layout))
-    graph, _ = _graph(source)
+    run = as_run(source)
+    check_by(by, run)
+    graph, _ = _graph(run)
     positions = node_positions(graph, layout) if len(graph) else {}
     nodes = [
         {
@@ -77,7 +83,10 @@ def data(source: Source, *, layout: Layout = "spring") -> pd.DataFrame:
     ]
     columns = ["kind", "reviewer", "author", "label", "x", "y", "influence", "alignment", "reviews", "rating"]
     numbers = dict.fromkeys(columns[4:], "float64")
-    return pd.DataFrame(nodes + edges, columns=columns).astype(numbers)
+    table = pd.DataFrame(nodes + edges, columns=columns).astype(numbers)
+    if by not in ("rating", "label"):
+        table[by] = table["reviewer"].map(agent_values(by, run)).where(table["kind"] == "node").astype("float64")
+    return table
 
 
 def _graph(source: Source) -> tuple[nx.DiGraph[int], bool]:
@@ -86,16 +95,18 @@ def _graph(source: Source) -> tuple[nx.DiGraph[int], bool]:
     return (merge_blocks(graph), True) if len(graph) > READABLE_NODES else (graph, False)
 
 
-def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -> Figure:
+def draw(source: Source, *, layout: Layout = "spring", by: str = "rating", theme: Theme = "light") -> Figure:
     """The social graph: reviews between agents, their ratings, and influence.
 
     An edge goes from reviewer to author; its width is the number of reviews, its colour their mean rating. A node is an
-    agent; its size is its influence on others' revisions (equal if there is none), its colour the mean rating of its
-    final answers, its shape its label. Beyond 1,000 agents a node is all agents of a label in one part of the grid.
+    agent; its size is its influence on others' revisions (equal if there is none), its colour what ``by`` says, by default
+    the mean rating of its final answers, its shape its label. Beyond 1,000 agents a node is all agents of a label in one
+    part of the grid.
 
     Args:
         source: A run or its folder.
         layout: ``spring`` attracts agents that review each other; ``grid`` is their positions.
+        by: Colour of nodes: ``rating``, ``gain``, ``label``, ``state.KEY`` (after the last round) or ``extra.KEY`` (mean).
         theme: ``light`` or ``dark``.
 
     Raises:
@@ -103,7 +114,7 @@ def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -
     """
     run = as_run(source)
     with use_theme(theme):
-        table = data(run, layout=layout)
+        table = data(run, layout=layout, by=by)
         nodes, edges = table[table["kind"] == "node"], table[table["kind"] == "edge"]
         if edges.empty:
             return empty_figure(NO_ROUND if run.rounds == 0 else "no agent reviewed another")
@@ -111,16 +122,23 @@ def draw(source: Source, *, layout: Layout = "spring", theme: Theme = "light") -
         ax = figure.add_subplot()
         sizes = _sizes(nodes)
         _edges(ax, nodes, edges, sizes, run.scale, theme)
-        _nodes(ax, nodes, sizes, run.scale, theme)
+        styles = label_styles(label_order(nodes["label"]))
+        values = nodes["alignment" if by in ("rating", "label") else by]
+        scale = colour_scale(by, run, values, styles)
+        _nodes(ax, nodes, sizes, colour_values(by, nodes["label"], values, styles), scale, theme)
         ax.set_axis_off()
         ax.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), aspect="equal")
         in_blocks = len(run.agents()) > READABLE_NODES
         ax.set_title("social graph in blocks: agents of a label, by part of the grid" if in_blocks else "social graph")
-        bar = figure.colorbar(
-            ScalarMappable(rating_norm(run.scale), rating_colormap()), ax=ax, shrink=0.6, pad=0.0, aspect=28
-        )
-        bar.set_label(f"mean rating: {one_line(run.dimensions[0])} of a node, reviews on an edge")
-        bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
+        name = one_line(run.dimensions[0])
+        edges_title = f"mean rating: {name} of a node, reviews on an edge" if by == "rating" else "edge: mean rating"
+        bars = [(ScalarMappable(rating_norm(run.scale), rating_colormap()), edges_title)]
+        if by not in ("rating", "label"):
+            bars.append((ScalarMappable(scale[1], scale[0]), f"node: {bar_title(by, run)}"))
+        for colours, title in bars:
+            bar = figure.colorbar(colours, ax=ax, shrink=0.6, pad=0.0 if len(bars) == 1 else 0.04, aspect=28)
+            bar.set_label(title)
+            bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
         _legend(figure, nodes, edges, theme)
         return fix_ticks(figure)
 
@@ -168,9 +186,12 @@ def _edges(
         )  # fmt: skip
 
 
-def _nodes(ax: Axes, nodes: pd.DataFrame, sizes: NDArray[np.float64], scale: int, theme: Theme) -> None:
-    colours = rating_colormap()(rating_norm(scale)(nodes["alignment"].to_numpy(dtype=float)))
-    colours[nodes["alignment"].isna().to_numpy()] = matplotlib.colors.to_rgba(background(theme))
+def _nodes(
+    ax: Axes, nodes: pd.DataFrame, sizes: NDArray[np.float64], values: NDArray[np.float64],
+    scale: tuple[Colormap, Normalize, str], theme: Theme,
+) -> None:  # fmt: skip
+    colours = scale[0](scale[1](values))
+    colours[np.isnan(values)] = matplotlib.colors.to_rgba(background(theme))
     edge = 1.0 if len(nodes) <= 100 else 0.5
     for label, style in label_styles(label_order(nodes["label"])).items():
         has_label = (nodes["label"] == label).to_numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -329,5 +330,21 @@ def _live_map(world: Any) -> Any:
 
 
 def _places(world: Any) -> dict[int, tuple[int, int]]:
-    """Return the row and column of each agent."""
-    return {agent.index: world.space.position(agent) for agent in world.members}
+    """Return the row and column of each agent: in a network those of its node on the drawn map."""
+    places = {agent.index: world.space.position(agent) for agent in world.members}
+    if world.society.on_grid:
+        return places
+    cells = _network_cells(world.path, len(world.space.links))
+    return {agent: cells.get(place, place) for agent, place in places.items()}
+
+
+@cache
+def _network_cells(path: Path, n_nodes: int) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return where the terminal shows each position of a network; again when nodes were added. Empty for large networks."""
+    from sandbox.store.run import open_run
+    from visualize.drawing.network import MAX_IN_CELLS, cells_of_network, drawn_network, network_side
+
+    if n_nodes > MAX_IN_CELLS or (graph := drawn_network(open_run(path))) is None:
+        return {}
+    side = network_side(graph)
+    return {divmod(node, side): cell for node, cell in cells_of_network(graph).items()}

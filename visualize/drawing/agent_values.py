@@ -1,0 +1,118 @@
+"""What colours agents on maps, graphs and animations: a rating, a gain, a label, or a number of the scenario's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+
+from sandbox.errors import SettingsError
+from sandbox.store.run import Run
+from visualize.drawing.inputs import final_scores, finished_rounds
+from visualize.drawing.style import LabelStyle, check_choice, one_line, rating_colormap, rating_norm
+
+By = Literal["rating", "label", "gain"]
+STATE, EXTRA = "state.", "extra."  # before the key of a state, and of a number in ``Interaction.extra``
+
+
+def check_by(by: str, run: Run) -> None:
+    """Refuse a ``by`` that the run has no values for.
+
+    Raises:
+        SettingsError: names what there is.
+    """
+    known = list(get_args(By))
+    if by in known:
+        return
+    known += [*state_numbers(run).columns, *extra_numbers(run).columns]
+    kinds = {STATE: "states", EXTRA: "interactions' extra"}
+    where = next((words for start, words in kinds.items() if by.startswith(start)), "")
+    if by not in known and where:
+        raise SettingsError(
+            f"by={by!r}: the run has no number of that name in its {where}. There are: {', '.join(known)}"
+        )
+    check_choice("by", by, known)
+
+
+def default_by(by: str, run: Run, has_ratings: bool) -> str:
+    """``by``; where it is ``rating`` and there are none, the first number of the states, or else of the interactions."""
+    if by != "rating" or has_ratings:
+        return by
+    return next((str(name) for found in (state_numbers, extra_numbers) for name in found(run).columns), by)
+
+
+def state_numbers(run: Run) -> pd.DataFrame:
+    """The numbers in the agents' states: columns state.KEY, by number of complete rounds and agent."""
+    states = run.states().set_index(["rounds", "agent"])
+    return states.select_dtypes("number").add_prefix(STATE)
+
+
+def extra_numbers(run: Run) -> pd.DataFrame:
+    """The numbers and truth values in ``Interaction.extra``: columns extra.KEY, by round and agent."""
+    frame = run.frame(extra=True).set_index(["round", "agent"])
+    found = frame[[name for name in frame if str(name).startswith(EXTRA)]].convert_dtypes()
+    numbers = found.select_dtypes(["number", "bool"])
+    return numbers.astype("float64")
+
+
+def agent_values(by: str, run: Run) -> pd.Series[Any]:
+    """A number of each agent, by its index: the mean over complete rounds; of a state, its value after the last."""
+    if by.startswith(STATE):
+        states = state_numbers(run)[by]
+        last = states.index.get_level_values("rounds") == run.rounds
+        return states[last].droplevel("rounds")
+    if by.startswith(EXTRA):
+        return extra_numbers(run)[by].groupby(level="agent").mean()
+    frame, dimension = finished_rounds(run), run.dimensions[0]
+    gains = frame[f"{dimension}_after"] - frame[f"{dimension}_before"]
+    shown = gains if by == "gain" else final_scores(frame, dimension)
+    return shown.groupby(frame["agent"]).mean()
+
+
+def values_title(by: str, run: Run) -> str:
+    """What is shown, as a title."""
+    if by.startswith((STATE, EXTRA)):
+        return one_line(by.partition(".")[2])
+    name = one_line(run.dimensions[0])
+    return {"rating": f"{name} of final answers", "gain": f"gain in {name}", "label": "labels"}[by]
+
+
+def bar_title(by: str, run: Run) -> str:
+    """Title of the colour bar."""
+    if by.startswith(STATE):
+        return f"{values_title(by, run)}, after the round"
+    if by.startswith(EXTRA):
+        return f"{values_title(by, run)}, in the round"
+    name = one_line(run.dimensions[0])
+    return f"{name}, revision minus draft" if by == "gain" else f"{name} (1 to {run.scale})"
+
+
+def colour_values(by: str, labels: pd.Series[Any], values: pd.Series[Any], styles: Iterable[str]) -> Any:
+    """The numbers that :func:`colour_scale` colours: positions of labels, or the values. Shape [agents]."""
+    return (labels.map(list(styles).index) + 0.5 if by == "label" else values).astype(float).to_numpy()
+
+
+def colour_scale(by: str, run: Run, values: Any, styles: Mapping[str, LabelStyle]) -> tuple[Colormap, Normalize, str]:
+    """The colour map of values, what maps values to it, and the format of numbers ("" for labels).
+
+    Args:
+        by: What is shown.
+        run: The run.
+        values: All values that are drawn, in all panels or frames.
+        styles: Style of each label.
+    """
+    if by == "label":
+        return ListedColormap([style.colour for style in styles.values()]), Normalize(0, len(styles)), ""
+    if by == "rating":
+        return rating_colormap(), rating_norm(run.scale), "{:.1f}"
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    if by == "gain":
+        reach = max(1.0, float(np.abs(known).max(initial=0.0)))
+        return rating_colormap(), Normalize(-reach, reach), "{:+z.1f}"
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    return colormaps["viridis"], Normalize(low, high if high > low else low + 1), "{:.3g}"
