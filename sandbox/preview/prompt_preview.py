@@ -19,6 +19,7 @@ from sandbox.society.setup import resolve_settings
 from sandbox.world import World
 
 _SIDE = 3
+_MOST = 36  # agents of a scenario's own grid that are previewed
 _NOTES = {
     "recalled": "'recalled' is included only if the agent remembers a similar question",
     "heard": "'heard' is included only if other agents have spoken",
@@ -94,6 +95,9 @@ def render_prompts(
     """
     settings = {name: value for name, value in settings.items() if name not in ("rows", "columns")}
     _, made, _ = resolve_settings(scenario, _SIDE, settings)
+    # Its own grid, where that is small: groups and questions may be made for as many agents.
+    rows, columns = made.rows or made.size or _MOST, made.columns or made.size or _MOST
+    is_own = rows * columns <= _MOST
     filled: dict[str, str] = {}
     own = {name: _trace(name, text, filled) for name, text in vars(made.prompts).items()}
     # Every memory is recalled, so that its prompt is shown.
@@ -101,7 +105,14 @@ def render_prompts(
     given = {k: v for k, v in settings.items() if is_society_setting(k)}
     model = ScriptedModel()
     world = World(
-        traced, model=model, rater="lm", protocol=protocol, embedder="hashing", size=_SIDE, event=event, **given
+        traced,
+        model=model,
+        rater="lm",
+        protocol=protocol,
+        embedder="hashing",
+        event=event,
+        size=None if is_own else _SIDE,
+        **given,
     )
     try:
         centre = next((a for a in world.members if label in (None, a.label)), None)

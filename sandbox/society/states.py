@@ -58,7 +58,9 @@ class States:
         """State of an agent (or of the world, ``WORLD``) when the round began; empty where it was added in the round."""
         known = self._at_start[0]
         is_known = agent + 1 < len(known) and (self.is_used or agent == WORLD)
-        return known[agent + 1] if is_known else self._state(agent, {})
+        if is_known or not self.is_used:
+            return known[agent + 1] if is_known else self._state(agent, {})
+        return State(f"{self._members[agent].name} before the round in which it was added", {}, self._shut)
 
     @property
     def is_open(self) -> bool:

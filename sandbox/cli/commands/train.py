@@ -60,8 +60,17 @@ def dataset(
             say(f"{file}: {len(part)} rows of {kind}")
             for line in statistics_lines(statistics):
                 say(f"  {line}")
+            if not len(rows) and not given.get("reward") and reward is None and (own := _rewards_of(sources)):
+                say(f"  no answer has a rating; the run has rewards: --reward {own[0]}")
     if as_json:
         say_json(said[0] if split is None else {**said[0], "heldout": said[1]})
+
+
+def _rewards_of(sources: list[str]) -> list[str]:
+    """Names of the rewards of the runs among sources of rows."""
+    from sandbox.store.run import is_run, open_run
+
+    return [name for source in sources if is_run(Path(source)) for name in open_run(source).rewards]
 
 
 def rated_by(reward: str | None, dimension: str | None) -> dict[str, str]:
