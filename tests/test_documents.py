@@ -22,6 +22,7 @@ from sandbox.cli.main import app
 from sandbox.models.local.bundled import converted_folder
 
 ROOT = Path(__file__).parents[1]
+ROOMS = ("sandbox", "trainers", "scenarios", "visualize", "tests", "examples")
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")])
 SANDBOX = [sys.executable, "-c", "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"]
 
@@ -101,3 +102,16 @@ def test_the_make_targets_are_there() -> None:
     wanted = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), flags=re.MULTILINE)
     assert {"demo", "test"} <= set(wanted)
     assert [name for name in wanted if not re.search(rf"^{name}:", makefile, flags=re.MULTILINE)] == []
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    long = {str(path.relative_to(ROOT)): n for path in files if (n := len(path.read_text("utf-8").splitlines())) > 400}
+    assert long == {}
+
+
+def test_the_architecture_names_every_file() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w.]+\.py", text))
+    files = {p.name for room in ("sandbox", "trainers", "visualize") for p in (ROOT / room).rglob("*.py")}
+    assert files - named - {"__init__.py"} == set()

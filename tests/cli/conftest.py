@@ -1,8 +1,9 @@
-"""The shell of the fuzz of all commands."""
+"""The command line in this process, and the shell of the fuzz of all commands."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from fuzz_shell import LONGEST_S, SCENARIO, Shell
+from in_process import Ended, Sandbox
 
 COMMAND = cache(typer.main.get_command)
 
@@ -28,3 +30,23 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     before = signal.signal(signal.SIGALRM, late)
     yield Shell()
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def sandbox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    """Runs the command line in this process, in an empty folder: ``sandbox("run", "value_alignment", ...)``."""
+    from sandbox.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["sandbox", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run

@@ -9,51 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import networkx as nx
 import pytest
+from in_process import SCRIPTED, Sandbox, society
 
 from sandbox.store.run import open_run
-
-Sandbox = Callable[..., "Ended"]
-SCRIPTED = ("--model", "scripted:", "--set", "embedder=hashing")
-
-
-class Ended:
-    """How a command ended: its exit code, what it printed, and what it said on standard error."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def said(self) -> dict:  # type: ignore[type-arg]
-        return dict(json.loads(self.out))
-
-
-@pytest.fixture
-def sandbox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
-    """Runs the command line in this process, in an empty folder: ``sandbox("run", "value_alignment", ...)``."""
-    from sandbox.cli.main import main
-
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["sandbox", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return Ended(code, said.out, said.err)
-
-    return run
-
-
-def society(sandbox: Sandbox, *arguments: object) -> Ended:
-    return sandbox("run", "value_alignment", *SCRIPTED, "--size", 3, *arguments)
 
 
 def test_a_run_leaves_a_folder_with_measures(sandbox: Sandbox, run_dir: Path) -> None:
@@ -145,33 +107,6 @@ def test_a_cap_of_nothing_is_refused(sandbox: Sandbox) -> None:
     assert ended.code == 2
     assert "Invalid value for '--max-calls'" in ended.err
     assert not Path("runs").exists()
-
-
-# -- dry runs, branches, resuming --------------------------------------------------------------------------------------
-
-
-def test_a_dry_run_says_what_it_would_take_and_runs_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    ended = society(sandbox, "--rounds", 2, "--dry-run")
-    assert ended.code == 0
-    assert ended.out.startswith("value_alignment: 18 interactions in 2 rounds, about 204 calls that read ")
-    assert ended.out.endswith(" tokens and write at most 3,000. Nothing was run\n")
-    said = society(sandbox, "--rounds", 2, "--dry-run", "--json").said
-    assert (said["interactions"], said["calls"], said["failed"]) == (18, 204, 0)
-    # A word of the run's own model is counted as one token, a dry run's tokens are of four characters: of one size.
-    tokens = society(sandbox, "--rounds", 2, "--out", "a", "--json") and open_run("a").manifest["tokens"]
-    assert 0.5 < said["prompt_tokens"] / tokens["prompt"] < 3
-    assert said["completion_tokens"] > tokens["completion"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
-
-
-def test_a_dry_run_needs_no_model(sandbox: Sandbox) -> None:
-    """Four agents with two neighbours each; the bundled model's agents rate by their values: four drafts, four revisions
-    and two reasons each."""
-    said = sandbox("run", "value_alignment", "--size", 2, "--rounds", 1, "--dry-run", "--json").said
-    assert (said["interactions"], said["calls"]) == (4, 40)
-    wrong = sandbox("run", "value_alignment", "--size", 2, "--set", "audience=global", "--dry-run")
-    assert wrong.code == 2
-    assert "there are only 3 others; use reviewers=3 or fewer" in wrong.err
 
 
 def test_a_branch_goes_on_with_the_agents_of_its_run(sandbox: Sandbox) -> None:
@@ -369,14 +304,6 @@ def test_copies_and_settings_of_models_are_told_on_the_command_line(sandbox: San
         assert refused.code == 2
         assert message in refused.err
         assert not Path("four").exists()
-
-
-def test_a_dry_run_says_what_it_would_cost(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "none-of-your-business")
-    words = ("run", "value_alignment", "--model", "openai:m", "--size", "2", "--rounds", "1", "--dry-run", "--json")
-    found = sandbox(*words, "--set", "model.price_prompt=2", "--set", "model.price_completion=10").said
-    assert found["usd"] == pytest.approx((2 * found["prompt_tokens"] + 10 * found["completion_tokens"]) / 1e6)
-    assert "usd" not in sandbox(*words).said
 
 
 def test_a_run_in_which_everything_failed_says_why_and_exits_with_1(sandbox: Sandbox) -> None:
