@@ -34,8 +34,8 @@ check: $(VENV)/.dev
 
 # The site, in build/site; warnings, such as dead links, are errors.
 docs: $(VENV)/.dev
-	PYTHONPATH=. DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "build/site/index.html; or serve it, searchable: $(BIN)/python -m http.server --directory build/site"
+	PYTHONPATH=.:docs/site DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html (opens from disk, with its search)"
 
 setup: $(VENV)/.dev
 

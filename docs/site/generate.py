@@ -6,18 +6,14 @@ Run by mkdocs (plugin gen-files) while it builds; nothing is written into the re
 from __future__ import annotations
 
 import ast
-import dataclasses
-import importlib
 import inspect
-import re
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import griffe
-import mkdocs_gen_files
 import typer
+from tables import cell, first_line, settings_table, write
+from trainer_pages import write_trainers
 from typer.core import TyperGroup
 
 import sandbox
@@ -25,9 +21,7 @@ import sandbox.errors
 import sandbox.testing
 import trainers
 from sandbox.cli.main import app
-from sandbox.registry import plugins
 from sandbox.scenario.settings import SocietySettings
-from sandbox.typed_settings import Bounds
 from trainers.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
@@ -39,65 +33,6 @@ HOW_TO = {
     "visualisation.md": "Visualisation", "plugins.md": "Plugins",
 }  # fmt: skip
 METRICS = ("influence", "polarisation", "round_metrics", "intervals", "paired_differences", "distributions", "pareto")
-
-
-def write(page: str, text: str, source: str = "") -> None:
-    """Write a page of the site; ``source`` is the file of the repository that it shows."""
-    with mkdocs_gen_files.open(page, "w") as file:
-        file.write(text if not source else f"<!-- source: {source} -->\n{text}")
-
-
-def first_line(text: str | None) -> str:
-    """The first sentence of a docstring, on one line."""
-    return " ".join((text or "").split("\n\n")[0].split())
-
-
-def cell(text: str) -> str:
-    """Text as a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def described(owner: type) -> dict[str, str]:
-    """Descriptions of attributes and arguments in a docstring, those of base classes too."""
-    found: dict[str, str] = {}
-    for base in reversed(owner.__mro__):
-        if base is object or not base.__doc__:
-            continue
-        for section in griffe.Docstring(inspect.cleandoc(base.__doc__)).parse("google", warnings=False):
-            if section.kind.value in ("attributes", "parameters"):
-                found |= {one.name: one.description for one in section.value}
-    return found
-
-
-def type_name(hint: Any) -> tuple[str, str]:
-    """A type and the range of its values, in words."""
-    span = ""
-    if typing.get_origin(hint) is typing.Annotated:
-        span = ", ".join(str(one) for one in hint.__metadata__ if isinstance(one, Bounds))
-        hint = hint.__origin__
-    if typing.get_origin(hint) is typing.Literal:
-        return "choice", ", ".join(f"`{one}`" for one in typing.get_args(hint))
-    name = hint.__name__ if isinstance(hint, type) else str(hint)
-    return re.sub(r"\b(?:[a-z_]+\.)+", "", name).replace(" | ", " or "), span
-
-
-def _default(field: Any) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def settings_table(owner: Any, without: Any = None) -> str:
-    """A table of a dataclass's fields: name, type, range, default, description."""
-    words, hints = described(owner), typing.get_type_hints(owner, include_extras=True)
-    known = {field.name: _default(field) for field in dataclasses.fields(without)} if without else {}
-    lines = ["| setting | type | range | default | |", "|---|---|---|---|---|"]
-    for field in dataclasses.fields(owner):
-        if field.name in known and _default(field) == known[field.name]:
-            continue
-        default = "" if (value := _default(field)) is dataclasses.MISSING else f"`{value!r}`"
-        name, span = type_name(hints[field.name])
-        cells = (f"`{field.name}`", f"`{name}`", span, default, words.get(field.name, ""))
-        lines.append("| " + " | ".join(cell(one) for one in cells) + " |")
-    return "\n".join(lines)
 
 
 def write_copies() -> None:
@@ -121,33 +56,6 @@ def write_examples() -> list[tuple[str, str]]:
         body = code.split('"""', 2)[2].lstrip("\n")
         write(page, f"# {title}\n\n{words}\n\n`examples/{path.name}`\n\n```python\n{body}```\n")
         found.append((title, page))
-    return found
-
-
-def write_trainers() -> list[tuple[str, str]]:
-    """A page for each built-in trainer: its method, rows, settings, command and Python twin."""
-    found = []
-    for plugin in sorted(plugins("trainers"), key=lambda one: one.name):
-        module, _, name = plugin.value.partition(":")
-        if not module.startswith("trainers."):
-            continue
-        there = importlib.import_module(module)
-        kind = getattr(there, name)
-        page = f"trainers/{plugin.name}.md"
-        about = inspect.getdoc(kind) if kind.__doc__ else ""
-        write(
-            page,
-            f"# {plugin.name}\n\n{inspect.cleandoc(there.__doc__ or '')}\n\n{about}\n\n"
-            f"Rows: `{kind.accepts.value}` (see [training](../training.md)). `sandbox train` makes them from a run.\n\n"
-            f"```sh\nsandbox train runs/first --trainer {plugin.name} --out models/{plugin.name}\n```\n\n"
-            "```python\nfrom sandbox import open_run\nfrom trainers import load_trainer, rows_from\n\n"
-            f'trainer = load_trainer("{plugin.name}", epochs=1)\n'
-            f'trained = trainer.train(rows_from(open_run("runs/first"), trainer.accepts), base="smollm2", '
-            f'out="models/{plugin.name}")\n```\n\n'
-            f"## Settings\n\nIn addition to [those of all trainers](../reference/settings.md#training), or with another "
-            f"default:\n\n{settings_table(kind.Settings, TrainingSettings)}\n",
-        )
-        found.append((plugin.name, page))
     return found
 
 
@@ -216,6 +124,7 @@ def write_navigation(shelves: dict[str, list[tuple[str, str]]]) -> None:
     write("navigation.md", "\n".join(lines) + "\n")
 
 
+write("stylesheets/site.css", (ROOT / "docs" / "site" / "site.css").read_text(encoding="utf-8"))
 write_copies()
 write_navigation(
     {

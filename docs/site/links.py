@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from formulas import drawn
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,8 @@ COPIES = {
     "tests/benchmarks/TRAINERS.md": "training_speed.md",
 }  # fmt: skip
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?\)")
+_THEIRS = '<script src="https://unpkg.com/iframe-worker/shim"></script>'
+_OURS = (ROOT / "docs" / "site" / "search_from_disk.js").read_text(encoding="utf-8")
 _LANGUAGES = {".py": "python", ".tmpl": "python", ".toml": "toml", ".jsonl": "json", ".csv": "text", ".txt": "text"}
 
 
@@ -52,9 +56,21 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     return _LINK.sub(turned, markdown)
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """Roles of docstrings (``:class:``) are left out; what they name is code already."""
-    return re.sub(r":(?:class|func|mod|meth|data|attr):(?=<code>)", "", html)
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Roles of docstrings (``:class:``) are left out, as what they name is code already; formulas of trainers are drawn."""
+    html = re.sub(r":(?:class|func|mod|meth|data|attr):(?=<code>)", "", html)
+    return drawn(html) if page.file.src_uri.startswith("trainers/") else html
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """The theme's script that lets pages search from disk is fetched from a network; ours is part of each page.
+
+    Raises:
+        PluginError: the theme no longer names its script, so that this has to be looked at again.
+    """
+    if _THEIRS not in output:
+        raise PluginError(f"the theme's pages have no {_THEIRS}; see docs/site/search_from_disk.js")
+    return output.replace(_THEIRS, f"<script>{_OURS}</script>")
 
 
 def _repository_path(page: str, text: str, target: str) -> str | None:

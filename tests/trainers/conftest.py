@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from sandbox import Feedback, Interaction, Rating, Run, Score, open_run
 from sandbox.store.writer import RunWriter
+from trainers.base import TrainedModel, trainer_class
 
 
 def score(alignment: float | None, engagement: float | None = 4.0) -> Score:
@@ -87,3 +90,22 @@ def ranked_rows_by_hand() -> Any:
             for n in range(8)
         ],
     )
+
+
+@pytest.fixture
+def docs_site(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of docs/site, which makes pages: ``docs_site("formulas")``."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs" / "site"))
+    return importlib.import_module
+
+
+@pytest.fixture
+def undocumented(docs_site: Callable[[str], ModuleType]) -> Callable[[str, TrainedModel], list[str]]:
+    """What a training logged and no docstring of its trainer names."""
+    read = docs_site("method_docstrings")
+
+    def names(trainer: str, trained: TrainedModel) -> list[str]:
+        logged = {name for record in trained.history for name in record}
+        return list(read.undocumented(trainer_class(trainer), sorted(logged)))
+
+    return names

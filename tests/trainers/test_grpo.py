@@ -50,7 +50,7 @@ def counting(monkeypatch):
     return made
 
 
-def test_it_learns_from_ratings_of_its_own_answers(counting, tiny_lm_path, tmp_path):
+def test_it_learns_from_ratings_of_its_own_answers(counting, tiny_lm_path, tmp_path, undocumented):
     trained = load_trainer("grpo", max_steps=3, learning_rate=5e-3, **FAST).train(
         prompts("imitation", "imitation"), base=f"hf:{tiny_lm_path}", out=tmp_path / "m"
     )
@@ -63,6 +63,7 @@ def test_it_learns_from_ratings_of_its_own_answers(counting, tiny_lm_path, tmp_p
         assert {"loss", "kl", "tokens_per_s"} <= set(record)
         assert not {"reward_margin", "preference_accuracy"} & set(record)
     assert trained.history[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert undocumented("grpo", trained) == []
     assert trained.history[-1]["kl"] > 0
 
 
@@ -143,7 +144,7 @@ def test_the_loss_is_the_one_named(loss, scale, counting, tiny_lm_path, tmp_path
         load_trainer("grpo", loss="drgrpo")
 
 
-def test_rloo_learns_from_ratings_of_its_own_answers_too(counting, tiny_lm_path, tmp_path, monkeypatch):
+def test_rloo_learns_from_ratings_of_its_own_answers_too(counting, tiny_lm_path, tmp_path, monkeypatch, undocumented):
     """The baseline of an answer is the mean of the others, and the settings reach TRL."""
     from trl import RLOOTrainer
 
@@ -165,6 +166,7 @@ def test_rloo_learns_from_ratings_of_its_own_answers_too(counting, tiny_lm_path,
     for record in trained.history:
         assert 1 <= record["reward"] <= 7
         assert {"loss", "kl", "answer_tokens"} <= set(record)
+    assert undocumented("rloo", trained) == []
 
 
 def test_an_answer_that_ends_at_the_limit_is_whole(counting):

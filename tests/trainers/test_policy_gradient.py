@@ -62,7 +62,7 @@ def test_the_loss_by_hand():
 
 
 @pytest.mark.parametrize("per_token", [True, False])
-def test_the_better_rewarded_choice_becomes_likelier(per_token, tiny_lm_path, tmp_path):
+def test_the_better_rewarded_choice_becomes_likelier(per_token, tiny_lm_path, tmp_path, undocumented):
     """Two choices of one token each to two questions; what is good of one is bad of the other."""
     from transformers import AutoTokenizer
 
@@ -89,6 +89,7 @@ def test_the_better_rewarded_choice_becomes_likelier(per_token, tiny_lm_path, tm
     (one, two), (one_after, two_after) = likelihood_of_yes(tiny_lm_path), likelihood_of_yes(tmp_path / "m")
     assert one_after > one
     assert two_after < two
+    assert undocumented("policy_gradient", trained) == []
     first, last = trained.history[0], trained.history[-1]
     # Before the first step the model is its own behaviour: (18 + 2 + 2 + 10) / 8.
     assert first["reward"] == pytest.approx(4.0)

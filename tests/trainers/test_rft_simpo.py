@@ -60,11 +60,12 @@ def test_rft_ranks_rows_without_ratings_by_their_labels():
 
 
 @pytest.mark.parametrize(("kind", "settings"), [(RFT, RFTSettings), (SimPO, SimPOSettings)])
-def test_the_loss_falls(kind, settings, ranked_rows_by_hand, tiny_lm_path, tmp_path):
+def test_the_loss_falls(kind, settings, ranked_rows_by_hand, tiny_lm_path, tmp_path, undocumented):
     file = write_rows(ranked_rows_by_hand, tmp_path / "ranked.jsonl")
     rows = rows_from(file, kind.accepts)
     trained = kind(settings(epochs=6, **FAST)).train(rows, base=f"hf:{tiny_lm_path}", out=tmp_path / "m")
     losses = [record["loss"] for record in trained.history]
+    assert undocumented(kind.name, trained) == []
     assert sum(losses[-2:]) < 0.8 * sum(losses[:2])
     about = json.loads((tmp_path / "m" / "training.json").read_text(encoding="utf-8"))
     if kind is RFT:

@@ -71,7 +71,7 @@ def scenarios(tmp_path):
     return tmp_path / "paid.py"
 
 
-def test_it_learns_what_pays_best(scenarios, tiny_lm_path, tmp_path):
+def test_it_learns_what_pays_best(scenarios, tiny_lm_path, tmp_path, undocumented):
     """One of two numbers is paid: the model comes to choose it more often."""
     society = {"size": 2, "embedder": "hashing"}
     trained = train(
@@ -79,6 +79,7 @@ def test_it_learns_what_pays_best(scenarios, tiny_lm_path, tmp_path):
     )
     rewards = [record["reward"] for record in trained.history]
     assert len(rewards) == 6
+    assert undocumented("society_grpo", trained) == []
     assert rewards[0] < 3
     assert sum(rewards[-3:]) > sum(rewards[:3])
     assert {"loss", "answer_tokens", "tokens_per_s", "grad_norm"} <= set(trained.history[0])

@@ -219,7 +219,7 @@ def test_mixed_precision_checkpointing_and_trackers(name, rows, base, tmp_path):
     assert list(trained.path.rglob("events.out.tfevents.*"))
 
 
-def test_every_trainer_reports_in_the_same_words(rows, base, tmp_path):
+def test_every_trainer_reports_in_the_same_words(rows, base, tmp_path, undocumented):
     """What a trainer cannot know is absent: sft and hindsight compare nothing, kto has no pairs."""
     knows = {
         "sft": set(),
@@ -232,6 +232,7 @@ def test_every_trainer_reports_in_the_same_words(rows, base, tmp_path):
     }
     for name in NAMES:
         trained = load_trainer(name, max_steps=2, **FAST).train(rows(name), base=base, out=tmp_path / name)
+        assert undocumented(name, trained) == []
         for record in trained.history:
             assert {"loss", "kl", "answer_tokens", "tokens_per_s"} <= set(record), name
             assert set(record) & {"reward_margin", "preference_accuracy"} == knows[name], name

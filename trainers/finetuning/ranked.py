@@ -33,7 +33,13 @@ class RankingSettings(TrainingSettings):
 
 
 class RankedFineTuning(FineTuning):
-    """A trainer whose loss compares the likelihoods of a question's rated answers."""
+    """A trainer whose loss compares the likelihoods of a question's rated answers.
+
+    Logs:
+        nll_best: Negative log-likelihood of the best-rated answers, in nats per token.
+        reward_margin: Log-likelihood of the best answer minus that of the others, in nats per token.
+        preference_accuracy: Share of pairs in which the better-rated answer is the likelier one per token, in 0..1.
+    """
 
     accepts: ClassVar[RowKind] = RowKind.RANKED
     Settings: ClassVar[type[TrainingSettings]] = RankingSettings

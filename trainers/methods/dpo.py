@@ -54,10 +54,40 @@ class DPOSettings(TrainingSettings):
 
 
 class DPO(FineTuning):
-    """Direct preference optimisation on pairs of a better and a worse answer.
+    r"""Direct preference optimisation on pairs of a better and a worse answer (arXiv:2305.18290).
 
-    ``reward_margin`` is that of implicit rewards, beta times log-ratios to the reference;
-    ``preference_accuracy`` is the share of pairs in which the better answer has the higher reward.
+    Loss:
+        $$-\log \sigma\left( \beta \log \frac{\pi(y_w \mid x)}{\pi_0(y_w \mid x)}
+        - \beta \log \frac{\pi(y_l \mid x)}{\pi_0(y_l \mid x)} \right)$$
+
+        $y_w$: the better answer; $y_l$: the worse one; $\beta$: ``beta``; $\sigma$: the logistic function. Mean over pairs.
+        With $d$ for the difference of the two log-ratios, per token in ``ipo``, the other losses are:
+
+        ``robust``, with $\epsilon$ for ``label_smoothing``:
+        $$\frac{-(1 - \epsilon) \log \sigma(\beta d) + \epsilon \log \sigma(-\beta d)}{1 - 2 \epsilon}$$
+
+        ``ipo``:
+        $$\left( d - \frac{1}{2 \beta} \right)^2$$
+
+        ``hinge``:
+        $$\max(0, 1 - \beta d)$$
+
+    Logs:
+        reward_margin: Implicit reward, beta times the log-ratio to the reference, of the better answer minus that of the worse.
+        preference_accuracy: Share of pairs in which the better answer has the higher implicit reward, in 0..1.
+        rewards/*: Implicit rewards of the better (``chosen``) and the worse (``rejected``) answers.
+        logps/*: Log-likelihoods of the answers, in nats.
+        logits/*: Mean logits of the answers.
+        token_accuracy: Share of tokens of better answers that are the likeliest next token, in 0..1.
+        entropy: Entropy of the next token, in nats.
+
+    Suits:
+        Pairs of answers to the same question that differ in quality, for example drafts and revisions, or preferences of
+        people; the usual choice for them.
+
+    Fails:
+        Only the difference is learnt: both answers may become less likely, and replies longer or odd; watch ``kl`` and
+        ``logps/chosen``. Pairs that were labelled at random push the model anywhere; see ``loss=robust`` and ``loss=ipo``.
     """
 
     name: ClassVar[str] = "dpo"

@@ -36,11 +36,29 @@ class GRPOSettings(OnlineSettings):
 
 
 class GRPO(OnlineFineTuning):
-    """Group relative policy optimisation on ratings of the model's own answers (arXiv:2402.03300).
+    r"""Group relative policy optimisation on ratings of the model's own answers (arXiv:2402.03300).
 
     Online: the model answers each question several times, an observer rates the answers, and answers rated above the mean of
-    their question become likelier. In addition to the metrics of all trainers, ``reward`` is the mean rating, on the
-    scale of the rater.
+    their question become likelier.
+
+    Loss:
+        $$-\frac{1}{G} \sum_{i=1}^{G} \frac{1}{|y_i|} \sum_{t}
+        \min\left( \rho_{i,t} A_i,\ \mathrm{clip}(\rho_{i,t}, 1 - \epsilon, 1 + \epsilon') A_i \right)
+        + \beta\, \mathrm{KL}(\pi \| \pi_0)$$
+
+        $$A_i = \frac{r_i - \mathrm{mean}(r)}{\mathrm{std}(r)}$$
+
+        $G$: answers to a question (``answers``), with ratings $r$; $\rho_{i,t}$: ratio of the probabilities of a token by the
+        model in training and by the model that sampled it; $\epsilon$: ``clip``; $\epsilon'$: ``clip_high``; $\beta$: ``beta``.
+        The setting ``loss`` changes how tokens and answers are weighted.
+
+    Suits:
+        Questions without good answers to imitate, but with a rater that can be believed; a base that sometimes answers well.
+
+    Fails:
+        Answers to a question that are all rated alike teach nothing (``frac_reward_zero_std``). What the rater likes by mistake
+        is found and exaggerated: check it (``sandbox evaluate --controls``), and judge the result by another judge. Sampling
+        makes it tens of times slower than offline trainers.
     """
 
     name: ClassVar[str] = "grpo"

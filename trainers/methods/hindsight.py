@@ -39,12 +39,24 @@ class HindsightSettings(TrainingSettings):
 
 
 class Hindsight(SFT):
-    """Chain of hindsight on ranked answers (arXiv:2302.02676).
+    r"""Chain of hindsight on ranked answers (arXiv:2302.02676).
 
     Every answer is imitated after the words ``good`` or ``bad``; it is good if its rating is nearer to the best of its
     question than to the worst. The saved chat template ends with the words ``good``, so that the model gives good answers
     when loaded by ``hf:`` or another library, without further settings. The words are part of the prompt, not of the
     reply.
+
+    Loss:
+        $$-\frac{1}{N} \sum_{(x, y)} \log \pi(y \mid x, m(y))$$
+
+        $m(y)$: the words ``good`` or ``bad``; $N$: number of answer tokens in the batch.
+
+    Suits:
+        Ranked answers of which also the bad ones should be used, with a loss as stable as that of ``sft``.
+
+    Fails:
+        The effect depends on the words in the prompt: other software must use the saved chat template. A small model may not
+        tell the two kinds apart, and then imitates the mean of all answers.
     """
 
     name: ClassVar[str] = "hindsight"

@@ -45,10 +45,30 @@ class KTOSettings(TrainingSettings):
 
 
 class KTO(FineTuning):
-    """Kahneman-Tversky optimisation on answers labelled good or bad (arXiv:2402.01306).
+    r"""Kahneman-Tversky optimisation on answers labelled good or bad (arXiv:2402.01306).
 
-    In addition to the metrics of all trainers, ``reference_point`` is the KL estimate from which gains and losses are
-    measured, on answers to other prompts, in nats.
+    Loss:
+        $$w \left( 1 - \sigma(\pm \beta (r - z)) \right), \qquad r = \log \frac{\pi(y \mid x)}{\pi_0(y \mid x)}$$
+
+        $+$ for good answers, of weight $w$ = ``good_weight``; $-$ for bad ones, of weight ``bad_weight``; $\beta$: ``beta``;
+        $z$: the reference point, an estimate of the KL divergence from the base on answers to other prompts, at least 0,
+        through which no gradient flows; $\sigma$: the logistic function. Mean over answers.
+
+    Logs:
+        reference_point: The reference point, in nats.
+        reward_margin: Mean implicit reward, beta times the log-ratio, of good answers minus that of bad ones.
+        rewards/*: Implicit rewards of good (``chosen``) and bad (``rejected``) answers.
+        logps/*: Log-likelihoods of the answers, in nats.
+        logits/*: Mean logits of the answers.
+        entropy: Entropy of the next token, in nats.
+
+    Suits:
+        Single answers that were liked or disliked, without pairs: votes of users, failures beside successes, unequal
+        numbers of both.
+
+    Fails:
+        Batches of few prompts, whose reference point is noise; classes of very different size without ``good_weight`` and
+        ``bad_weight``. Where there are pairs, ``dpo`` learns more from each.
     """
 
     name: ClassVar[str] = "kto"

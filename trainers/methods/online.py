@@ -49,7 +49,18 @@ class OnlineSettings(TrainingSettings):
 
 
 class OnlineFineTuning(FineTuning):
-    """A trainer that samples answers to prompts, and learns from their ratings by a rater of the society."""
+    """A trainer that samples answers to prompts, and learns from their ratings by a rater of the society.
+
+    Logs:
+        reward: Mean rating of the answers, on the scale of the rater.
+        reward_std: Standard deviation of the ratings of a question's answers.
+        frac_reward_zero_std: Share of questions whose answers are all rated alike, from which nothing is learnt.
+        rewards/rating/*: Mean and standard deviation of the ratings.
+        completions/*: Lengths of the answers, in tokens, and the share that was cut off.
+        clip_ratio/*: Share of tokens, or answers, whose ratio is beyond the clip.
+        entropy: Entropy of the next token, in nats.
+        step_time: Seconds of a step.
+    """
 
     accepts: ClassVar[RowKind] = RowKind.PROMPTS
     Settings: ClassVar[type[TrainingSettings]] = OnlineSettings

@@ -35,10 +35,35 @@ class ORPOSettings(TrainingSettings):
 
 
 class ORPO(FineTuning):
-    """Odds-ratio preference optimisation on pairs of a better and a worse answer (arXiv:2403.07691).
+    r"""Odds-ratio preference optimisation on pairs of a better and a worse answer (arXiv:2403.07691).
 
-    The imitation includes the tokens of prompts, as in the paper and in TRL. ``reward_margin`` is beta times the
-    difference of mean log-probabilities per token.
+    The imitation includes the tokens of prompts, as in the paper and in TRL.
+
+    Loss:
+        $$-\frac{1}{|x y_w|} \log \pi(x y_w)
+        - \beta \log \sigma\left( \log \frac{p_w}{1 - p_w} - \log \frac{p_l}{1 - p_l} \right)$$
+
+        $p_w$ and $p_l$: geometric mean of the token probabilities of the better answer $y_w$ and the worse one $y_l$;
+        $\beta$: ``beta``; $\sigma$: the logistic function. Mean over pairs.
+
+    Logs:
+        reward_margin: Beta times the difference of mean log-probabilities per token.
+        preference_accuracy: Share of pairs in which the better answer is likelier per token, in 0..1.
+        rewards/*: Beta times the mean log-probability per token of the better (``chosen``) and the worse (``rejected``)
+            answers.
+        logps/*: Mean log-probabilities per token, in nats.
+        logits/*: Mean logits of the answers.
+        nll_loss: The imitation, in nats per token.
+        log_odds_ratio: Logarithm of the logistic function of the difference of log-odds.
+        log_odds_chosen: Difference of log-odds.
+
+    Suits:
+        A base that has not been tuned for instructions, as imitation and preferences are learnt in one pass; little memory,
+        as there is no reference model.
+
+    Fails:
+        Nothing keeps the model near its base, and the imitation includes prompts: on long prompts with short answers mostly
+        prompts are learnt. TRL keeps this trainer in its experimental package.
     """
 
     name: ClassVar[str] = "orpo"

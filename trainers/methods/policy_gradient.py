@@ -46,10 +46,33 @@ class PolicyGradientSettings(TrainingSettings):
 
 
 class PolicyGradient(FineTuning):
-    """Policy gradient with a baseline on recorded answers (REINFORCE, Williams 1992; clipped as in arXiv:1707.06347).
+    r"""Policy gradient with a baseline on recorded answers (REINFORCE, Williams 1992; clipped as in arXiv:1707.06347).
 
     Offline: the answers of a record are what the base said, and their ratings or rewards say how good they were. The
     likelihoods of the base before the first step are those of the behaviour, to which the ratio of every later step refers.
+
+    Loss:
+        $$-\min\left( \rho A,\ \mathrm{clip}(\rho, 1 - \epsilon, 1 + \epsilon) A \right) + \beta (\rho - 1 - \log \rho) - h H$$
+
+        $\rho$: ratio of the likelihoods of the answer by the model in training and by the base, per token if ``per_token``;
+        $A$: advantage, the rating less the ``baseline``; $\epsilon$: ``clip``; $\beta$: ``beta``; $H$: entropy of the next
+        token, of weight $h$ = ``entropy``. Mean over answers.
+
+    Logs:
+        reward: Mean rating.
+        expected_reward: Mean rating weighted by the ratio: what the model in training is expected to reach on these prompts.
+        advantage: Mean advantage with the same weights.
+        clipped: Share of answers whose ratio is beyond the clip, in 0..1.
+        kl_estimate: Estimate of the KL divergence from the base, as in the penalty, in nats.
+        entropy: Entropy of the next token, in nats; only if it has a weight.
+        reward_margin: Log-likelihood of answers with a positive advantage minus that of the others, in nats per token.
+
+    Suits:
+        Rewards of what agents chose or said in a society, where the base is the model that said it.
+
+    Fails:
+        Answers that another model gave: the ratio then means nothing. Beyond the clip nothing is learnt, so that a few epochs
+        are enough; then simulate again (``sandbox evolve``).
     """
 
     name: ClassVar[str] = "policy_gradient"

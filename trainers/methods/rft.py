@@ -32,10 +32,22 @@ class RFTSettings(TrainingSettings):
 
 
 class RFT(SFT):
-    """Rejection fine-tuning (rejection sampling, arXiv:2307.09288 section 3.2.3; RFT, arXiv:2308.01825).
+    r"""Rejection fine-tuning (rejection sampling, arXiv:2307.09288 section 3.2.3; RFT, arXiv:2308.01825).
 
     The best answers of the whole record are imitated, whatever their prompt; the others are rejected. Rows without ratings are
     ranked by their labels.
+
+    Loss:
+        $$-\frac{1}{N} \sum_{(x, y) : r(y) \geq q} \log \pi(y \mid x)$$
+
+        $q$: the rating that the share ``best_share`` of all answers reaches; $N$: number of tokens of those answers.
+
+    Suits:
+        Records of a society with rewards or ratings that are comparable between questions; repeated with the trained model
+        (``sandbox evolve``), it is a simple form of reinforcement learning.
+
+    Fails:
+        Easy questions crowd out hard ones, as answers of all questions compete. What was rated low is not used.
     """
 
     name: ClassVar[str] = "rft"

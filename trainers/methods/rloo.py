@@ -31,11 +31,26 @@ class RLOOSettings(OnlineSettings):
 
 
 class RLOO(OnlineFineTuning):
-    """REINFORCE leave-one-out on ratings of the model's own answers (arXiv:2402.14740).
+    r"""REINFORCE leave-one-out on ratings of the model's own answers (arXiv:2402.14740).
 
     Online: the model answers each question several times, and each answer becomes likelier by how far its rating is above the
-    mean of the others to the same question, which is an unbiased baseline. In addition to the metrics of all trainers,
-    ``reward`` is the mean rating, on the scale of the rater.
+    mean of the others to the same question.
+
+    Loss:
+        $$-\frac{1}{G} \sum_{i=1}^{G} \min\left( \rho_i A_i,\ \mathrm{clip}(\rho_i, 1 - \epsilon, 1 + \epsilon) A_i \right),
+        \qquad A_i = r_i - \frac{1}{G - 1} \sum_{j \neq i} r_j$$
+
+        $G$: answers to a question (``answers``); $r_i$: rating of an answer, less ``beta`` times its log-ratio to the base;
+        $\rho_i$: ratio of the likelihoods of the answer by the model in training and by the model that sampled it; $\epsilon$:
+        ``clip``.
+
+    Suits:
+        As ``grpo``, where ratings are on a scale whose differences mean something: the baseline is unbiased and ratings are not
+        divided by their spread.
+
+    Fails:
+        As ``grpo``: without differences between the answers to a question nothing is learnt, and faults of the rater are
+        exaggerated.
     """
 
     name: ClassVar[str] = "rloo"

@@ -26,7 +26,19 @@ class RRHFSettings(RankingSettings):
 
 
 class RRHF(RankedFineTuning):
-    """Rank responses to align with human feedback (arXiv:2304.05302)."""
+    r"""Rank responses to align with human feedback (arXiv:2304.05302).
+
+    Loss:
+        $$-p_b + w \sum_{r_i < r_j} \max(0, p_i - p_j), \qquad p_i = \frac{1}{|y_i|} \log \pi(y_i \mid x)$$
+
+        $b$: the best-rated answer, the first on ties; $r_i$: rating of an answer; $w$: ``weight``. Mean over questions.
+
+    Suits:
+        Several rated answers to each question, whose order can be believed but not their distances.
+
+    Fails:
+        How much better an answer is has no effect. Once answers are in the right order, only imitation is left.
+    """
 
     name: ClassVar[str] = "rrhf"
     Settings: ClassVar[type[TrainingSettings]] = RRHFSettings

@@ -22,7 +22,27 @@ class SFTSettings(TrainingSettings):
 
 
 class SFT(FineTuning):
-    """Supervised fine-tuning on good answers; the loss includes answers only, not prompts."""
+    r"""Supervised fine-tuning on good answers (arXiv:2203.02155, section 3.5).
+
+    The loss includes answers only, not prompts.
+
+    Loss:
+        $$-\frac{1}{N} \sum_{(x, y)} \log \pi(y \mid x)$$
+
+        $N$: number of answer tokens in the batch.
+
+    Logs:
+        token_accuracy: Share of answer tokens that are the likeliest next token, in 0..1.
+        entropy: Entropy of the next token, in nats.
+
+    Suits:
+        Answers that are worth repeating: the best revisions of a society, or demonstrations of people. It is the baseline
+        that any other trainer should beat.
+
+    Fails:
+        Nothing says what is bad: faults of the imitated answers are learnt too, and what was rated low is not used. With few
+        rows and many epochs answers are learnt by heart; watch ``heldout_accuracy``.
+    """
 
     name: ClassVar[str] = "sft"
     accepts: ClassVar[RowKind] = RowKind.DEMONSTRATIONS

@@ -32,7 +32,22 @@ class SimPOSettings(RankingSettings):
 
 
 class SimPO(RankedFineTuning):
-    """Simple preference optimisation on pairs of a better and a worse answer (arXiv:2405.14734)."""
+    r"""Simple preference optimisation on pairs of a better and a worse answer (arXiv:2405.14734).
+
+    Loss:
+        $$-\log \sigma\left( \frac{\beta}{|y_w|} \log \pi(y_w \mid x)
+        - \frac{\beta}{|y_l|} \log \pi(y_l \mid x) - \gamma \right)$$
+
+        $y_w$: the better answer; $y_l$: the worse one; $\beta$: ``beta``; $\gamma$: ``margin``; $\sigma$: the logistic
+        function. Mean over pairs.
+
+    Suits:
+        Pairs of answers of different lengths, as length has no advantage; little memory, as there is no reference model.
+
+    Fails:
+        Nothing keeps the model near its base: with a high learning rate or many epochs replies degenerate; watch ``kl``.
+        Sensitive to ``beta`` and ``margin``.
+    """
 
     name: ClassVar[str] = "simpo"
     accepts: ClassVar[RowKind] = RowKind.PREFERENCES

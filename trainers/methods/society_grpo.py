@@ -69,13 +69,29 @@ class SocietyGRPOSettings(TrainingSettings):
 
 
 class SocietyGRPO(FineTuning):
-    """Group relative policy optimisation on the rewards of a scenario (arXiv:2402.03300), in a society of other models.
+    r"""Group relative policy optimisation on the rewards of a scenario (arXiv:2402.03300), in a society of other models.
 
     Online: in each step the model plays a group of episodes in each of ``batch_size`` societies, and what it said in those
     with a higher return than the mean of their group becomes likelier. One gradient step is made on each group, so that
     probability ratios are 1 and are not clipped; there is no KL penalty. The rows only count: each stands for a society, with
-    ``first_seed`` plus the number of the row as its seed. In addition to the metrics of all trainers, ``reward`` is the mean
-    return.
+    ``first_seed`` plus the number of the row as its seed.
+
+    Loss:
+        $$-\frac{1}{K} \sum_{k=1}^{K} A_{e(k)} \log \pi(y_k \mid x_k),
+        \qquad A_e = \frac{R_e - \mathrm{mean}(R)}{\mathrm{std}(R)}$$
+
+        $K$: turns of the learner in a group of episodes; $R_e$: return of episode $e$; $\pi(y \mid x)$: of a choice, its
+        probability among the choices. With ``credit=round`` the credits of the same agent and round are compared.
+
+    Logs:
+        reward: Mean return of the episodes.
+
+    Suits:
+        Scenarios whose outcome pays agents, where what is best depends on the others.
+
+    Fails:
+        Groups of episodes with equal returns teach nothing: use more episodes (``group``), or a scenario in which the learner's
+        part matters. Without a KL penalty long trainings drift away from the base. Each step plays whole societies.
     """
 
     name: ClassVar[str] = "society_grpo"

@@ -32,7 +32,23 @@ class StableAlignmentSettings(RankingSettings):
 
 
 class StableAlignment(RankedFineTuning):
-    """Contrastive preference optimisation with a rating margin (arXiv:2305.16960)."""
+    r"""Contrastive preference optimisation with a rating margin (arXiv:2305.16960).
+
+    Loss:
+        $$-p_b + w \max\left( 0, \frac{1}{n} \sum_{i \neq b} \left( p_i - p_b + \frac{r_b - r_i}{R} m \right) \right),
+        \qquad p_i = \frac{1}{|y_i|} \log \pi(y_i \mid x)$$
+
+        $b$: the best-rated answer, the first on ties; $r_i$: rating of one of the $n$ others; $R$: the highest rating of the
+        scale; $m$: ``margin``; $w$: ``weight``. Mean over questions. With ``hinge=pairwise`` each difference is cut at 0 before
+        the mean; ``reduce`` takes the largest, or the sum, in place of the mean.
+
+    Suits:
+        Records of a society: drafts, revisions and ratings of several answers to one question, whose distances mean something.
+
+    Fails:
+        Ratings that are noise push answers apart that are alike; with a large ``weight`` or ``margin`` bad answers become
+        unlikely faster than good ones likely, and replies degenerate; watch ``nll_best`` and ``kl``.
+    """
 
     name: ClassVar[str] = "stable_alignment"
     Settings: ClassVar[type[TrainingSettings]] = StableAlignmentSettings
