@@ -22,7 +22,7 @@ from mesa.visualization.components import AgentPortrayalStyle
 
 from sandbox.store.run import open_run
 from visualize.drawing.style import LabelStyle, label_order, label_styles, rating_colormap, rating_norm
-from visualize.page.data import final
+from visualize.page.colours import final
 
 _UNRATED = "#d0d4d9"
 _MARKS: WeakKeyDictionary[Any, dict[str, LabelStyle]] = WeakKeyDictionary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from by_hand import EVIL, told, write_run
 
+from sandbox.models.base import Message, Reply, Request
+from sandbox.seeding import keyed_seed
 from sandbox.store.writer import RunWriter
 
 pytestmark = pytest.mark.slow
@@ -58,9 +61,20 @@ def society_page(tmp_path_factory: pytest.TempPathFactory, served: Callable[...,
             for r in (0, 1) for i in range(4)
         ]  # fmt: skip
         names = [f"Agent {i + 1} {EVIL}" for i in range(4)]
-        return write_run(folder, interactions, labels=["good", "good", EVIL, EVIL], names=names, name=name).path
+        own = {"measures": {EVIL: f"what {EVIL} is"}, "measure_axes": {EVIL: {"unit": EVIL, "limits": [0, 8]}}}
+        return write_run(
+            folder, interactions, labels=["good", "good", EVIL, EVIL], names=names, name=name, seed=0,
+            metrics=[{EVIL: 2.0}, {EVIL: 4.0}], **own,
+        ).path  # fmt: skip
 
     trained, base = society("trained", 1.0), society("base", 0.0)
+    request = Request(
+        (Message("system", f"be {EVIL}"), Message("user", f"q {EVIL}")), seed=keyed_seed(0, 1, 1, "answer 0")
+    )
+    reply = json.dumps(Reply(f"draft {EVIL}", prompt_tokens=11, completion_tokens=3).as_dict())
+    writer = RunWriter(trained, {}, resume=True)
+    writer.add_calls([(request.key(), f"model {EVIL}", "generate", request.content(), reply)])
+    writer.close()
     return served(trained, "--against", base), trained
 
 
@@ -106,6 +120,37 @@ def test_click_an_agent_and_read_all_it_said(society_page: tuple[str, Path], pag
     assert page.locator(".conversation").count() == 2
     page.click(".memories summary")
     assert f"revision {EVIL}" in page.inner_text(".memories dd")
+    page.locator("button.prompt", has_text="prompt").first.click()  # beside the draft
+    page.wait_for_selector(f".call:has-text('be {EVIL}')")
+    call = page.inner_text(".call")
+    for text in (
+        f"asked of Agent 2 {EVIL}",
+        f"model {EVIL}",
+        "asked by this run",
+        "11 read, 3 written",
+        f"draft {EVIL}",
+    ):
+        assert text in call
+    page.locator("button.prompt", has_text="scoring").first.click()  # no observer asked a model
+    page.wait_for_selector("text=No call of this run gave this")
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_hovering_names_and_a_click_on_nothing_closes(society_page: tuple[str, Path], page: Any) -> None:
+    opened(page, society_page[0])
+    page.set_viewport_size({"width": 1280, "height": 800})
+    click(page, "canvas.map", 0.75, 0.25)
+    page.wait_for_selector(f"h3:has-text('Agent 2 {EVIL}')")
+    assert page.locator(".tip").inner_text().startswith(f"Agent 2 {EVIL} (good): 5.0")
+    for selector in ("canvas.map", "canvas.graph", ".said h3"):  # all without scrolling
+        box = page.locator(selector).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 800
+    click(page, "canvas.graph", 0.02, 0.02)
+    page.wait_for_selector("text=Click an agent for its memory")
+    curves = page.inner_text(".curves")
+    assert f"{EVIL} ({EVIL})" in curves
+    assert "8" in curves
     assert page.locator("img[src='x']").count() == 0
 
 
@@ -153,6 +198,11 @@ def test_filter_by_text_and_label_dims_the_others(society_page: tuple[str, Path]
     until(page, lambda: dots(page, "canvas.map", 0.05, 0.05)[3] < 100)  # nearly transparent
     page.get_by_label("text", exact=True).fill("DRAFT")
     page.wait_for_selector("text=4 conversations of round 2 match")
+    click(page, "canvas.map", 0.75, 0.25)
+    page.wait_for_selector("text=2 conversations that pass the filter")
+    page.get_by_label("text", exact=True).fill("nothing of the kind")
+    page.wait_for_selector("text=0 conversations that pass the filter")
+    page.click("button.close")
     page.get_by_label("text", exact=True).fill("")
     page.get_by_label("labels", exact=True).click(force=True)
     page.locator(".v-list-item", has_text=EVIL).click()
@@ -163,7 +213,8 @@ def test_a_second_run_can_be_laid_over(society_page: tuple[str, Path], page: Any
     opened(page, society_page[0])
     page.get_by_label("colour by", exact=True).click(force=True)
     page.locator(".v-list-item", has_text="difference").click()
-    page.wait_for_selector("text=-3 to +3")
+    page.wait_for_selector("text=alignment of the final answer, trained minus base (points)")
+    assert "≤ -3" in page.inner_text(".scale >> nth=0")
 
 
 def test_a_run_that_goes_on_refreshes_by_itself(tmp_path: Path, served: Callable[..., str], page: Any) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from by_hand import EVIL, told
+from by_hand import EVIL, SOCIETY, told
 from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction
@@ -16,6 +17,7 @@ from sandbox.store.run import Run
 from visualize.drawing.style import rating_colormap, rating_norm
 from visualize.page import data as module
 from visualize.page.data import PageData
+from visualize.page.panels import curve_panels
 
 
 def colour(rating: float) -> str:
@@ -67,6 +69,48 @@ def test_of_too_many_reviews_those_of_the_chosen_agent_are_kept(society: Run, mo
     assert all(2 in (r["reviewer"], r["author"]) for r in found)
 
 
+def test_reviews_that_are_drawn_are_a_fair_sample(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 400 reviews a tenth: about as many in the first half of the society as in the second, the same every time."""
+    monkeypatch.setattr(module, "REVIEWS", 40)
+    n = 100
+    said = [told(0, i, (2.0, 3.0), (4.0, 5.0), {(i + k) % n: 4.0 for k in range(1, 5)}) for i in range(n)]
+    data = PageData(make_run(said, labels=["good"] * n, width=10))
+    found, total = data.reviews(0)
+    assert (len(found), total) == (40, 400)
+    assert 12 <= sum(r["author"] < n / 2 for r in found) <= 28
+    assert data.reviews(0)[0] == found
+    assert len([r for r in data.reviews(0, chosen=7)[0] if 7 in (r["reviewer"], r["author"])]) == 8
+
+
+def test_agents_are_coloured_by_numbers_of_the_scenarios_own(make_run: Callable[..., Run]) -> None:
+    """Without ratings by the first number that there is; the bar ends at the lowest and the highest of the run."""
+    said = [replace(told(r, i), extra={"coins": float(10 * r + i), "EVIL": EVIL}) for r in (0, 1) for i in range(4)]
+    data = PageData(make_run(said))
+    assert data.colours.known() == ["rating", "gain", "label", "extra.coins"]
+    assert data.colours.default(data.has_ratings) == "extra.coins"
+    bar = data.colours.bar("extra.coins")
+    assert bar is not None
+    assert (bar["title"], bar["low"], bar["high"]) == ("coins (in the interaction)", "0", "13")
+    assert [a["text"] for a in data.agents(1, "extra.coins")] == ["10", "11", "12", "13"]
+    assert data.colours.bar("label") is None
+
+
+def test_curves_have_the_unit_limits_and_panel_of_measures(make_run: Callable[..., Run]) -> None:
+    run = make_run(
+        SOCIETY, metrics=[{"a": 1.0, "b": 3.0, "alignment": 4.0, "alignment_draft": 2.0}, {"a": None, "b": 5.0}],
+        measures={"a": "What a is.", "b": ""},
+        measure_axes={"a": {"panel": "money", "unit": "coins", "limits": [0, 2]}, "b": {"panel": "money", "unit": "coins"}},
+    )  # fmt: skip
+    own, rated = curve_panels(run)
+    assert (own["title"], own["unit"], own["about"]) == ("money", "coins", "a: What a is.")
+    assert (own["low"], own["high"]) == (1.0, 5.0)  # b has no limits: the ends are those of the values
+    assert [(c["name"], c["values"]) for c in own["curves"]] == [("a", [1.0, None]), ("b", [3.0, 5.0])]
+    assert (rated["title"], rated["low"], rated["high"]) == ("alignment, by observers", 1.0, 7.0)
+    assert [c["values"] for c in rated["curves"]] == [[2.0, None], [4.0, None]]
+
+
 def test_an_agent_tells_all_it_said(society: Run) -> None:
     data = PageData(society)
     about = data.about(0)
@@ -85,6 +129,8 @@ def test_along_an_edge_is_what_one_said_of_the_other(society: Run) -> None:
     found = PageData(society).reviews_between(1, 0)
     assert [(c["round"], [f["rating"] for f in c["feedback"]]) for c in found] == [(1, ["5.0"]), (0, ["3.0"])]
     assert PageData(society).reviews_between(2, 1) == []
+    assert PageData(society).reviews_between(1, 0, text="nothing of the kind") == []
+    assert [c["round"] for c in PageData(society).conversations(0, low=4.5)] == [1]
 
 
 def test_filters_narrow_by_label_rating_and_text(make_run: Callable[..., Run]) -> None:

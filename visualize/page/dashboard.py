@@ -13,26 +13,48 @@ from typing import Any
 import solara
 
 from sandbox.store.run import open_run
-from visualize.drawing.style import LABEL_STYLES, rating_colormap
-from visualize.page.data import BY, REVIEWS, PageData
+from visualize.drawing.style import LABEL_STYLES
+from visualize.page.data import REVIEWS, PageData
+from visualize.page.panels import curve_panels
 from visualize.page.serving import what_to_show
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
+# What is chosen on the left is read on the right, without scrolling the page; on narrow screens below.
+_LAYOUT = """
+.dashboard { display: grid; grid-template-columns: minmax(0, 1fr) minmax(20rem, 27rem); gap: 1.2rem; padding: .6rem 1rem; }
+.dashboard .right { position: sticky; top: .6rem; max-height: calc(100vh - 1.2rem); overflow-y: auto; align-self: start; }
+.dashboard .filters { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0 1rem; align-items: end; }
+@media (max-width: 60rem) {
+  .dashboard { grid-template-columns: minmax(0, 1fr); } .dashboard .right { position: static; max-height: none; }
+  .dashboard .filters { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+}
+"""
 
 
 @solara.component_vue(str(_TEMPLATES / "society.vue"))
 def Society(
     round: int, on_round: Callable[[int], None], rounds: int, labels: list[str], colours: list[str], by: str,
-    shape: list[int], agents: list[dict[str, Any]], reviews: list[dict[str, Any]], hidden: int, chosen: int | None,
-    chosen_review: list[int] | None, gradient: str, ends: list[str], event_pick: Callable[[dict[str, int]], None],
-    event_pick_review: Callable[[dict[str, int]], None], event_look_again: Callable[[dict[str, Any]], None],
+    shape: list[int], agents: list[dict[str, Any]], reviews: list[dict[str, Any]], graph_title: str, chosen: int | None,
+    chosen_review: list[int] | None, bar: dict[str, Any] | None, review_bar: dict[str, Any],
+    event_pick: Callable[[dict[str, Any]], None], event_pick_review: Callable[[dict[str, int]], None],
+    event_look_again: Callable[[dict[str, Any]], None],
 ) -> None:  # fmt: skip
     """The map and the graph, drawn and clicked in the browser."""
 
 
 @solara.component_vue(str(_TEMPLATES / "conversations.vue"))
-def Conversations(title: str, note: str, memories: list[dict[str, str]], items: list[dict[str, Any]]) -> None:
-    """Conversations; texts are not interpreted as HTML."""
+def Conversations(
+    title: str, note: str, memories: list[dict[str, str]], items: list[dict[str, Any]], can_close: bool,
+    calls: dict[str, Any], event_inspect: Callable[[dict[str, int]], None], event_close: Callable[[dict[str, Any]], None],
+) -> None:  # fmt: skip
+    """Conversations, and the calls of one of them; texts are not interpreted as HTML."""
+
+
+@solara.component_vue(str(_TEMPLATES / "curves.vue"))
+def Curves(
+    panels: list[dict[str, Any]], round: int, rounds: int, event_to_round: Callable[[dict[str, int]], None]
+) -> None:
+    """Measures over the rounds; a click shows a round."""
 
 
 @solara.component
@@ -49,7 +71,7 @@ def Page() -> None:
     grown, set_grown = solara.use_state(0)
     chosen, set_chosen = solara.use_state(None)
     review, set_review = solara.use_state(None)
-    by, set_by = solara.use_state("rating")
+    by, set_by = solara.use_state(solara.use_memo(lambda: data.colours.default(data.has_ratings), []))
     labels, set_labels = solara.use_state([])
     span, set_span = solara.use_state((1.0, float(data.scale)))
     text, set_text = solara.use_state("")
@@ -63,7 +85,7 @@ def Page() -> None:
         elif not data.run.rounds:
             set_grown(len(data.round(0)))
 
-    def pick(event: dict[str, int]) -> None:
+    def pick(event: dict[str, Any]) -> None:
         set_review(None)
         set_chosen(event["agent"])
 
@@ -71,8 +93,7 @@ def Page() -> None:
         set_chosen(None)
         set_review([event["reviewer"], event["author"]])
 
-    whole = (span[0] <= 1.0, span[1] >= data.scale)
-    low, high = None if whole[0] else span[0], None if whole[1] else span[1]
+    low, high = None if span[0] <= 1.0 else span[0], None if span[1] >= data.scale else span[1]
     found = solara.use_memo(
         lambda: data.filter_agents(round_, labels, low, high, text), [round_, labels, low, high, text, grown]
     )
@@ -80,58 +101,88 @@ def Page() -> None:
     all_fit = solara.use_memo(lambda: data.reviews(round_)[1] <= REVIEWS, [round_, grown])
     about = None if all_fit else chosen  # if all reviews are drawn, a click changes nothing
     reviews, n_reviews = solara.use_memo(lambda: data.reviews(round_, about), [round_, about, grown])
+    panels = solara.use_memo(lambda: curve_panels(data.run), [rounds])
 
-    with solara.Column(style={"padding": "1rem"}):
-        title = data.run.name if data.other is None else f"{data.run.name} against {data.other.name}"
-        solara.Text(title, style={"font-size": "1.3rem", "font-weight": "600"})
-        Society(
-            round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
-            colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data), agents=agents,
-            reviews=reviews,
-            hidden=n_reviews - len(reviews), chosen=chosen, chosen_review=review, gradient=_gradient(),
-            ends=_ends(by, data.scale), event_pick=pick, event_pick_review=pick_review, event_look_again=look_again,
-        )  # fmt: skip
-        with solara.Row(style={"flex-wrap": "wrap", "align-items": "center"}):
-            known = BY if data.other is not None else BY[:-1]
-            solara.Select("colour by", list(known), value=by, on_value=set_by)
-            solara.SelectMultiple("labels", labels, data.labels, on_value=set_labels)
-            solara.InputText("text", value=text, on_value=set_text, continuous_update=True)
-            solara.SliderRangeFloat("rating", value=span, min=1.0, max=float(data.scale), step=0.1, on_value=set_span)
-        _details(data, round_, chosen, review, found)
+    solara.Style(_LAYOUT)
+    with solara.Div(classes=["dashboard"]):
+        with solara.Div(classes=["left"]):
+            title = data.run.name if data.other is None else f"{data.run.name} against {data.other.name}"
+            solara.Text(title, style={"font-size": "1.3rem", "font-weight": "600"})
+            with solara.Div(classes=["filters"]):
+                solara.Select("colour by", data.colours.known(), value=by, on_value=set_by)
+                solara.SelectMultiple("labels", labels, data.labels, on_value=set_labels)
+                solara.InputText("text", value=text, on_value=set_text, continuous_update=True)
+                solara.SliderRangeFloat(
+                    "rating", value=span, min=1.0, max=float(data.scale), step=0.1, on_value=set_span
+                )
+            Society(
+                round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
+                colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data), agents=agents,
+                reviews=reviews, graph_title=_graph_title(len(reviews), n_reviews), chosen=chosen, chosen_review=review,
+                bar=data.colours.bar(by), review_bar=data.colours.review_bar(), event_pick=pick,
+                event_pick_review=pick_review, event_look_again=look_again,
+            )  # fmt: skip
+            Curves(panels=panels, round=round_, rounds=rounds, event_to_round=lambda event: set_round(event["round"]))
+        with solara.Div(classes=["right"]):
+            _Details(data, round_, chosen, review, found, (low, high, text), lambda: pick({"agent": None}))
 
 
-def _details(data: PageData, round_: int, chosen: int | None, review: list[int] | None, found: set[int] | None) -> None:
+@solara.component
+def _Details(
+    data: PageData, round_: int, chosen: int | None, review: list[int] | None, found: set[int] | None,
+    wanted: tuple[float | None, float | None, str], on_close: Callable[[], None],
+) -> None:  # fmt: skip
     """The conversations of the chosen agent, of the chosen edge, or of the filter."""
+    inspected, set_inspected = solara.use_state(None)
+    calls = solara.use_memo(lambda: _calls(data, inspected), [inspected])
+
+    def show(title: str, note: str, items: list[dict[str, Any]], memories: list[dict[str, str]] | None = None) -> None:
+        Conversations(
+            title=title, note=note, memories=memories or [], items=items, can_close=chosen is not None or review is not None,
+            calls=calls, event_inspect=lambda event: set_inspected((event["round"], event["agent"])),
+            event_close=lambda _: on_close(),
+        )  # fmt: skip
+
     if chosen is not None:
-        about, items = data.about(chosen), data.conversations(chosen)
-        note = f"{about['label']}; {len(items)} conversations" + (f"; model {about['model']}" * bool(about["model"]))
-        Conversations(title=about["name"], note=note, memories=about["memories"], items=items)
+        about, items = data.about(chosen), data.conversations(chosen, *wanted)
+        note = f"{about['label']}; {_count(items, wanted)}" + (f"; model {about['model']}" * bool(about["model"]))
+        show(about["name"], note, items, about["memories"])
     elif review is not None:
-        items = data.reviews_between(*review)
+        items = data.reviews_between(review[0], review[1], *wanted)
         names = [data.about(agent)["name"] for agent in review]
-        Conversations(title=f"{names[0]} on {names[1]}", note=f"{len(items)} reviews", memories=[], items=items)
+        show(f"{names[0]} on {names[1]}", _count(items, wanted, "reviews"), items)
     elif found is not None:
         items = data.conversations_of(round_, found)
         note = f"{len(found)} conversations of round {round_ + 1} match" + (
             f"; the first {len(items)}" * (len(items) < len(found))
         )
-        Conversations(title="Matches", note=note, memories=[], items=items)
+        show("Matches", note, items)
     else:
-        solara.Text("Click an agent for its memory and conversations, or an arrow for the reviews along it.")
+        solara.Text(
+            "Click an agent for its memory and conversations, or an arrow for the reviews along it. “prompt” beside an answer "
+            "or a rating shows the request and the reply behind it. A click on nothing closes."
+        )
+
+
+def _calls(data: PageData, inspected: tuple[int, int] | None) -> dict[str, Any]:
+    """The calls of the inspected conversation, by part."""
+    if inspected is None:
+        return {"of": "", "parts": {}}
+    return {"of": f"{inspected[0]}-{inspected[1]}", "parts": data.calls(*inspected)}
+
+
+def _count(
+    items: list[dict[str, Any]], wanted: tuple[float | None, float | None, str], what: str = "conversations"
+) -> str:
+    is_filtered = bool(wanted[2].strip()) or wanted[:2] != (None, None)
+    return f"{len(items)} {what}" + " that pass the filter" * is_filtered
+
+
+def _graph_title(n_drawn: int, n: int) -> str:
+    return "who reviewed whom" + (f": {n_drawn:,} of {n:,} reviews, drawn at random" if n_drawn < n else "")
 
 
 def _shape(agents: list[dict[str, Any]], data: PageData) -> list[int]:
     """Rows and columns of the map."""
     occupied = [max((agent[axis] for agent in agents), default=0) + 1 for axis in ("row", "column")]
     return [max(sides) for sides in zip(occupied, data.shape, strict=True)]
-
-
-def _gradient() -> str:
-    from matplotlib.colors import to_hex
-
-    return f"linear-gradient(to right, {', '.join(to_hex(rating_colormap()(i / 8)) for i in range(9))})"
-
-
-def _ends(by: str, scale: int) -> list[str]:
-    reach = (scale - 1) / 2
-    return ["1", str(scale)] if by in ("rating", "label") else [f"{-reach:+.0f}", f"{reach:+.0f}"]

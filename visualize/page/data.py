@@ -6,23 +6,24 @@ Knows no page: all results are plain JSON types.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import networkx as nx
-from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction, Score
 from sandbox.scenario.settings import recorded_shape
+from sandbox.seeding import keyed_rng
+from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run
 from visualize.drawing.graph_layout import READABLE_NODES, node_positions
-from visualize.drawing.style import label_order, rating_colormap
+from visualize.drawing.style import label_order
+from visualize.page.calls import show_calls
+from visualize.page.colours import AgentColours, final
 
 # Maximum number of reviews drawn per round; those of a chosen agent are always included.
 REVIEWS = 4000
 _MATCHES = 20
-
-BY = ("rating", "gain", "label", "difference")
 
 
 class PageData:
@@ -34,6 +35,7 @@ class PageData:
 
     Attributes:
         labels: Labels, in the order used by all plots.
+        colours: What agents can be coloured by.
         scale: The highest rating.
         shape: Rows and columns of the grid, in cells; 1 and 1 for a network.
     """
@@ -43,6 +45,8 @@ class PageData:
         self.scale = run.scale
         self._read_agents()
         self.shape = recorded_shape(run.manifest)
+        self.colours = AgentColours(run, other)
+        self._calls: CallIndex | None = None
         self._round = lru_cache(maxsize=4)(self._read_round)
 
     def _read_agents(self) -> None:
@@ -71,74 +75,71 @@ class PageData:
 
         Args:
             round_: The round.
-            by: Meaning of colours, one of ``BY``.
+            by: Meaning of colours, one of ``colours.known()``.
             matching: The agents that are not dimmed; all by default.
 
         Returns:
-            agent, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None without a value),
+            agent, name, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None without a value),
             text, dim.
         """
         positions = self.run.positions(round_)
         if not set(positions["agent"]) <= set(self._agents):
             self._read_agents()
         said, standing = self.round(round_), self.graph_positions()
+        there = self.round(round_, self.other) if self.other is not None and by == "difference" else {}
         found = []
         for agent, row, column in positions.itertuples(index=False):
             kind = self.labels.index(self._agents[agent]["label"])
-            value = self._value(said.get(agent), agent, round_, by)
+            value = self.colours.value(by, round_, int(agent), said.get(agent), there.get(agent))
             x, y = standing[agent]
             found.append(
                 {
                     "agent": int(agent),
+                    "name": self._names[agent],
                     "row": int(row),
                     "column": int(column),
                     "x": x,
                     "y": y,
                     "kind": kind,
-                    "colour": None if by == "label" else self._colour(value, by),
-                    "text": "" if value is None else f"{value:.1f}" if by == "rating" else f"{value:+z.1f}",
+                    "colour": self.colours.colour(by, value),
+                    "text": self.colours.text(by, value),
                     "dim": matching is not None and agent not in matching,
                 }
             )
         return found
 
-    def _value(self, it: Interaction | None, agent: int, round_: int, by: str) -> float | None:
+    @property
+    def has_ratings(self) -> bool:
+        """Whether the shown rounds have ratings by observers."""
         dimension = self.run.dimensions[0]
-        if it is None:
-            return None
-        if by == "gain":
-            return _minus(it.after.value(dimension), it.before.value(dimension))
-        if by == "difference":
-            there = self.round(round_, self.other).get(agent) if self.other is not None else None
-            return None if there is None else _minus(final(it, dimension), final(there, dimension))
-        return final(it, dimension)
-
-    def _colour(self, value: float | None, by: str) -> str | None:
-        """A colour of :func:`visualize.drawing.style.rating_colormap`, from a table: each click needs hundreds."""
-        if value is None:
-            return None
-        low, high = (1.0, float(self.scale)) if by == "rating" else (-(self.scale - 1) / 2, (self.scale - 1) / 2)
-        share = (value - low) / (high - low)
-        return _palette()[max(0, min(int(share * 256), 255))]
+        return any(final(it, dimension) is not None for it in self.round(self.rounds - 1).values())
 
     def reviews(self, round_: int, chosen: int | None = None) -> tuple[list[dict[str, Any]], int]:
         """The reviews of a round as arrows, and their total number.
+
+        Of more than ``REVIEWS`` a random sample is drawn, the same at every call.
 
         Args:
             round_: The round.
             chosen: An agent whose reviews are always included.
 
         Returns:
-            Records of reviewer, author and colour (None for an unreadable rating).
+            Records of reviewer, author, colour (None for an unreadable rating) and text.
         """
-        found = [(f.reviewer, it.agent, f.rating.value) for it in self.round(round_).values() for f in it.feedback]
+        found = [
+            (f.reviewer, it.agent, f.rating.value, f.kind) for it in self.round(round_).values() for f in it.feedback
+        ]
+        kept = found
         if len(found) > REVIEWS:
-            found.sort(key=lambda review: chosen in review[:2])
-        kept = found[-REVIEWS:]
-        colours = [self._colour(value, "rating") for _, _, value in kept]
+            own = [place for place, review in enumerate(found) if chosen in review[:2]]
+            rest = sorted(set(range(len(found))) - set(own))
+            drawn = keyed_rng("reviews", round_).sample(rest, max(0, min(REVIEWS - len(own), len(rest))))
+            kept = [found[place] for place in sorted([*own, *drawn])]
         return [
-            {"reviewer": a, "author": b, "colour": colour} for (a, b, _), colour in zip(kept, colours, strict=True)
-        ], len(found)
+            {"reviewer": a, "author": b, "colour": self.colours.colour("rating", value),
+             "text": "said" if kind == "said" else "rates it –" if value is None else f"rates it {value:.1f}"}
+            for a, b, value, kind in kept
+        ], len(found)  # fmt: skip
 
     def graph_positions(self) -> dict[int, tuple[float, float]]:
         """Positions of agents in the graph, the same for all rounds; in a large society those of the map."""
@@ -165,20 +166,44 @@ class PageData:
             "memories": [{"question": q, "answer": a} for q, a in self.run.memories(agent)],
         }
 
-    def conversations(self, agent: int) -> list[dict[str, Any]]:
-        """The conversations around an agent, latest first, each with that of the same agent in the other run."""
+    def conversations(
+        self, agent: int, low: float | None = None, high: float | None = None, text: str = ""
+    ) -> list[dict[str, Any]]:
+        """The conversations around an agent that pass a filter, latest first, each with that of the other run."""
         others = {} if self.other is None else {it.round: it for it in self.other.interactions(agent=agent)}
-        return [self._conversation(it, others.get(it.round)) for it in reversed(self.run.interactions(agent=agent))]
+        kept = [it for it in reversed(self.run.interactions(agent=agent)) if self._passes(it, low, high, text)]
+        return [self._conversation(it, others.get(it.round)) for it in kept]
 
-    def reviews_between(self, reviewer: int, author: int) -> list[dict[str, Any]]:
-        """The conversations in which one agent reviewed another, latest first, with only that review."""
+    def reviews_between(
+        self, reviewer: int, author: int, low: float | None = None, high: float | None = None, text: str = ""
+    ) -> list[dict[str, Any]]:
+        """The conversations in which one agent reviewed another, as :meth:`conversations`, with only that review."""
         found = []
         for it in reversed(self.run.interactions(agent=author)):
-            told = self._conversation(it, None)
-            told["feedback"] = [f for f in told["feedback"] if f["reviewer"] == reviewer]
-            if told["feedback"]:
-                found.append(told)
+            if not self._passes(it, low, high, text):
+                continue
+            shown = self._conversation(it, None)
+            shown["feedback"] = [f for f in shown["feedback"] if f["reviewer"] == reviewer]
+            if shown["feedback"]:
+                found.append(shown)
         return found
+
+    def calls(self, round_: int, agent: int) -> dict[str, list[dict[str, Any]]]:
+        """The calls to language models in an interaction, by the part that they gave; see :func:`show_calls`."""
+        it = self.round(round_).get(agent)
+        if it is None:
+            return {}
+        if self._calls is None:
+            self._calls = CallIndex(self.run)
+        return show_calls(self._calls.calls_of(it), self._names)
+
+    def _passes(self, it: Interaction, low: float | None, high: float | None, text: str) -> bool:
+        """Whether the final answer is rated in a range, and the conversation contains a text."""
+        wanted, value = text.strip().casefold(), final(it, self.run.dimensions[0])
+        is_rated = (low is None or (value is not None and value >= low)) and (
+            high is None or (value is not None and value <= high)
+        )
+        return is_rated and (not wanted or wanted in _words(it))
 
     def filter_agents(
         self, round_: int, labels: Collection[str] = (), low: float | None = None, high: float | None = None,
@@ -195,15 +220,11 @@ class PageData:
         """
         if not labels and low is None and high is None and not text.strip():
             return None
-        dimension, wanted, passed = self.run.dimensions[0], text.strip().casefold(), set()
-        for agent, it in self.round(round_).items():
-            value = final(it, dimension)
-            rated = (low is None or (value is not None and value >= low)) and (
-                high is None or (value is not None and value <= high)
-            )
-            if rated and (not labels or it.label in labels) and (not wanted or wanted in _words(it)):
-                passed.add(agent)
-        return passed
+        return {
+            agent
+            for agent, it in self.round(round_).items()
+            if (not labels or it.label in labels) and self._passes(it, low, high, text)
+        }
 
     def conversations_of(self, round_: int, agents: Collection[int]) -> list[dict[str, Any]]:
         """The conversations of a round around some agents, at most twenty."""
@@ -223,13 +244,14 @@ class PageData:
             "before": self._scores(it.before),
             "feedback": [
                 {
+                    "part": f"review {place}",
                     "reviewer": f.reviewer,
                     "name": names.get(f.reviewer, f"Agent {f.reviewer + 1}"),
                     "rating": "–" if f.rating.value is None else f"{f.rating.value:.1f}",
                     "said": f.rating.reason or f.rating.raw,
                     "kind": f.kind,
                 }
-                for f in it.feedback
+                for place, f in enumerate(it.feedback)
             ],
             "heard": [
                 {"agent": names.get(h.agent, f"Agent {h.agent + 1}"), "name": h.name, "text": h.text} for h in it.heard
@@ -250,21 +272,6 @@ class PageData:
     def _scores(self, score: Score) -> str:
         known: Mapping[str, float | None] = {d: score.value(d) for d in self.run.dimensions}
         return ", ".join(f"{d} {'–' if value is None else f'{value:.2f}'}" for d, value in known.items())
-
-
-@cache
-def _palette() -> list[str]:
-    return [to_hex(rating_colormap()(step)) for step in range(256)]
-
-
-def final(it: Interaction, dimension: str) -> float | None:
-    """Observers' rating of the final answer (the revision, else the draft); None if neither was rated."""
-    after = it.after.value(dimension)
-    return after if after is not None else it.before.value(dimension)
-
-
-def _minus(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first - second
 
 
 def _words(it: Interaction) -> str:
