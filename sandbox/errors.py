@@ -14,7 +14,18 @@ _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib",
 
 
 class SandboxError(Exception):
-    """An error that the user can fix: the message states what was given, what was expected and what to do."""
+    """An error that the user can fix: the message states what was given, what was expected and what to do.
+
+    Attributes:
+        kept: What is kept of work that had begun, and how to continue it: the end of the message. Whoever runs the work for
+            another command may replace it.
+    """
+
+    kept: str = ""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{said.removesuffix('.')}. {self.kept}" if self.kept else said
 
 
 class ScenarioError(SandboxError):

@@ -26,6 +26,7 @@ from sandbox.society.births import add_agent, note_extinction, remove_agent, res
 from sandbox.society.event import Recipients, tell
 from sandbox.society.groups import draw_groups
 from sandbox.society.hearing import Hearing
+from sandbox.society.kept import closed_if_refused, tells_what_is_kept
 from sandbox.society.members import Members
 from sandbox.society.movement import move_agents
 from sandbox.society.placement import isolation_notes, place_agents, put_agents
@@ -33,7 +34,7 @@ from sandbox.society.remembering import Remembering
 from sandbox.society.repair import repair_run
 from sandbox.society.round_runner import RoundRunner
 from sandbox.society.run_record import open_writer
-from sandbox.society.schedule import allow_another_step
+from sandbox.society.schedule import another_step_allowed
 from sandbox.society.setup import prepare_society
 from sandbox.society.speaker import Speaker, find_speaker, make_speakers
 from sandbox.society.staging import Staging
@@ -144,8 +145,7 @@ class World(mesa.Model):
         self.remembering = Remembering(self, setup.memory)
         self.members = Members(place_agents(self, setup))
         self._speakers = make_speakers(self, setup.speaker_models)
-        self.round, self.ended = 0, False
-        self.metrics: dict[str, Any] = {}
+        self.round, self.ended, self.metrics = 0, False, dict[str, Any]()
         self.groups: Mapping[int, tuple[SocialAgent, ...]] = {}
         self.states = States(setup.scenario, self.members, is_used=setup.keeps_states)
         self.states.begin(self.members, self)
@@ -160,14 +160,15 @@ class World(mesa.Model):
         self.round_runner = RoundRunner(self, log, self.budget, in_flight=in_flight or 256)
         self.staging = Staging(self)
         self._earlier: list[dict[str, Any]] = []
-        self.datacollector = self._collector()
-        self._n_embedded = 0
-        self._restore()
+        self.datacollector, self._n_embedded = self._collector(), 0
+        with closed_if_refused(self):
+            self._restore()
         self._is_whole = not resume
 
     def _measure(self, interactions: Sequence[Interaction]) -> dict[str, Any]:
         return measure_round(self, interactions, self._earlier)
 
+    @tells_what_is_kept
     def _restore(self) -> None:
         """Restore memories, positions and metrics from the record."""
         for metrics in open_run(self.path).metrics():
@@ -222,16 +223,14 @@ class World(mesa.Model):
             self.step()
         return open_run(self.path)
 
+    @tells_what_is_kept
     def step(self) -> None:
         """Run one round: every active agent is asked its question; memories are written when all are done.
 
         A cap may stop it between conversations; ``running`` is then False, and a resumed run continues the round.
         """
-        try:
+        with another_step_allowed(self):
             self._run_round()
-        except BaseException:
-            allow_another_step(self)
-            raise
 
     def _run_round(self) -> None:
         self.repair()
@@ -257,6 +256,7 @@ class World(mesa.Model):
         self.store.manifest["seconds"] = round(self.store.manifest["seconds"] + time.monotonic() - started, 3)
         self.store.save_manifest()
 
+    @tells_what_is_kept
     def repair(self) -> int:
         """Repeat the failed conversations of a resumed run, once, before the first step: the number that was replaced."""
         if self._is_whole:

@@ -41,20 +41,40 @@ def say_losses(summary: Mapping[str, Any]) -> None:
     """Print what failed in a run and which ratings could not be read: how many, and the first one's words."""
     for failure in summary["failures"]:
         say(f"failed: {failure['n']} of {summary['interactions']} interactions: {_one_line(failure['error'])}")
-    if summary["failures"] and (summary.get("stages") or summary.get("groups")):
-        what = "stages" if summary.get("stages") else "groups"
-        say(
-            f"rounds with {what} are not repeated by --resume where they are complete: others have read what was said in them. "
-            "Once the cause is removed, run again, or branch from the last good round: --from RUN@ROUNDS"
-        )
-    elif summary["failures"]:
-        say("repeat what failed with the same command and --resume, once the cause is removed")
+    if summary["failures"]:
+        say(_how_to_repeat(summary))
     lost = summary["unreadable"]
     if lost["n"]:
         say(
             f"ratings that could not be read: {lost['n']} of {lost['of']}, the first: {_one_line(lost['first'])!r}. "
             "Raters that need no parsing: --rater values, or a model that gives probabilities"
         )
+
+
+def _how_to_repeat(summary: Mapping[str, Any]) -> str:
+    """How to run again what failed: complete rounds on which others depend are not repeated."""
+    from sandbox.store.run import open_run
+
+    run = open_run(summary["run"])
+    what = next((f"rounds with {name}" for name in ("stages", "groups") if summary.get(name)), None)
+    why = "others have read what was said in them"
+    if what is None and run.changes():
+        what, why = (
+            "rounds of a run to which agents were added, or from which they were removed,",
+            "who lives depends on them",
+        )
+    if what is None:
+        return (
+            "repeat what failed with the same command and --resume, once the cause is removed (in Python: "
+            f"World(..., out={summary['run']!r}, resume=True).run({run.rounds}))"
+        )
+    failed = run.frame()["error"].notna()
+    good = int(run.frame()["round"][failed].min())
+    branch = f", or branch from the last good round: --from {summary['run']}@{good}" if good else ""
+    return (
+        f"{what} are not repeated by --resume where they are complete: {why}. Once the cause is removed, run again to another "
+        f"--out{branch}"
+    )
 
 
 def _one_line(text: str, width: int = 200) -> str:

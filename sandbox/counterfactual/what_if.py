@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox.counterfactual.arguments import world_arguments
 from sandbox.counterfactual.divergence import Divergence, find_divergences
-from sandbox.errors import RunExists, ScenarioError, SettingsError
+from sandbox.errors import RunExists, SandboxError, SettingsError
 from sandbox.folders import check_same_identity, removed_if_refused, write_json
 from sandbox.metrics.paired_differences import (
     agent_differences,
@@ -24,6 +24,7 @@ from sandbox.metrics.paired_differences import (
 )
 from sandbox.scenario.scenario import Scenario
 from sandbox.society.event import Recipients, late_events
+from sandbox.society.kept import REPEAT
 from sandbox.society.prior_run import read_branch
 from sandbox.store.manifest import command_line
 from sandbox.store.run import Run, is_run, open_run, write_measures
@@ -125,7 +126,7 @@ def what_if(
     _check_folders(out, folders.values(), branch)
     notes: list[str] = []
     described: Mapping[str, Any] = {}
-    with removed_if_refused(out, lambda: any(is_run(one) and open_run(one).rounds > start for one in folders.values())):
+    with removed_if_refused(out, lambda: any(is_run(one) and open_run(one).branch_calls() for one in folders.values())):
         # The event comes first, so that its faults are told before any call is made.
         nothing: dict[str, Any] = {}
         for name, other, given in (("with", "without", happening), ("without", "with", nothing)):
@@ -153,9 +154,10 @@ def _watched(watch: Watch | None, name: str, world: World, rounds: int) -> Itera
         else:
             with watch(name, world, rounds):
                 yield
-    except ScenarioError as error:
-        words = str(error).replace("continue with --resume", "do the same again")
-        raise ScenarioError(f"the future {name} the event: {words}") from error
+    except SandboxError as error:
+        error.args = (f"the future {name} the event: {error.args[0] if error.args else ''}",)
+        error.kept = error.kept and REPEAT
+        raise
 
 
 def _check_folders(out: Path, folders: Any, branch: str) -> None:

@@ -250,16 +250,22 @@ def _place(
         if free := space.free_near(agent):
             return drawn.choice(free), None
         raise ScenarioError(
-            f"{where}add(near={agent.name}): no place within its neighbourhood is free; leave near out, or use capacity="
-            f"{world.society.capacity + 1}, a larger radius or a larger --size"
+            f"{where}add(near={agent.name}): no place within its neighbourhood is free; leave near out, or add only if "
+            f"world.space.free_near(agent). {_more_room(world)}"
         )
     if free := [cell for cell in space.places() if not cell.is_full]:
         return drawn.choice(free), None
-    ways = "give neighbours=[agents] for a new node" if is_network else "run with a larger --size and agents=N"
+    room = len(space.places()) * world.society.capacity
+    ways = ", give neighbours=[agents] for a new node" if is_network else ""
     raise ScenarioError(
         f"{where}add(...): all {len(space.places())} places are taken (capacity={world.society.capacity}); remove an agent "
-        f"first, {ways}, or use capacity={world.society.capacity + 1}"
+        f"first{ways}, or add only if len(world.members) < {room}. {_more_room(world)}"
     )
+
+
+def _more_room(world: Peopled) -> str:
+    """What gives a society more places: a resumed run has those that it began with."""
+    return f"A new run, or a branch of this one, can have more room: --set capacity={world.society.capacity + 1}"
 
 
 def _given_cell(world: Peopled, place: Any, where: str) -> Any:
@@ -278,10 +284,10 @@ def _given_cell(world: Peopled, place: Any, where: str) -> Any:
         raise ScenarioError(f"{where}add(place={at!r}): there is no such place; {has}")
     if cell.is_full:
         free = next((one.coordinate for one in cells.values() if not one.is_full), None)
-        other = "" if free is None else f"choose a free one, such as {free}, or "
+        other = "remove an agent first" if free is None else f"choose a free one, such as {free}"
         raise ScenarioError(
-            f"{where}add(place={at!r}): the place is taken by {', '.join(one.name for one in cell._agents)}; {other}use "
-            f"capacity={world.society.capacity + 1}"
+            f"{where}add(place={at!r}): the place is taken by {', '.join(one.name for one in cell._agents)}; {other}. "
+            f"{_more_room(world)}"
         )
     return cell
 

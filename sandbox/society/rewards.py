@@ -41,5 +41,5 @@ def _checked(name: str, function: Any, value: Any, done: Interaction) -> float:
     where = "" if code is None else f"{code.co_filename}:{code.co_firstlineno}: "
     raise ScenarioError(
         f"{where}reward[{name!r}] of the scenario returned {value!r} for agent {done.agent} in round {done.round}; it must "
-        "return a finite number, or None for no reward. No reply is lost: correct it and continue with --resume"
+        "return a finite number, or None for no reward"
     )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
-def allow_another_step(world: Any) -> None:
-    """Allow further steps of a world after one that raised.
+@contextmanager
+def another_step_allowed(world: Any) -> Iterator[None]:
+    """Allow further steps of a world if the block, which is one, raises.
 
     Since Mesa 3.5 a step is an event that schedules the next when it ends; without this, later steps silently do nothing.
     """
-    world.steps = world.round
-    schedule = getattr(world, "_default_schedule", None)
-    if schedule is not None:
-        schedule.pause()
-        schedule.resume()
+    try:
+        yield
+    except BaseException:
+        world.steps = world.round
+        schedule = getattr(world, "_default_schedule", None)
+        if schedule is not None:
+            schedule.pause()
+            schedule.resume()
+        raise

@@ -224,7 +224,4 @@ def call_scenario(what: str, function: Callable[..., Any], *given: Any) -> Any:
     except Exception as error:  # raised by the author's code; --debug shows its traceback
         owner = what if what.startswith("the event") else f"{what} of the scenario"
         words = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise ScenarioError(
-            f"{failing_line(error)}{owner} failed: {type(error).__name__}: {words}; no reply is lost: correct it "
-            "and continue with --resume"
-        ) from error
+        raise ScenarioError(f"{failing_line(error)}{owner} failed: {type(error).__name__}: {words}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sandbox.models.catalog import full_uri, resolve
 from sandbox.parallel import Workers, check_workers, run_jobs
 from sandbox.preview.dry_run import models_of
 from sandbox.scenario.scenario import Scenario
+from sandbox.society.kept import repeated_by_command
 from sandbox.store.run import is_run
 from sandbox.sweep.grid import Point, expand_grid, point_name
 from sandbox.sweep.results import (
@@ -128,10 +130,8 @@ def run_one(job: SweepJob) -> dict[str, Any]:
             del _held[uri]  # before the next is loaded: memory may not hold both
         world = World(job.scenario, seed=job.seed, out=job.path, resume=True, command=job.command, **job.settings)
         _held.update({lm.uri: lm for lm in (*(agent.lm for agent in world.members), world.observer_lm)})
-        try:
+        with closing(world), repeated_by_command():
             world.run(job.rounds)
-        finally:
-            world.close()
         return read_row(job)
     except Exception as error:  # the boundary: a failed run becomes data, and the others continue
         return failed_row(job, f"{type(error).__name__}: {error}")

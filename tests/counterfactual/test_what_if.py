@@ -186,7 +186,7 @@ def test_a_future_that_ends_early_is_compared_as_far_as_it_goes(tiny_world: Make
 def test_an_event_that_fails_is_told_before_any_call_and_leaves_nothing(tmp_path: Path, before: Path) -> None:
     path, model = tmp_path / "flood.py", ScriptedModel()
     path.write_text("def event(world):\n    world.members[0].state['purse'] += 1\n")
-    words = r"future with the event: .*flood.py:2: .*KeyError: the state of Agent 1 has no 'purse'.* do the same again"
+    words = r"future with the event: .*flood.py:2: .*KeyError: the state of Agent 1 has .*Correct the cause and repeat"
     with pytest.raises(ScenarioError, match=words):
         what_if(f"{before}@2", str(path), out=tmp_path / "futures", model=model)
     assert (model.history, (tmp_path / "futures").exists()) == ([], False)

@@ -315,7 +315,7 @@ def test_rounds_without_agents_are_said_and_not_a_crash(tiny_world: MakeWorld, t
         (lambda w: w.add(label="goood"), r"add\(label='goood'\): there is no such label. Did you mean 'good'"),
         (lambda w: w.add(), r"add\(...\) needs a label: label='good'"),
         (lambda w: w.add(label="good"), r"all 4 places are taken \(capacity=1\); remove an agent first"),
-        (lambda w: w.add(label="good", place=(0, 1)), r"add\(place=\(0, 1\)\): the place is taken by Agent 2; use capacity=2"),
+        (lambda w: w.add(label="good", place=(0, 1)), r"add\(place=\(0, 1\)\): the place is taken by Agent 2; remove an agent"),
         (lambda w: w.add(label="good", place=(7, 7)), r"there is no such place; place is \(row, column\), with rows 0 to 1"),
         (lambda w: w.add(label="good", near=9), r"add\(near=9\): there is no such agent, or it was removed"),
         (lambda w: w.add(label="good", near=0), r"add\(near=Agent 1\): no place within its neighbourhood is free"),

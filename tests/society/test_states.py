@@ -254,7 +254,7 @@ def test_failures_of_complete_rounds_with_stages_are_not_promised_to_be_repeated
     said = capsys.readouterr().out
     assert "ValueError: lost" in said
     assert "not repeated by --resume" in said
-    assert "--from RUN@ROUNDS" in said
+    assert "run again to another --out" in said
 
 
 def test_faults_of_stages_and_states_are_listed_with_their_fields() -> None:

@@ -21,6 +21,7 @@ from sandbox.errors import RunExists, RunLocked, SettingsError, UnknownPlugin
 from sandbox.folders import locked
 from sandbox.metrics.intervals import mean_interval
 from sandbox.parallel import check_workers, parse_workers, run_jobs
+from sandbox.society.kept import REPEAT
 from sandbox.store.run import open_run
 from sandbox.sweep.grid import expand_grid, parse_grid, parse_seeds, point_name
 from sandbox.sweep.sweep import run_sweep
@@ -180,7 +181,11 @@ def protocol(agent, question, world):
 @pytest.mark.parametrize(
     ("what", "workers", "error"),
     [
-        ("from sandbox.errors import ScenarioError; raise ScenarioError('a bad seed')", 1, "ScenarioError: a bad seed"),
+        (
+            "from sandbox.errors import ScenarioError; raise ScenarioError('a bad seed')",
+            1,
+            f"ScenarioError: a bad seed. {REPEAT}",
+        ),
         ("import os; os._exit(9)", 2, "its worker process died, perhaps out of memory"),
     ],
 )

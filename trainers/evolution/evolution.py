@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sandbox.folders import check_same_identity, finite, locked, removed_if_refu
 from sandbox.models.catalog import load_model
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import is_society_setting
+from sandbox.society.kept import repeated_by_command
 from sandbox.society.setup import resolve_settings
 from sandbox.typed_settings import make_settings, typed
 from sandbox.world import World
@@ -185,10 +187,8 @@ class Evolution:
             turned, model=model_shares(models, self.plan.share), size=self._size, seed=self.plan.seed + number, out=path,
             resume=True, command=self._command, **self._society,
         )  # fmt: skip
-        try:
+        with closing(world), repeated_by_command():
             world.run(self.plan.rounds)
-        finally:
-            world.close()
 
     def _train(
         self, folder: Path, name: str, number: int, models: Sequence[str], tell: Callable[[str], Any]

@@ -44,6 +44,7 @@ def whole_loop(
     from sandbox.cli.commands.evaluate import evaluate_to, show_evaluation
     from sandbox.cli.commands.run import bring_up, simulate
     from sandbox.cli.commands.train import train_on
+    from sandbox.society.kept import repeated_by_command
     from visualize.report import write_report
 
     def tell(text: str) -> None:
@@ -53,7 +54,8 @@ def whole_loop(
     tell(f"1. Simulating a society of {model} ({out / 'run'})")
     settings = {"model": model, "seed": seed, **(SOCIETY if society is None else society)}
     settings |= bring_up("value_alignment", upbringing, settings, out=out / "run", resume=True, quiet=quiet)
-    summary = simulate("value_alignment", rounds=rounds, quiet=quiet, out=out / "run", resume=True, **settings)
+    with repeated_by_command():
+        summary = simulate("value_alignment", rounds=rounds, quiet=quiet, out=out / "run", resume=True, **settings)
     tell(f"2. Training by stable alignment on its record ({out / 'model'})")
     if not (out / "model" / "training.json").exists():
         settings = {"seed": seed, **(TRAINING if training is None else training)}
