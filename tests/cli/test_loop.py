@@ -22,15 +22,24 @@ Sandbox = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Sandbox:
-    """Runs the command line in the test's folder: ``sandbox("ls", "trainers")``; any exit code but 0 must be asked for."""
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sandbox:
+    """Runs the command line in this process, in the test's folder: ``sandbox("ls", "trainers")``; any exit code but 0
+    must be asked for."""
+    from sandbox.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        program = "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"
-        command = [sys.executable, "-c", program, *map(str, words)]
-        ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
-        assert ended.returncode == code, ended.stdout + ended.stderr
-        return ended
+        monkeypatch.setattr("sys.argv", ["sandbox", *map(str, words)])
+        capsys.readouterr()
+        ended = 0
+        try:
+            main()
+        except SystemExit as stop:
+            ended = int(stop.code or 0)
+        printed = capsys.readouterr()
+        assert ended == code, printed.out + printed.err
+        return subprocess.CompletedProcess(words, ended, printed.out, printed.err)
 
     return run
 
@@ -174,8 +183,11 @@ def test_what_the_user_can_mend_is_one_message_and_exit_code_2(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_debug_shows_where(sandbox: Sandbox) -> None:
-    ended = sandbox("--debug", "report", "nowhere", code=1)
+def test_debug_shows_where(tmp_path: Path) -> None:
+    program = "import sys; sys.argv[0] = 'sandbox'; from sandbox.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "--debug", "report", "nowhere"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert ended.returncode == 1
     assert "Traceback" in ended.stderr
     assert "RunNotFound" in ended.stderr
 
