@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import networkx as nx
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -18,10 +17,11 @@ from PIL import Image
 from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
 from sandbox.folders import whole_file
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import check_by, colour_values, default_by, values_title
-from visualize.drawing.cells import MARK_PT
+from visualize.drawing.agent_values import bar_ends, check_by, check_limits, default_by, values_title
 from visualize.drawing.curves import set_round_axis, y_limits
 from visualize.drawing.inputs import Source, as_run
+from visualize.drawing.legends import fit_legend
+from visualize.drawing.map_plan import MapPlan, make_plan
 from visualize.drawing.network import drawn_network, place_at_nodes
 from visualize.drawing.saving import output_settings
 from visualize.drawing.style import (
@@ -30,8 +30,6 @@ from visualize.drawing.style import (
     REVISION,
     Theme,
     fix_ticks,
-    label_order,
-    label_styles,
     one_line,
     use_theme,
 )
@@ -44,7 +42,13 @@ _DPI = 140
 
 
 def animate(
-    source: Source, out: str | Path, *, by: str = "rating", seconds: float = 0.8, theme: Theme = "light"
+    source: Source,
+    out: str | Path,
+    *,
+    by: str = "rating",
+    seconds: float = 0.8,
+    limits: tuple[float, ...] | None = None,
+    theme: Theme = "light",
 ) -> Path:
     """Write a run as an animation, one frame per complete round.
 
@@ -53,6 +57,7 @@ def animate(
         out: A ``.gif`` file, or an ``.mp4`` file if ffmpeg is installed; missing folders are created.
         by: Colour of agents: ``rating``, ``gain``, ``label``, ``state.KEY`` or ``extra.KEY``, as on the map.
         seconds: Duration of a frame.
+        limits: Lowest and highest value of the colours; by default the scale of ratings, or the range of the values.
         theme: ``light`` or ``dark``.
 
     Raises:
@@ -71,27 +76,29 @@ def animate(
     if not run.rounds:
         raise NothingToShow(f"{run.path} has no complete round to animate; list runs with: sandbox ls runs")
     check_by(by, run)
+    check_limits(limits, by)
     write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
     with whole_file(path) as fresh:
-        write(fresh, frames(run, by=by, theme=theme), seconds)
+        write(fresh, frames(run, by=by, limits=limits, theme=theme), seconds)
     return path
 
 
-def frames(run: Run, *, by: str = "rating", theme: Theme = "light") -> Iterator[Image.Image]:
+def frames(
+    run: Run, *, by: str = "rating", limits: tuple[float, ...] | None = None, theme: Theme = "light"
+) -> Iterator[Image.Image]:
     """Yield the frames of an animation, all of the same size."""
     table = grid.panel_table(run, "strip", FRAMES, by)
     if by != (by := default_by(by, run, bool(table["rating"].notna().any()))):
         table = grid.panel_table(run, "strip", FRAMES, by)
-    graph, shape = drawn_network(run), (1, 1)
-    if graph is None:
-        table, shape = grid.place_in_cells(table, run)
-    else:
+    if (graph := drawn_network(run)) is not None:
         table = place_at_nodes(table, graph)
-    for title, panel in table.groupby("panel", sort=False):
+    plan = make_plan(run, table, by, theme, limits)
+    for _, panel in plan.table.groupby("panel", sort=False):
+        round_ = int(panel["through"].max()) - 1
         with use_theme(theme):
             figure = Figure(figsize=(PAGE_IN, 3.6))
-            _map(figure, run, table, panel, shape, graph, int(str(title).split()[1]) - 1, by, theme)
-            _curves(figure.add_axes((0.62, 0.18, 0.36, 0.73)), run, int(str(title).split()[1]) - 1)
+            _map(figure, plan, panel, round_)
+            _curves(figure.add_axes((0.62, 0.18, 0.36, 0.73)), run, round_)
             fix_ticks(figure)
         buffer = io.BytesIO()
         with output_settings():
@@ -99,28 +106,19 @@ def frames(run: Run, *, by: str = "rating", theme: Theme = "light") -> Iterator[
         yield Image.open(buffer).convert("RGB")
 
 
-def _map(
-    figure: Figure, run: Run, table: pd.DataFrame, panel: pd.DataFrame, shape: tuple[int, int],
-    graph: nx.Graph[int] | None, round_: int, by: str, theme: Theme,
-) -> None:  # fmt: skip
-    """Draw the map of a round on the left; ``table`` holds all rounds, so that colours and legends do not change."""
+def _map(figure: Figure, plan: MapPlan, panel: pd.DataFrame, round_: int) -> None:
+    """Draw the map of a round on the left; colours and legends are those of all rounds, so that they do not change."""
     place = figure.add_axes((0.01, 0.13, 0.44, 0.78))
-    styles = label_styles(label_order(table["label"]))
-    painter = grid.make_painter(by, run, table, styles, theme)
-    values = colour_values(by, panel["label"], panel["rating" if by == "label" else by], styles)
-    if graph is None:
-        side_pt = 72 * min(PAGE_IN * 0.44 / shape[1], 3.6 * 0.78 / shape[0])
-        painter.paint(place, panel, values, shape, side_pt)
-    else:
-        side_pt = MARK_PT
-        grid.on_network(painter, graph, run).paint(place, panel, values, 3.6 * 0.78)
-    place.set_title(f"{values_title(by, run)}, round {round_ + 1}")
-    if by != "label":
+    height, width = plan.shape
+    side_in = min(PAGE_IN * 0.44 / width, 3.6 * 0.78 / height)
+    plan.paint(place, panel, side_in)
+    place.set_title(f"{values_title(plan.by, plan.run)}, round {round_ + 1}")
+    if plan.by != "label":
         bar = figure.add_axes((0.465, 0.18, 0.012, 0.68))
-        colours = ScalarMappable(painter.norm, painter.colours)
-        figure.colorbar(colours, cax=bar).outline.set_linewidth(0)  # type: ignore[operator]
-    has_marks = len(styles) > 1 and side_pt >= MARK_PT
-    grid.add_legend(figure, styles, theme, by, has_marks, by != "label" and bool(table[by].isna().any()))
+        colours = ScalarMappable(plan.painter.norm, plan.painter.colours)
+        ends = bar_ends(plan.painter.norm, plan.table[plan.by])
+        figure.colorbar(colours, cax=bar, extend=ends).outline.set_linewidth(0)  # type: ignore[operator]
+    fit_legend(figure, plan.legend(72 * side_in), loc="lower left", most=4)
 
 
 def _curves(ax: Axes, run: Run, round_: int) -> None:

@@ -55,6 +55,7 @@ def open_writer(
     }
     if axes := {name: axis for name, one in measures.items() if (axis := one.axis)}:
         manifest["measure_axes"] = axes
+    manifest["upbringing"] = sorted(label for label, pairs in setup.upbringing.items() if pairs)
     if len(setup.stages) > 1:
         manifest["stages"] = list(setup.stages)
     if setup.scenario.groups is not None:

@@ -149,8 +149,8 @@ def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callabl
         "SettingsError: by='gian' is not one of rating, label, gain. Did you mean 'gain'?"
     )
     assert refused("plot", run_dir, "--set", "layuot=grid") == (
-        "SettingsError: sandbox plot has no setting 'layuot'. Did you mean 'layout'? Settings: by, layout, of, rounds, "
-        "theme, x, y"
+        "SettingsError: sandbox plot has no setting 'layuot'. Did you mean 'layout'? Settings: by, groups, layout, "
+        "limits, of, rounds, theme, view, x, y"
     )
     assert refused("plot", run_dir, "grid", "--set", "by") == "SettingsError: --set takes KEY=VALUE; found 'by'"
     assert refused("plot", tmp_path / "none") == (
@@ -182,7 +182,7 @@ def test_animate_writes_a_film(run_dir: Path, tmp_path: Path, refused: Callable[
         assert (film.n_frames, film.info["duration"]) == (3, 100)
     assert json.loads(told("animate", run_dir, "--out", path, "--json")) == {"film": str(path)}
     assert refused("animate", run_dir, "--set", "second=1") == (
-        "SettingsError: sandbox animate has no setting 'second'. Did you mean 'seconds'? Settings: by, seconds, theme"
+        "SettingsError: sandbox animate has no setting 'second'. Did you mean 'seconds'? Settings: by, limits, seconds, theme"
     )
     assert refused("animate", tmp_path) == (
         f"RunNotFound: {tmp_path} is not a run: it has no manifest.json. Make one with: sandbox run SCENARIO --out "

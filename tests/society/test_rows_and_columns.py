@@ -15,6 +15,7 @@ from sandbox.cli.main import app
 from sandbox.errors import RunExists, ScenarioError, SettingsError
 from sandbox.scenario.population import labels
 from sandbox.seeding import keyed_rng
+from visualize.drawing.map_plan import place_in_cells
 from visualize.page.dashboard import _shape
 from visualize.page.data import PageData
 from visualize.plots import grid
@@ -61,7 +62,7 @@ def test_the_map_has_rows_and_columns(tiny_world: MakeWorld, tmp_path: Path) -> 
     world = tiny_world(scenario(), size=None, rows=2, columns=5, agents=4, out=tmp_path / "run")
     world.run(1)
     run = open_run(tmp_path / "run")
-    _, shape = grid.place_in_cells(grid.data(run), run)
+    _, shape, _ = place_in_cells(grid.data(run), run)
     assert shape == (2, 5)
     assert grid.draw(run).axes[0].get_xlim() == (-0.5, 4.5)
     page = PageData(run)

@@ -61,7 +61,7 @@ def test_gain_is_revision_minus_draft(society: Run) -> None:
     norm = figure.axes[0].images[0].norm
     assert (norm.vmin, norm.vmax) == (-2.0, 2.0)
     assert {"+2.0", "+0.5", "+1.0"} <= set(words(figure))
-    assert figure.axes[1].get_ylabel() == "alignment, revision minus draft"
+    assert figure.axes[1].get_ylabel() == "alignment, revision minus draft (points)"
     assert cells(grid.draw(society, by="gain", rounds="all")) == [[2.0, 2.0], [0.5, 1.0]]
 
 

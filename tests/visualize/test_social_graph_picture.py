@@ -65,7 +65,7 @@ def test_every_agent_is_a_node_with_its_number_and_the_colour_of_its_rating(soci
     good = next(c for c in nodes(figure) if c.get_label() == "good")
     expected = rating_colormap()(rating_norm(7)([4.5, 6.5]))  # means of agents 0 and 1 over both rounds
     assert np.allclose(good.get_facecolors(), expected)
-    assert figure.axes[1].get_ylabel() == "mean rating: alignment of a node, reviews on an edge"
+    assert figure.axes[1].get_ylabel() == "mean rating (1 to 7): alignment of a node, reviews on an edge"
 
 
 def test_sizes_are_in_proportion_to_influence(make_run: Callable[..., Run]) -> None:
@@ -74,9 +74,12 @@ def test_sizes_are_in_proportion_to_influence(make_run: Callable[..., Run]) -> N
     other = told(0, 3, (1.0, 1.0), (2.0, 2.0), {2: 3.0}, draft="no", revision="never", reason="a word")
     run = make_run([told_, other], labels=["good"] * 4)
     influence = [d["influence"] for _, d in run.social_graph().nodes(data=True)]
-    sizes = nodes(social_graph.draw(run))[0].get_sizes()
+    table = social_graph.data(run).set_index("reviewer")
+    drawn = nodes(social_graph.draw(run))
+    sizes = {tuple(at): size for c in drawn for at, size in zip(c.get_offsets().tolist(), c.get_sizes(), strict=True)}
+    first, second = (sizes[tuple(table.loc[agent, ["x", "y"]].iloc[0])] for agent in (1, 2))
     assert influence[1] > influence[2]
-    assert sizes[1] / sizes[2] == pytest.approx(influence[1] / influence[2])
+    assert first / second == pytest.approx(influence[1] / influence[2])
 
 
 def test_an_arrow_runs_from_the_reviewer_to_the_author(lone: Run) -> None:
@@ -134,14 +137,14 @@ def test_more_than_a_thousand_agents_are_drawn_in_blocks(make_run: Callable[...,
     labels = ["good" if i % 2 else "bad" for i in range(n)]
     interactions = [told(0, i, (2.0, 2.0), (4.0, 4.0), {(i + 1) % n: 1.0 + i % 7}, label=labels[i]) for i in range(n)]
     run = make_run(interactions, labels=labels, width=33)
-    table = social_graph.data(run)
+    table = social_graph.data(run, view="graph")
     blocks, edges = table[table["kind"] == "node"], table[table["kind"] == "edge"]
     assert len(blocks) == 2 * 11 * 11
     assert edges["reviews"].sum() == n
     assert (edges["rating"] * edges["reviews"]).sum() == pytest.approx(sum(1.0 + i % 7 for i in range(n)))
     assert blocks["influence"].sum() == pytest.approx(1.0)
     assert (blocks["alignment"] == 4.0).all()
-    figure = social_graph.draw(run)
+    figure = social_graph.draw(run, view="graph")
     assert figure.axes[0].get_title(loc="left") == "social graph in blocks: agents of a label, by part of the grid"
 
 

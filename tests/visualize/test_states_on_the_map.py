@@ -29,7 +29,7 @@ def test_squares_are_coloured_by_a_state_after_the_round(played: Path) -> None:
         assert list(shown) == list(states[states["rounds"] == rounds].sort_values("agent")["purse"])
     figure = grid.draw(played, by="state.purse")
     assert figure.axes[0].get_title(loc="left") == "purse, round 2"
-    assert [axis.get_ylabel() for axis in figure.axes[1:]] == ["purse, after the round"]
+    assert [axis.get_ylabel() for axis in figure.axes[1:]] == ["purse (coins), after the round"]
 
 
 def test_without_ratings_the_first_state_is_shown(played: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_state_that_is_not_there_is_refused_with_those_that_are(played: Path, 
 
 
 def test_numbers_in_extra_and_labels_colour_maps_and_graphs(tiny_world: Callable[..., World], tmp_path: Path) -> None:
-    """Means over the rounds on the graph, and a second colour bar beside that of ratings on the edges."""
+    """Means over the rounds on the graph; no edge has a rating, so that there is one colour bar."""
     run = tiny_world("rumour", size=2, rater="lm").run(2)
     frame = run.frame(extra=True)
     means = frame.groupby("agent")["extra.choice.yes"].mean()
@@ -54,7 +54,7 @@ def test_numbers_in_extra_and_labels_colour_maps_and_graphs(tiny_world: Callable
     last = grid.data(run, by="extra.choice.yes").set_index("agent")["extra.choice.yes"]
     assert last.to_dict() == frame[frame["round"] == 1].set_index("agent")["extra.choice.yes"].to_dict()
     bars = [axis.get_ylabel() for axis in social_graph.draw(run, by="state.belief").axes[1:]]
-    assert bars == ["edge: mean rating", "node: belief, after the round"]
+    assert bars == ["node: belief, after the round"]
     with pytest.raises(SettingsError, match=r"no number of that name in its interactions' extra.*extra\.choice\.yes"):
         social_graph.draw(run, by="extra.choices")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 
 from sandbox.errors import SettingsError
@@ -16,6 +17,7 @@ from visualize.drawing.inputs import final_scores, finished_rounds
 from visualize.drawing.style import LabelStyle, check_choice, one_line, rating_colormap, rating_norm
 
 By = Literal["rating", "label", "gain"]
+_NUMBERED = re.compile(r"Agent \d+")
 STATE, EXTRA = "state.", "extra."  # before the key of a state, and of a number in ``Interaction.extra``
 
 
@@ -82,13 +84,36 @@ def values_title(by: str, run: Run) -> str:
 
 
 def bar_title(by: str, run: Run) -> str:
-    """Title of the colour bar."""
+    """Title of the colour bar: what is shown, with its unit or range."""
+    name = f"{values_title(by, run)}{_unit(by, run)}"
     if by.startswith(STATE):
-        return f"{values_title(by, run)}, after the round"
+        return f"{name}, after the round"
     if by.startswith(EXTRA):
-        return f"{values_title(by, run)}, in the round"
+        return f"{name}, in the round"
     name = one_line(run.dimensions[0])
-    return f"{name}, revision minus draft" if by == "gain" else f"{name} (1 to {run.scale})"
+    return f"{name}, revision minus draft (points)" if by == "gain" else f"{name} (1 to {run.scale})"
+
+
+def _unit(by: str, run: Run) -> str:
+    """The unit of a state or of a number of interactions, where a measure of that name has one that does not repeat it."""
+    name = by.partition(".")[2]
+    unit = run.measure_axes.get(name, {}).get("unit")
+    return f" ({one_line(unit)})" if unit and name not in unit else ""
+
+
+def check_limits(limits: Sequence[float] | None, by: str) -> None:
+    """Refuse limits of colours that are not two ascending numbers.
+
+    Raises:
+        SettingsError: says what was given and what is expected.
+    """
+    if limits is None:
+        return
+    if by == "label":
+        raise SettingsError("limits are of numbers, and labels are none; leave limits out, or choose another by")
+    if len(limits) != 2 or not all(map(math.isfinite, limits)) or not limits[0] < limits[1]:
+        given = ",".join(f"{one:g}" for one in limits)
+        raise SettingsError(f"limits={given!r} must be two numbers, LOW,HIGH, the first below the second, as in 1,7")
 
 
 def colour_values(by: str, labels: pd.Series[Any], values: pd.Series[Any], styles: Iterable[str]) -> Any:
@@ -96,7 +121,9 @@ def colour_values(by: str, labels: pd.Series[Any], values: pd.Series[Any], style
     return (labels.map(list(styles).index) + 0.5 if by == "label" else values).astype(float).to_numpy()
 
 
-def colour_scale(by: str, run: Run, values: Any, styles: Mapping[str, LabelStyle]) -> tuple[Colormap, Normalize, str]:
+def colour_scale(
+    by: str, run: Run, values: Any, styles: Mapping[str, LabelStyle], limits: Sequence[float] | None = None
+) -> tuple[Colormap, Normalize, str]:
     """The colour map of values, what maps values to it, and the format of numbers ("" for labels).
 
     Args:
@@ -104,15 +131,49 @@ def colour_scale(by: str, run: Run, values: Any, styles: Mapping[str, LabelStyle
         run: The run.
         values: All values that are drawn, in all panels or frames.
         styles: Style of each label.
+        limits: Lowest and highest value of the colours; by default the scale of ratings, or else the range of the values.
+            A gain is 0 in the middle.
     """
     if by == "label":
         return ListedColormap([style.colour for style in styles.values()]), Normalize(0, len(styles)), ""
+    form = {"rating": "{:.1f}", "gain": "{:+z.1f}"}.get(by, "{:.3g}")
+    if limits is not None:
+        return rating_colormap(), Normalize(*limits), form
     if by == "rating":
-        return rating_colormap(), rating_norm(run.scale), "{:.1f}"
+        return rating_colormap(), rating_norm(run.scale), form
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     if by == "gain":
         reach = max(1.0, float(np.abs(known).max(initial=0.0)))
-        return rating_colormap(), Normalize(-reach, reach), "{:+z.1f}"
+        return rating_colormap(), Normalize(-reach, reach), form
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    return colormaps["viridis"], Normalize(low, high if high > low else low + 1), "{:.3g}"
+    return rating_colormap(), Normalize(low, high if high > low else low + 1), form
+
+
+def bar_ends(norm: Normalize, values: Any) -> Literal["neither", "min", "max", "both"]:
+    """At which ends a colour bar is pointed, as there are values beyond them."""
+    known = np.asarray(values, dtype=float)
+    low, high = bool((known < norm.vmin).any()), bool((known > norm.vmax).any())
+    return "both" if low and high else "min" if low else "max" if high else "neither"
+
+
+def shown_labels(run: Run, labels: pd.Series[Any]) -> pd.Series[Any]:
+    """The labels as figures tell agents apart by them: one for all agents where labels mean nothing in the run.
+
+    That is so where a population of good and bad agents was not asked for, as it is what a scenario has by default, and the
+    labels give agents neither an upbringing nor a role nor a language model.
+    """
+    manifest = run.manifest
+    means_nothing = (
+        manifest.get("population") in ("half_half", "mixed_half_half")
+        and manifest.get("upbringing") == []
+        and not manifest.get("roles")
+        and not manifest.get("models", {}).get("agents", {}).get("dealt")
+    )
+    return pd.Series("agents", index=labels.index, dtype=object) if means_nothing else labels
+
+
+def given_names(names: Iterable[str]) -> list[str]:
+    """Names as figures show them, on one line; empty texts where all are made of numbers: Agent 1, Agent 2 and so on."""
+    found = [one_line(str(name)) for name in names]
+    return [""] * len(found) if all(_NUMBERED.fullmatch(name) for name in found) else found

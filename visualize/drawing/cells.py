@@ -1,8 +1,8 @@
-"""Paints the cells of a map: colours, markers of labels, numbers, and a hatch where there is no value."""
+"""Paints the cells of a map: colours, markers of labels, numbers, names, hatches without a value, crosses of removed agents."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, Normalize, to_hex
 
-from visualize.drawing.style import LabelStyle, Theme, background, contrast_colour
+from visualize.drawing.agent_values import given_names
+from visualize.drawing.style import GREY, LabelStyle, Theme, background, contrast_colour
 
-# The smallest side of a cell, in points, at which numbers, markers and grid lines are drawn.
-NUMBER_PT, MARK_PT, LINE_PT = 17.0, 4.0, 3.0
+# The smallest side of a cell, in points, at which names, numbers, markers and grid lines are drawn.
+NAME_PT, NUMBER_PT, MARK_PT, LINE_PT = 24.0, 17.0, 4.0, 3.0
+# Maps with more cells on a side show colours alone; with at most so many, also names.
+MARK_CELLS, NAME_CELLS = 20, 6
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,24 @@ class CellPainter:
     theme: Theme
 
     def paint(
-        self, ax: Axes, agents: pd.DataFrame, values: Sequence[float], shape: tuple[int, int], side_pt: float
+        self,
+        ax: Axes,
+        agents: pd.DataFrame,
+        values: Sequence[float],
+        shape: tuple[int, int],
+        side_pt: float,
+        removed: Iterable[tuple[float, float]] = (),
     ) -> None:
         """Paint one map.
 
         Args:
             ax: Axes to paint on.
-            agents: Columns row, column and label; one row per agent, at most one agent per cell.
+            agents: Columns row, column, name and label; one row per agent, at most one agent per cell.
             values: One for each row of ``agents``; NaN is hatched.
             shape: Rows and columns of the map.
             side_pt: Side of a cell, in points.
-        """
+            removed: Row and column of cells whose last agent was removed; they are crossed.
+        """  # fmt: skip
         rows, columns = agents["row"].to_numpy(), agents["column"].to_numpy()
         height, width = shape
         grid = np.full(shape, np.nan)
@@ -59,14 +69,28 @@ class CellPainter:
             thin = {"colors": background(self.theme), "linewidth": 1.2 if side_pt >= 10 else 0.4}
             ax.hlines(np.arange(0.5, height - 1), -0.5, width - 0.5, **thin)
             ax.vlines(np.arange(0.5, width - 1), -0.5, height - 0.5, **thin)
-        numbers = bool(self.form) and side_pt >= NUMBER_PT
-        marks = len(self.label_styles) > 1 and side_pt >= MARK_PT
+        numbers = bool(self.form) and side_pt >= NUMBER_PT and max(shape) <= MARK_CELLS
+        marks = self.has_marks(shape, side_pt)
+        names = given_names(agents["name"]) if max(shape) <= NAME_CELLS and side_pt >= NAME_PT else []
+        names = names if any(names) else []
+        up = (0.27 if names else 0.24) if numbers or names else 0.0
         if marks:
-            self._marks(ax, agents, values, side_pt * (0.28 if numbers else 0.36), up=0.24 if numbers else 0.0)
+            self._marks(ax, agents, values, side_pt * (0.28 if numbers or names else 0.36), up=up)
         if numbers:
-            self._numbers(ax, agents, values, side_pt, down=0.2 if marks else 0.0)
+            down = (0.03 if names else 0.2) if marks else -0.12 if names else 0.0
+            self._numbers(ax, agents, values, side_pt, down=down)
+        if names:
+            self._names(ax, agents, names, values, side_pt, down=0.33 if numbers else 0.25)
+        if places := list(removed):
+            rows_, columns_ = np.array(places, dtype=float).T
+            size = float(np.clip(side_pt * 0.3, 1.5, 7.0))
+            ax.scatter(columns_, rows_, s=size**2, marker="x", color=GREY, linewidths=min(1.0, size / 4))
         ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
+
+    def has_marks(self, shape: tuple[int, int], side_pt: float) -> bool:
+        """Whether a map of this shape shows labels by their markers, with cells of this side, in points."""
+        return len(self.label_styles) > 1 and side_pt >= MARK_PT and max(shape) <= MARK_CELLS
 
     def text_colour(self, value: float) -> str:
         """The colour of text and markers on a cell with this value."""
@@ -78,15 +102,10 @@ class CellPainter:
         corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
         centres = np.stack([columns, rows], axis=1)
         edge = "#6b737d" if self.theme == "dark" else "#a8b0b9"
-        hatched = PolyCollection(
-            list(centres[:, None, :] + corners),
-            facecolor=background(self.theme),
-            edgecolor=edge,
-            hatch="/////",
-            linewidth=0,
+        corner = list(centres[:, None, :] + corners)
+        ax.add_collection(
+            PolyCollection(corner, facecolor=background(self.theme), edgecolor=edge, hatch="/////", linewidth=0)
         )
-        hatched.set_label("no rating")
-        ax.add_collection(hatched)
 
     def _marks(self, ax: Axes, agents: pd.DataFrame, values: Sequence[float], size_pt: float, *, up: float) -> None:
         edges = np.array([self.text_colour(v) for v in values], dtype=object)
@@ -100,7 +119,23 @@ class CellPainter:
                 )  # fmt: skip
 
     def _numbers(self, ax: Axes, agents: pd.DataFrame, values: Sequence[float], side_pt: float, *, down: float) -> None:
-        size = min(9.0, side_pt * 0.3)
+        size = min(9.0, side_pt * 0.32)
         for row, column, value in zip(agents["row"], agents["column"], values, strict=True):
             text = "–" if np.isnan(value) else self.form.format(round(value, 1) + 0.0)  # never "-0.0"
             ax.text(column, row + down, text, ha="center", va="center", size=size, color=self.text_colour(value))
+
+    def _names(
+        self,
+        ax: Axes,
+        agents: pd.DataFrame,
+        names: Sequence[str],
+        values: Sequence[float],
+        side_pt: float,
+        *,
+        down: float,
+    ) -> None:
+        size = float(np.clip(side_pt * 0.16, 5.5, 7.5))
+        longest = max(3, int(0.95 * side_pt / (0.58 * size)))  # letters that fit into a cell
+        for row, column, name, value in zip(agents["row"], agents["column"], names, values, strict=True):
+            short = name if len(name) <= longest else name[: longest - 1] + "…"
+            ax.text(column, row + down, short, ha="center", va="center", size=size, color=self.text_colour(value))

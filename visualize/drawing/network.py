@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize, to_hex
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from sandbox.store.run import Run
+from visualize.drawing.agent_values import given_names
 from visualize.drawing.graph_layout import READABLE_NODES
-from visualize.drawing.style import LabelStyle, Theme, background, contrast_colour, foreground, one_line
+from visualize.drawing.style import GREY, LabelStyle, Theme, background, contrast_colour, foreground, one_line
 
-# Maximum numbers of links with arrowheads, and of agents with names and numbers, that remain readable.
-MAX_ARROWS, MAX_NAMED = 300, 36
+# Maximum numbers of links with arrowheads, of agents with names and numbers, and of agents with the markers of their labels,
+# that remain readable; and how many of the agents of a larger network are named: those with the most links.
+MAX_ARROWS, MAX_NAMED, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
 # Maximum number of nodes on a terminal, and the rows and columns that they are spread over.
 MAX_IN_CELLS, CELLS_SIDE = 250, 20
-_LINK = "#8a929b"
 
 
 def drawn_network(run: Run) -> nx.Graph[int] | None:
@@ -102,7 +104,9 @@ class NetworkPainter:
     label_styles: Mapping[str, LabelStyle]
     theme: Theme
 
-    def paint(self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], width_in: float) -> None:
+    def paint(
+        self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], width_in: float, removed: Iterable[int] = ()
+    ) -> None:
         """Paint one network.
 
         Args:
@@ -110,18 +114,28 @@ class NetworkPainter:
             agents: Columns name, label, node, x and y; one row per agent.
             values: One for each row of ``agents``; NaN is hatched.
             width_in: Width of the axes, in inches.
+            removed: Nodes whose last agent was removed; they are crossed.
         """
         side_pt = float(np.clip(72 * width_in / (3.2 * math.sqrt(len(self.graph))), 3.0, 18.0))
         self._links(ax, side_pt)
-        empty = sorted(set(self.graph) - set(agents["node"]))
-        if empty:
-            at = np.array([[self.graph.nodes[n]["x"], self.graph.nodes[n]["y"]] for n in empty])
-            ax.scatter(at[:, 0], at[:, 1], s=(side_pt / 4) ** 2, color=_LINK, zorder=2)
+        crossed = set(removed)
+        empty = set(self.graph) - set(agents["node"])
+        for nodes, marker, size in ((empty - crossed, "o", side_pt / 4), (empty & crossed, "x", side_pt / 2)):
+            if nodes:
+                at = np.array([[self.graph.nodes[n]["x"], self.graph.nodes[n]["y"]] for n in sorted(nodes)])
+                ax.scatter(at[:, 0], at[:, 1], s=size**2, marker=marker, color=GREY, linewidths=0.8, zorder=2)
         self._agents(ax, agents, values, side_pt)
-        if len(agents) <= MAX_NAMED:
-            self._words(ax, agents, values, side_pt)
+        self._words(ax, agents, values, side_pt)
         ax.set(xlim=(-1.2, 1.2), ylim=(-1.25, 1.25), aspect="equal")
         ax.set_axis_off()
+
+    def draws_arrows(self) -> bool:
+        """Whether links are drawn as arrows: their direction is used, and they are few enough to be told apart."""
+        return self.has_arrows and 0 < self.graph.number_of_edges() <= MAX_ARROWS
+
+    def has_marks(self) -> bool:
+        """Whether agents have the markers of their labels."""
+        return len(self.label_styles) > 1 and len(self.graph) <= MAX_MARKED
 
     def _links(self, ax: Axes, side_pt: float) -> None:
         links = list(self.graph.edges(data="weight"))  # type: ignore[call-overload]
@@ -133,15 +147,15 @@ class NetworkPainter:
         widths = np.maximum(widest * np.sqrt(weights / max(float(weights.max()), 1e-9)), 0.25)
         if weights.min() == weights.max():
             widths = np.full(len(links), min(widest, 1.0))
-        if not self.has_arrows or len(links) > MAX_ARROWS:
-            ax.add_collection(LineCollection(ends, colors=_LINK, linewidths=widths, alpha=0.6, zorder=1))
+        if not self.draws_arrows():
+            ax.add_collection(LineCollection(ends, colors=GREY, linewidths=widths, alpha=0.6, zorder=1))
             return
         for (source, target), width in zip(ends, widths, strict=True):
             # Curved, so that two links between the same nodes are two arrows.
             ax.add_patch(
                 FancyArrowPatch(
                     source, target, connectionstyle="arc3,rad=0.1", arrowstyle="-|>", mutation_scale=5 + 2 * float(width),
-                    linewidth=float(width), color=_LINK, shrinkA=side_pt / 2, shrinkB=side_pt / 2 + 1, zorder=1,
+                    linewidth=float(width), color=GREY, shrinkA=side_pt / 2, shrinkB=side_pt / 2 + 1, zorder=1,
                 )
             )  # fmt: skip
 
@@ -152,21 +166,36 @@ class NetworkPainter:
                 some = (agents["label"] == label).to_numpy() & (~np.isnan(values) if is_known else np.isnan(values))
                 if some.any():
                     ax.scatter(
-                        agents["x"][some], agents["y"][some], s=side_pt**2, marker=style.marker, linewidths=0.8,
+                        agents["x"][some], agents["y"][some], s=side_pt**2, linewidths=0.8 if side_pt > 6 else 0.3,
+                        marker=style.marker if self.has_marks() else "o",
                         facecolors=faces[some] if is_known else background(self.theme), edgecolors=foreground(self.theme),
                         hatch=None if is_known else "/////", label=one_line(label), zorder=3,
                     )  # fmt: skip
 
     def _words(self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], side_pt: float) -> None:
-        has_names = not agents["name"].str.fullmatch(r"Agent \d+").all()
-        for name, x, y, value in zip(agents["name"], agents["x"], agents["y"], values, strict=True):
-            if self.form and side_pt >= 13 and not np.isnan(value):
+        named = self._named(agents)
+        has_numbers = bool(self.form) and side_pt >= 13 and len(agents) <= MAX_NAMED
+        halo = [withStroke(linewidth=1.6, foreground=background(self.theme))]
+        for row, (name, x, y, value) in enumerate(
+            zip(given_names(agents["name"]), agents["x"], agents["y"], values, strict=True)
+        ):
+            if has_numbers and not np.isnan(value):
                 colour = contrast_colour(to_hex(self.colours(self.norm(value))))
-                ax.text(
-                    x, y, self.form.format(value), ha="center", va="center", size=side_pt * 0.36, color=colour, zorder=4
-                )
-            if has_names:
+                words = self.form.format(value)
+                size = min(side_pt * 0.36, side_pt * 1.3 / len(words))
+                ax.text(x, y, words, ha="center", va="center", size=size, color=colour, zorder=4)
+            if row in named:
                 ax.annotate(
-                    one_line(name), (x, y), (0, -side_pt / 2 - 1), textcoords="offset points", ha="center", va="top", size=6,
-                    zorder=4,
+                    name, (x, y), (0, -side_pt / 2 - 1), textcoords="offset points", ha="center", va="top", size=6.5,
+                    zorder=5, path_effects=halo,
                 )  # fmt: skip
+
+    def _named(self, agents: pd.DataFrame) -> set[int]:
+        """Rows of the agents that are named: all of a few, or else those at the nodes with far more links than others."""
+        if not any(given_names(agents["name"])):
+            return set()
+        if len(agents) <= MAX_NAMED:
+            return set(range(len(agents)))
+        links = np.array([self.graph.degree(node) for node in agents["node"]])
+        most = np.argsort(-links, kind="stable")[:NAMED_HUBS]
+        return {int(row) for row in most if links[row] >= 1.5 * links.mean()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 
 from sandbox.errors import SettingsError
 from sandbox.folders import whole_file
-from visualize.drawing.style import use_theme
+from visualize.drawing.style import missing_glyphs_ignored, use_theme
 
 FORMATS = ("png", "svg", "pdf")
 _NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -51,6 +50,5 @@ def image(figure: Figure, kind: Literal["svg", "png"], dpi: int = 150) -> bytes:
 def output_settings() -> Iterator[None]:
     """Write figures with the project's settings; glyphs that no font has become boxes, without a warning."""
     # Either theme will do: only the settings of the file formats apply, the figure has its colours already.
-    with use_theme("light"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with use_theme("light"), missing_glyphs_ignored():
         yield

@@ -1,4 +1,4 @@
-"""Style of all plots: one colour map for ratings, one style per label, a light and a dark theme.
+"""Style of all plots: one colour map for numbers, one style per label, a light and a dark theme.
 
 Colours can be distinguished with each kind of colour blindness, and whatever colour encodes is also encoded by lightness,
 a marker, a line style or a hatch, so that plots remain readable in greyscale.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import textwrap
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,8 +18,9 @@ from threading import RLock
 from typing import Any, Literal, NamedTuple, get_args
 
 import matplotlib.style
-from matplotlib import font_manager, rc_params_from_file
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgb
+import numpy as np
+from matplotlib import colormaps, font_manager, rc_params_from_file
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -30,6 +32,8 @@ COLUMN_IN = 3.4
 PAGE_IN = 7.0
 
 DRAFT, REVISION = "#D55E00", "#0072B2"
+# Links, and edges without a rating.
+GREY = "#8a929b"
 
 # Read at import: matplotlib checks and converts settings here, but not under Solara's server.
 _STYLE: dict[Any, Any] = dict(
@@ -91,6 +95,14 @@ def use_theme(name: Theme) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def missing_glyphs_ignored() -> Iterator[None]:
+    """Measure and draw text without warnings of glyphs that no font has; they become boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 @cache
 def _installed_fallback_fonts() -> tuple[str, ...]:
     installed = set(font_manager.get_font_names())
@@ -109,11 +121,12 @@ def background(name: Theme) -> str:
 
 @cache
 def rating_colormap() -> Colormap:
-    """Colour map of ratings, from 1 (dark vermilion) through grey to the highest rating (light blue).
+    """Colour map of ratings and of all other numbers, from the lowest (violet) through teal to the highest (yellow-green).
 
-    Lightness rises evenly, in greyscale and under each kind of colour blindness, so that seven steps can be distinguished.
+    It is viridis without its ends, which are hard to see on a dark or a white page. Steps of equal size look equally large;
+    lightness rises evenly, in greyscale and under each kind of colour blindness, so that seven steps can be distinguished.
     """
-    return LinearSegmentedColormap.from_list("ratings", ["#7A2403", "#AC5128", "#9E8A80", "#86BBDD", "#B4E6FF"])
+    return ListedColormap(colormaps["viridis"](np.linspace(0.1, 0.95, 256)), name="ratings")
 
 
 def rating_norm(scale: int) -> Normalize:

@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from sandbox.errors import SettingsError, nearest
-from sandbox.scenario.settings import recorded_shape
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import (
     EXTRA,
+    bar_ends,
     bar_title,
     check_by,
-    colour_scale,
-    colour_values,
+    check_limits,
     default_by,
     extra_numbers,
     state_numbers,
     values_title,
 )
-from visualize.drawing.cells import MARK_PT, CellPainter
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
-from visualize.drawing.network import NetworkPainter, drawn_network, place_at_nodes
+from visualize.drawing.legends import fit_legend
+from visualize.drawing.map_plan import make_plan
+from visualize.drawing.network import drawn_network, place_at_nodes
 from visualize.drawing.style import (
     COLUMN_IN,
     PAGE_IN,
-    LabelStyle,
     Theme,
-    background,
     empty_figure,
     fix_ticks,
-    foreground,
-    label_order,
-    label_styles,
-    one_line,
     use_theme,
     wrap_title,
 )
 
 ROUNDS = ("last", "all", "strip")
 STRIP_PANELS = 12
-# Maximum side of a map that is readable in one column.
-COLUMN_CELLS = 20
+# Maximum side of a map, and number of nodes of a network, that are readable in one column.
+COLUMN_CELLS, COLUMN_NODES = 20, 25
 
 
 def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> pd.DataFrame:
@@ -61,11 +53,11 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
             from 1.
 
     Returns:
-        Columns panel (its title), agent, name, label, row, column (position in the panel's last round), rating
-        (mean of its final answers on the rubric's first dimension, in 1..scale) and gain (mean of revision minus
-        draft), NaN if there is none; extra.KEY (mean) if ``by`` is one; and state.KEY for each number in the agents' states,
-        after the panel's last round.
-        Of a network of up to 1,000 nodes also node, x and y (where it is drawn).
+        Columns panel (its title), through (number of complete rounds when it ends), agent, name, label, row, column (position
+        in the panel's last round), rating (mean of its final answers on the rubric's first dimension, in 1..scale) and gain
+        (mean of revision minus draft), NaN if there is none; extra.KEY (mean) if ``by`` is one; and state.KEY for each number
+        in the agents' states, after the panel's last round. Of a network of up to 1,000 nodes also node, x and y (where it is
+        drawn).
 
     Raises:
         SettingsError: a setting is invalid, or the run has no such round.
@@ -97,8 +89,9 @@ def panel_table(run: Run, rounds: str | int, max_panels: int, by: str = "rating"
             after = states.index.get_level_values("rounds") == int(rows["round"].max()) + 1
             part = part.join(states[after].droplevel("rounds"), on="agent")  # those that were removed have none
         part.insert(0, "panel", title)
+        part.insert(1, "through", int(rows["round"].max()) + 1)
         parts.append(part)
-    columns = ["panel", "agent", "name", "label", "row", "column", *shown, *states.columns]
+    columns = ["panel", "through", "agent", "name", "label", "row", "column", *shown, *states.columns]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
@@ -127,13 +120,22 @@ def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) 
     return [(f"round {r + 1}{note}", frame[frame["round"] == r]) for r in shown]
 
 
-def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", theme: Theme = "light") -> Figure:
+def draw(
+    source: Source,
+    *,
+    by: str = "rating",
+    rounds: str | int = "last",
+    limits: tuple[float, ...] | None = None,
+    theme: Theme = "light",
+) -> Figure:
     """Map of a society: a square for each agent, or its node in the network, coloured by rating, gain or label.
 
     Ratings are those of observers for final answers on the first dimension of the rubric; squares without one are
-    hatched. Each label has its own marker. Agents in the same cell are drawn side by side. A network of up to 1,000 nodes is
+    hatched, and those whose last agent was removed are crossed. Each label has its own marker, on maps of at most 20 squares
+    a side; those of at most 6 show the agents' names, where they have names. Agents in the same cell are drawn side by side.
+    A network of up to 1,000 nodes is
     drawn with its links, whose widths are their weights, as arrows where agents hear their successors or predecessors, and
-    with the agents' names where they have names; larger ones, and those of older runs, as squares in rows.
+    with the names of agents, or of those with the most links; larger ones, and those of older runs, as squares in rows.
 
     Args:
         source: A run or its folder.
@@ -141,101 +143,44 @@ def draw(source: Source, *, by: str = "rating", rounds: str | int = "last", them
             ``extra.KEY``, a number in ``Interaction.extra``.
         rounds: ``last``, ``all`` (means over rounds), ``strip`` (one map per round, at most 12, evenly spaced), or the
             number of a round.
+        limits: Lowest and highest value of the colours; by default the scale of ratings, or the range of the values.
         theme: ``light`` or ``dark``.
 
     Raises:
         SettingsError: a setting is invalid, or the run has no such round.
     """
     run = as_run(source)
+    check_limits(limits, by)
     with use_theme(theme):
         table = data(run, by=by, rounds=rounds)
         if table.empty:
             return empty_figure(NO_ROUND)
         if by != (by := default_by(by, run, bool(table["rating"].notna().any()))):
             table = data(run, by=by, rounds=rounds)
-        graph = drawn_network(run)
-        shape = (1, 1)
-        if graph is None:
-            table, shape = place_in_cells(table, run)
-        panels = list(table.groupby("panel", sort=False))
+        plan = make_plan(run, table, by, theme, limits)
+        panels = list(plan.table.groupby("panel", sort=False))
         across = min(len(panels), 4)
         down = math.ceil(len(panels) / across)
-        is_small = (max(shape) if graph is None else math.sqrt(len(graph))) <= COLUMN_CELLS
+        is_small = max(plan.shape) <= COLUMN_CELLS if plan.graph is None else len(plan.graph) <= COLUMN_NODES
         width = PAGE_IN if across > 1 else COLUMN_IN if is_small else PAGE_IN * 0.75
-        side_in = min((width - 0.8) / across, 7.5 / down) / max(
-            shape
-        )  # side of a square; of a network, its whole width
+        # Side of a square; of a network, its whole width.
+        side_in = min((width - 0.8) / across, 7.5 / down) / max(plan.shape)
         figure = Figure(
-            figsize=(width, down * (side_in * shape[0] + 0.3) + 0.35 + 0.2 * (across > 1)), layout="constrained"
+            figsize=(width, down * (side_in * plan.shape[0] + 0.3) + 0.35 + 0.2 * (across > 1)), layout="constrained"
         )
         axes = figure.subplots(down, across, squeeze=False).ravel()
-        styles = label_styles(label_order(table["label"]))
-        painter = make_painter(by, run, table, styles, theme)
         for ax, (title, panel) in zip(axes, panels, strict=False):
-            values = colour_values(by, panel["label"], panel["rating" if by == "label" else by], styles)
-            if graph is None:
-                painter.paint(ax, panel, values, shape, 72 * side_in)
-            else:
-                on_network(painter, graph, run).paint(ax, panel, values, side_in)
+            plan.paint(ax, panel, side_in)
             ax.set_title(wrap_title(f"{values_title(by, run)}, {title}") if across == 1 else str(title))
         if across > 1:
             figure.suptitle(values_title(by, run), x=0.01, ha="left", weight="bold", size="medium")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         if by != "label":
-            coloured = axes[0].images[0] if graph is None else ScalarMappable(painter.norm, painter.colours)
-            bar = figure.colorbar(coloured, ax=list(axes), shrink=0.8, pad=0.02, aspect=25)
-            bar.set_label(bar_title(by, run))
+            coloured = ScalarMappable(plan.painter.norm, plan.painter.colours)
+            ends = bar_ends(plan.painter.norm, table[by])
+            bar = figure.colorbar(coloured, ax=list(axes), shrink=0.8, pad=0.02, aspect=25, extend=ends)
+            bar.set_label("\n".join(textwrap.wrap(bar_title(by, run), 44)))
             bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
-        has_marks = len(styles) > 1 and (graph is not None or 72 * side_in >= MARK_PT)
-        add_legend(figure, styles, theme, by, has_marks, by != "label" and bool(table[by].isna().any()))
+        fit_legend(figure, plan.legend(72 * side_in), most=4)
         return fix_ticks(figure)
-
-
-def on_network(painter: CellPainter, graph: nx.Graph[int], run: Run) -> NetworkPainter:
-    """The painter of a network with the colours of a map; links are arrows where their directions are used."""
-    has_arrows = run.manifest["settings"].get("hears", "both") != "both"
-    return NetworkPainter(
-        graph, has_arrows, painter.colours, painter.norm, painter.form, painter.label_styles, painter.theme
-    )
-
-
-def place_in_cells(table: pd.DataFrame, run: Run) -> tuple[pd.DataFrame, tuple[int, int]]:
-    """Divide cells into squares, one per agent; return the table and the shape of the map in squares."""
-    homes = ["panel", "row", "column"]
-    max_panels = int(table.groupby(homes)["agent"].size().max())
-    parts = math.ceil(math.sqrt(max_panels))
-    slot = table.groupby(homes).cumcount()
-    # Empty cells at the edges of a grid are part of it; the nodes of a network are only laid out in rows.
-    sides = zip(("row", "column"), recorded_shape(run.manifest), strict=True)
-    shape = tuple(parts * max(side, int(table[axis].max()) + 1) for axis, side in sides)
-    apart = table.assign(row=table["row"] * parts + slot // parts, column=table["column"] * parts + slot % parts)
-    return apart, (shape[0], shape[1])
-
-
-def make_painter(by: str, run: Run, table: pd.DataFrame, styles: dict[str, LabelStyle], theme: Theme) -> CellPainter:
-    """Make the painter of a map's squares."""
-    return CellPainter(*colour_scale(by, run, [] if by == "label" else table[by], styles), styles, theme)
-
-
-def add_legend(
-    figure: Figure, styles: dict[str, LabelStyle], theme: Theme, by: str, has_marks: bool, has_unknown: bool
-) -> None:
-    """Add a legend of markers and hatches below a map."""
-    handles: list[Line2D | Patch] = []
-    for label, style in styles.items():
-        if has_marks or by == "label":
-            mark = {"marker": style.marker, "markeredgecolor": foreground(theme)}
-            mark |= {"markerfacecolor": style.colour if by == "label" else "none"}
-            handles.append(Line2D([], [], linestyle="none", label=one_line(label), **mark))
-    if has_unknown:
-        handles.append(
-            Patch(
-                facecolor=background(theme),
-                edgecolor="#8a929b",
-                hatch="/////",
-                label="no rating" if by in ("rating", "gain") else "no value",
-            )
-        )
-    if handles:
-        figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 4))

@@ -12,7 +12,7 @@ import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings, setting_types
 from sandbox.cli.output import say, say_json
-from sandbox.errors import RunNotFound, SettingsError, nearest
+from sandbox.errors import NothingToShow, RunNotFound, SettingsError, nearest
 from sandbox.folders import removed_if_refused, subfolder, whole_file
 from sandbox.storage_errors import read_as_written
 from sandbox.text_cleaning import plain_cell, printable
@@ -28,22 +28,35 @@ def plot(
     fmt: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     out: Annotated[Path | None, typer.Option(help="Output folder; default: SOURCE/figures.")] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
+    limits: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Lowest and highest value of the colours of maps and graphs.")
+    ] = None,
     with_data: Annotated[bool, typer.Option("--data", help="Also write the data of each plot, as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
     """Plot a society, a training, an evaluation, a comparison, a sweep or an evolution."""
+    from sandbox.store.run import Run
     from visualize.drawing.saving import FORMATS, save
 
     if fmt not in FORMATS:
         raise SettingsError(f"--format {fmt!r} is not one of {', '.join(FORMATS)}.{nearest(fmt, FORMATS)}")
     opened = open_source(source)
-    pictures = load_pictures(names or suiting(source), parse_settings(settings), named=bool(names))
+    if isinstance(opened, Run) and not opened.rounds and opened.frame().empty:
+        raise NothingToShow(
+            f"{source} has no interaction to plot yet: no round of it is complete. Continue it with: "
+            f"sandbox run SCENARIO --out {source} --resume"
+        )
+    given = parse_settings(settings) | ({} if limits is None else {"limits": limits})
+    pictures = load_pictures(names or suiting(source), given, named=bool(names))
     tables = {name: find_data(name, draw) for name, (draw, _) in pictures.items()} if with_data else {}
     figures: list[str] = []
     numbers: list[str] = []
+    notes: dict[str, str] = {}
     with removed_if_refused(out or source / "figures", lambda: bool(figures)):
         target = out or subfolder(source, "figures")
         for name, (draw, given) in pictures.items():
+            if note := note_of(draw, opened, given):
+                notes[name] = note
             path = target / f"{file_stem(name)}.{fmt}"
             # What an outside plot raises is its own; the project's read result files as they were written.
             is_ours = isinstance(opened, Path) and draw.__module__.startswith("visualize.")
@@ -56,9 +69,13 @@ def plot(
                     say(written)
     empty = {} if names or isinstance(opened, Path) else {k: why for k, why in _select(opened).items() if why}
     if as_json:
-        left_out = {"left_out": empty} if empty else {}
-        say_json({"figures": figures} | ({"data": numbers} if with_data else {}) | left_out)
-    elif empty:
+        more = {"notes": notes, "left_out": empty}
+        more = {key: value for key, value in more.items() if value}
+        say_json({"figures": figures} | ({"data": numbers} if with_data else {}) | more)
+        return
+    for name, note in notes.items():
+        typer.echo(printable(f"{name}: {note}"), err=True)
+    if empty:
         reasons = "; ".join(f"{name}: {why}" for name, why in empty.items())
         words = f"left out, as they would be empty ({reasons}); name a plot to draw it all the same"
         typer.echo(printable(words), err=True)
@@ -74,6 +91,17 @@ def find_data(name: str, draw: Callable[..., Any]) -> Callable[..., Any]:
     if found is None:
         raise SettingsError(f"plot {name!r} has no data: {draw.__module__} defines no data(source, **settings)")
     return found
+
+
+def note_of(draw: Callable[..., Any], opened: Any, given: dict[str, Any]) -> str:
+    """What the module of a plot has to say of it, by its function ``note``: how it chose what to draw; empty without one."""
+    from sandbox.typed_settings import parameters
+
+    note = getattr(sys.modules[draw.__module__], "note", None)
+    if note is None:
+        return ""
+    known = parameters(note)
+    return str(note(opened, **{key: value for key, value in given.items() if key in known}))
 
 
 def write_numbers(data: Callable[..., Any], opened: Any, given: dict[str, Any], path: Path) -> Path:

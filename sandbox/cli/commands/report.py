@@ -17,6 +17,9 @@ def animate(
     source: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path | None, typer.Option(help="A .gif or .mp4 file; default: RUN/figures/society.gif.")] = None,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
+    limits: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Lowest and highest value of the colours.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Animate the map of a society, round by round."""
@@ -26,8 +29,8 @@ def animate(
     from visualize.animation import animate as write
 
     run = open_run(source)
-    given = parse_settings(settings)
-    check_settings("sandbox animate", given, ("by", "seconds", "theme"))
+    given = parse_settings(settings) | ({} if limits is None else {"limits": limits})
+    check_settings("sandbox animate", given, ("by", "limits", "seconds", "theme"))
     options = typed("sandbox animate", given, setting_types(write))
     path = write(run, out or subfolder(source, "figures") / "society.gif", **options)
     if as_json:
