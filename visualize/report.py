@@ -14,9 +14,11 @@ from sandbox.errors import DamagedFile, RunNotFound
 from sandbox.folders import whole_file
 from sandbox.records import Interaction
 from sandbox.storage_errors import read_as_written
+from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run, is_run, open_run
 from visualize.drawing.inputs import final_scores, read_result
 from visualize.drawing.saving import image
+from visualize.page.calls import show_calls
 from visualize.plots import (
     comparison,
     consensus,
@@ -42,15 +44,15 @@ _CONVERSATIONS = 4
 # Parts of an evaluation that its first figure does not show.
 _EXTRAS = {"pressures", "pairs", "choices", "side_effects", "tasks"}
 _ANSWERS = 12
-# Maximum length of texts, in characters: the first with which the page keeps its maximum size is used.
-_CUTS = (None, 20_000, 4_000, 500)
+# Maximum length of texts, in characters, and number of prompts: the first with which the page keeps its size is used.
+_CUTS = ((None, 1_000), (None, 200), (20_000, 200), (4_000, 50), (500, 0))
 
 
 def write_report(folder: str | Path) -> Path:
     """Write ``report.html`` into a folder and return its path.
 
     The page needs no network and no scripts, and is under 5 MB. Texts of models are escaped, and shown in full if they
-    fit.
+    fit. The requests and replies behind conversations are shown as far as they fit; the page says how many are left out.
 
     Args:
         folder: A run, a trained model, an evaluation, a sweep, or a folder that contains such folders, at most two levels
@@ -111,13 +113,30 @@ def _fitting(content: dict[str, Any]) -> bytes:
         lstrip_blocks=True,
     )
     page.filters |= {"number": _number, "plainly": _plainly}
-    for cut in _CUTS:
+    n_prompts = _number_prompts(content["runs"])
+    for cut, most in _CUTS:
         page.filters["said"] = partial(_said, cut=cut)
+        shown = {**content, "n_prompts": n_prompts, "most_prompts": min(most, n_prompts)}
         # A lone surrogate cannot be stored in a file.
-        text = page.get_template("report.html").render(**content).encode("utf-8", errors="replace")
+        text = page.get_template("report.html").render(**shown).encode("utf-8", errors="replace")
         if len(text) < _PAGE_BYTES:
             break
     return text
+
+
+def _number_prompts(runs: Iterable[dict[str, Any]]) -> int:
+    """Number the calls of all conversations, in the order of the page, and return how many there are."""
+    number = 0
+    for call in (
+        call
+        for run in runs
+        for conversation in (*run["best"], *run["worst"])
+        for calls in conversation["calls"].values()
+        for call in calls
+    ):
+        call["number"] = number
+        number += 1
+    return number
 
 
 def _said(text: str | None, cut: int | None) -> str:
@@ -160,15 +179,16 @@ def _run(path: Path, folder: Path) -> dict[str, Any]:
     rated = sorted((v, -i) for i, it in enumerate(done) if (v := _final(it, dimension)) is not None)
     picked = [done[-i] for _, i in rated]
     names = {row["agent"]: row["name"] for row in run.agents().to_dict("records")}
-    n = min(_CONVERSATIONS, len(picked) // 2)
+    n, index = min(_CONVERSATIONS, len(picked) // 2), CallIndex(run)
     return {
         **_line(path, folder),
+        "path": str(path),
         "manifest": run.manifest,
         "rounds": run.metrics(),
         "own": {name: measures.axis_of(run, name)["unit"] for name in run.own_measures},
         "pictures": _run_pictures(run),
-        "best": [_conversation(it, run, names) for it in reversed(picked[len(picked) - n :])],
-        "worst": [_conversation(it, run, names) for it in picked[:n]],
+        "best": [_conversation(it, run, names, index) for it in reversed(picked[len(picked) - n :])],
+        "worst": [_conversation(it, run, names, index) for it in picked[:n]],
         "errors": [it for it in interactions if it.error is not None][:_CONVERSATIONS],
     }
 
@@ -220,8 +240,9 @@ def _final(it: Interaction, dimension: str) -> float | None:
     return after if after is not None else it.before.value(dimension)
 
 
-def _conversation(it: Interaction, run: Run, names: dict[Any, str]) -> dict[str, Any]:
+def _conversation(it: Interaction, run: Run, names: dict[int, str], index: CallIndex) -> dict[str, Any]:
     return {
+        "calls": show_calls(index.calls_of(it), names),
         "round": it.round,
         "author": names.get(it.agent, f"Agent {it.agent + 1}"),
         "label": it.label,

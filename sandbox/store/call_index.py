@@ -184,8 +184,9 @@ class CallIndex:
                 )
         for part, text in (("draft", it.draft), ("revision", it.revision)):
             if text and part not in known:
-                for row in self._saying(it.question, text)[:1]:
-                    yield self._call(row, it.agent, "answer", part, "text")
+                rows = self._saying(it.question, text)
+                if len(rows) == 1:  # of equal replies nobody knows which was whose
+                    yield self._call(rows[0], it.agent, "answer", part, "text")
 
     def _asks(self, score: Score) -> bool:
         """Whether an observer may have asked a language model."""

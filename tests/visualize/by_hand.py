@@ -12,7 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from sandbox.models.base import Message, Reply, Request
 from sandbox.records import Feedback, Interaction, Rating, Score
+from sandbox.seeding import keyed_seed
 from sandbox.store.run import Run, open_run
 from sandbox.store.writer import RunWriter
 from sandbox.sweep.results import summarize
@@ -272,6 +274,17 @@ def write_sweep(
     return write_json(folder / "sweep", "sweep.json", content)
 
 
+def write_call(run: Path, at: tuple[int, int, str], question: str, reply: str, *, model: str) -> str:
+    """Write the call of (round, agent, purpose) into a run of seed 0, with 11 tokens read and 3 written; return its key."""
+    messages = (Message("system", f"be {EVIL}"), Message("user", question))
+    request = Request(messages, seed=keyed_seed(0, *at))
+    said = json.dumps(Reply(reply, prompt_tokens=11, completion_tokens=3).as_dict())
+    writer = RunWriter(run, {}, resume=True)
+    writer.add_calls([(request.key(), model, "generate", request.content(), said)])
+    writer.close()
+    return request.key()
+
+
 def write_everything(folder: Path) -> Path:
     """A folder of a run, a training, an evaluation and a sweep, in each of which a model wrote HTML."""
     said = {"question": f"q {EVIL}", "draft": f"draft {EVIL}", "revision": f"revision {EVIL}", "reason": f"why {EVIL}"}
@@ -279,8 +292,9 @@ def write_everything(folder: Path) -> Path:
     interactions.append(told(0, 2, error=f"CallFailed: {EVIL}", question=EVIL))
     write_run(
         folder, interactions, labels=[EVIL, "b", "b"], names=[EVIL, "B", "C"], notes=[EVIL],
-        command=f"sandbox run {EVIL}", scenario=EVIL, settings={EVIL: EVIL},
+        command=f"sandbox run {EVIL}", scenario=EVIL, settings={EVIL: EVIL}, seed=0,
     )  # fmt: skip
+    write_call(folder / "run", (0, 1, "answer 0"), f"q {EVIL}", f"draft {EVIL}", model=f"model {EVIL}")
     write_training(folder, "model", [{"step": 1, "loss": 2.0}])
     write_evaluation(folder, {EVIL: SCORES["base"], "trained": SCORES["trained"]}, answer=EVIL, question=EVIL)
     write_sweep(folder, {"model": [EVIL, "b"]}, {(EVIL,): [2.0], ("b",): [3.0]}, command=EVIL)

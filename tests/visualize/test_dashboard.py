@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -12,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from by_hand import EVIL, told, write_run
+from by_hand import EVIL, told, write_call, write_run
 
-from sandbox.models.base import Message, Reply, Request
-from sandbox.seeding import keyed_seed
 from sandbox.store.writer import RunWriter
 
 pytestmark = pytest.mark.slow
@@ -68,13 +65,7 @@ def society_page(tmp_path_factory: pytest.TempPathFactory, served: Callable[...,
         ).path  # fmt: skip
 
     trained, base = society("trained", 1.0), society("base", 0.0)
-    request = Request(
-        (Message("system", f"be {EVIL}"), Message("user", f"q {EVIL}")), seed=keyed_seed(0, 1, 1, "answer 0")
-    )
-    reply = json.dumps(Reply(f"draft {EVIL}", prompt_tokens=11, completion_tokens=3).as_dict())
-    writer = RunWriter(trained, {}, resume=True)
-    writer.add_calls([(request.key(), f"model {EVIL}", "generate", request.content(), reply)])
-    writer.close()
+    write_call(trained, (1, 1, "answer 0"), f"q {EVIL}", f"draft {EVIL}", model=f"model {EVIL}")
     return served(trained, "--against", base), trained
 
 

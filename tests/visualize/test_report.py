@@ -10,10 +10,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from by_hand import EVIL, SCORES, TEXTS, told
+from by_hand import EVIL, SCORES, SOCIETY, TEXTS, told, write_call
 
 from sandbox.errors import RunNotFound
 from sandbox.store.run import Run
+from visualize import report
 from visualize.report import write_report
 
 
@@ -60,6 +61,39 @@ def test_what_models_wrote_is_shown_as_text(everything_page: Path) -> None:
         assert f"{words} {EVIL}" in text
     assert f"{EVIL} (trained)" in text
     assert f"settings {EVIL}: {EVIL}" in text
+
+
+def test_prompts_are_below_the_answers_that_they_gave(make_run: Callable[..., Run]) -> None:
+    """Of the call of an agent that is among the best: all of it, with its key."""
+    society = make_run(SOCIETY, seed=0)
+    key = write_call(society.path, (1, 1, "answer 0"), f"Is it right? {EVIL}", "No.", model=f"model {EVIL}")
+    text = rows(Page(write_report(society.path)))
+    draft = text.index("Draft No. prompt: answer 0 , asked of Agent 2")
+    for words in (
+        f"model {EVIL}",
+        "asked by this run",
+        "11 read, 3 written",
+        key,
+        f"be {EVIL}",
+        f"Is it right? {EVIL}",
+    ):
+        assert text.index(words) > draft
+    assert text.count("prompt: answer 0") == 1
+    assert f"The prompts of other conversations: sandbox show {society.path}" in text
+
+
+def test_prompts_that_do_not_fit_are_counted(make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two prompts of three megabytes each: they are shortened, and then left out."""
+    society = make_run(SOCIETY, seed=0)
+    for agent in (0, 1):
+        write_call(society.path, (1, agent, "answer 0"), "Is it right? " * 240_000, "No.", model="m")
+    path = write_report(society.path)
+    assert path.stat().st_size < 5_000_000
+    assert "more characters are in the record" in path.read_text(encoding="utf-8")
+    monkeypatch.setattr(report, "_CUTS", ((None, 1),))
+    text = rows(Page(write_report(society.path)))
+    assert text.count("prompt: answer 0") == 1
+    assert "1 of the 2 prompts of the conversations on this page are shown" in text
 
 
 def test_pictures_hold_no_markup_of_models(everything_page: Path) -> None:

@@ -36,8 +36,14 @@ def test_a_conversation_opens_at_a_click(everything_page: Path, page: Any) -> No
     first = page.locator("details", has_text="Draft").first
     answer = first.locator("dd").first
     assert not answer.is_visible()
-    first.locator("summary").click()
+    first.locator("summary").first.click()
     assert answer.is_visible()
+    prompt = page.locator("dd.calls").first  # of the one call that the folder's run has
+    prompt.evaluate(
+        "one => { for (let p = one.parentElement; p; p = p.parentElement) if (p.tagName === 'DETAILS') p.open = true; }"
+    )
+    prompt.locator("summary").click()
+    assert prompt.get_by_text(f"be {EVIL}").is_visible()
 
 
 def test_words_in_tables_are_not_broken(everything_page: Path, page: Any) -> None:
