@@ -15,6 +15,7 @@ from sandbox.scenario.personas import persona_text
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import SocietySettings
 from sandbox.seeding import keyed_rng, keyed_seed
+from sandbox.society.agent_names import find_agent
 from sandbox.society.event import sentences
 from sandbox.society.remembering import items_of_round, notes_of
 from sandbox.store.run import Run
@@ -42,22 +43,21 @@ def plain_role(system: str = "") -> Role:
     return Role("", system, lambda _: None, lambda text, _: text)
 
 
-def agent_role(run: Run, agent: int, *, scenario: str | Scenario | None = None, system: str = "") -> Role:
+def agent_role(run: Run, agent: int | str, *, scenario: str | Scenario | None = None, system: str = "") -> Role:
     """The role of an agent at the end of a run: its name and its memory.
 
     Args:
         run: The run.
-        agent: Index of the agent.
+        agent: Number of the agent, from 0, or its name.
         scenario: Scenario of the run; by default where the run found it, with the settings of then.
         system: System prompt in place of the agent's own.
 
     Raises:
-        SettingsError: the run has no such agent.
+        SettingsError: the run has no such agent, or several of the name.
         UnknownPlugin: the scenario is not where the run found it.
     """
     rows = run.agents().set_index("agent")
-    if agent not in rows.index:
-        raise SettingsError(f"{run.path} has no agent {agent}; its agents are 0 to {len(rows) - 1}")
+    agent = find_agent(agent, dict(enumerate(rows["name"])), str(run.path))
     manifest, row, name = run.manifest, rows.loc[agent], str(rows.loc[agent]["name"])
     about = load_scenario_of_run(manifest, scenario)
     source = about.upbringing.get(str(row["label"]), ())

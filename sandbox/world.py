@@ -69,7 +69,7 @@ class World(mesa.Model):
             settings may differ.
         event: What happens before the first new round: a sentence that agents are told, a Python file with a function
             ``event(world)``, or a function of (world), which may change states.
-        event_to: Those who are told the sentence: indices of agents or labels (``3,5``, ``good``); by default all.
+        event_to: Those who are told the sentence: numbers or names of agents, or labels (``3,Ada``, ``good``); by default all.
         in_flight: Maximum number of concurrent conversations; 256 by default.
         max_calls: Cap on calls to language models, over all resumptions; the run stops between conversations.
         max_tokens_total: Cap on tokens read and written, which are known only when a call is done.

@@ -69,7 +69,7 @@ def test_an_agent_of_a_run_speaks_with_its_memory(run_dir: Path, tmp_path: Path)
 
 
 def test_an_agent_that_is_not_there_is_refused(run_dir: Path) -> None:
-    with pytest.raises(SettingsError, match="has no agent 9; its agents are 0 to 8"):
+    with pytest.raises(SettingsError, match="has no agent 9. Its agents are 0 to 8$"):
         agent_role(open_run(run_dir), 9)
 
 

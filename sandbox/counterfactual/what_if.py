@@ -101,7 +101,7 @@ def what_if(
     Args:
         branch: ``RUN@ROUNDS``: the run, and after how many of its rounds the event takes place.
         event: A sentence that agents are told, a Python file with a function ``event(world)``, or such a function.
-        to: Those who are told the sentence: indices of agents or labels; by default all.
+        to: Those who are told the sentence: numbers or names of agents, or labels; by default all.
         rounds: Total number of rounds of each future, with those before the event; by default those of the run, and at least
             one after the event.
         out: Folder of the futures.

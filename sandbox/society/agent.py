@@ -25,6 +25,7 @@ from sandbox.scenario.personas import Persona, persona_text
 from sandbox.scenario.prompts import whole_sentences
 from sandbox.scenario.rubric import Dimension, Example, Upbringing
 from sandbox.seeding import keyed_seed
+from sandbox.society.agent_names import agent_name
 from sandbox.society.event import sentences
 from sandbox.society.reviewer import Reviewer
 from sandbox.society.state import State
@@ -64,8 +65,7 @@ class SocialAgent(CellAgent):
         self.label = label
         self.lm = lm
         self.persona: Persona = MappingProxyType(dict(persona or {}))
-        personas = world.scenario.personas
-        self.name = str(self.persona.get(personas.name if personas else "name") or f"Agent {index + 1}")
+        self.name = agent_name(self.persona, world.scenario.personas, index)
         self._memory: Memory | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import registry
-from sandbox.errors import ScenarioError, SettingsError, author_line, nearest
+from sandbox.errors import ScenarioError, SettingsError, author_line
 from sandbox.scenario.scenario import function_name
+from sandbox.society.agent_names import find_agents
 from sandbox.society.prior_run import PriorRun
 from sandbox.storage_errors import read_as_written
 from sandbox.store.manifest import doc_summary
@@ -76,15 +77,17 @@ def read_event(
     *,
     prior: PriorRun | None,
     labels: Sequence[str] | Mapping[int, str],
+    names: Mapping[int, str],
 ) -> Event | None:
     """Read the event that a run is given.
 
     Args:
         event: A sentence; a Python file, whose function ``event`` is taken (``FILE.py:NAME`` for another); a function of
             (world); or None. A resumed run needs no sentence again: its manifest holds it.
-        to: For a sentence, those who are told; see :func:`find_recipients`. None for all.
+        to: For a sentence, those who are told; see :func:`sandbox.society.agent_names.find_agents`. None for all.
         prior: The run that is resumed or branched from, if any.
         labels: Label of each agent, by number.
+        names: Name of each agent, by number.
 
     Raises:
         SettingsError: the event is empty or no function; or nobody is told.
@@ -109,7 +112,7 @@ def read_event(
             raise SettingsError(
                 "the event is an empty text; give a sentence, or a Python file with a function event(world)"
             )
-        return Event(at, text, None if to is None else find_recipients(to, labels))
+        return Event(at, text, None if to is None else find_agents(to, labels, names))
     if to is not None:
         raise SettingsError(
             "event_to (--event-to) is for a sentence; an event that is a function tells agents itself: "
@@ -134,51 +137,6 @@ def _resumed(recorded: Mapping[str, Any], path: Path) -> Event:
     with read_as_written(f"the manifest of {path}"):
         to = recorded.get("to")
         return Event(int(recorded["round"]), str(recorded["text"]), None if to is None else tuple(map(int, to)))
-
-
-def find_recipients(to: Recipients, labels: Sequence[str] | Mapping[int, str]) -> tuple[int, ...]:
-    """Indices of the agents that are meant, in ascending order.
-
-    Args:
-        to: An index or a label; agents; or several of these, as a list or in a text such as ``3,5`` or ``good``.
-        labels: Label of each agent, by number.
-
-    Raises:
-        SettingsError: there is no such agent or label, or nobody is meant.
-    """
-    known = labels if isinstance(labels, Mapping) else dict(enumerate(labels))
-    if isinstance(to, str):
-        given: list[Any] = [one.strip() for one in to.split(",") if one.strip()]
-    else:
-        given = [to] if isinstance(to, int) or (hasattr(to, "index") and hasattr(to, "lm")) else list(to)
-    found: set[int] = set()
-    for one in given:
-        labelled = {index for index, label in known.items() if label == one}
-        number = getattr(one, "index", one) if not isinstance(one, str) else one
-        if labelled:
-            found |= labelled
-        elif str(number).isdecimal() and int(number) in known:
-            found.add(int(number))
-        else:
-            words = sorted(set(known.values()))
-            raise SettingsError(
-                f"no agent is meant by {one!r}.{nearest(str(one), words)} Agents are {_numbers(known)}; labels: "
-                f"{', '.join(words)}"
-            )
-    if not found:
-        raise SettingsError("nobody is told of the event; give numbers of agents, as in 3,5, or a label")
-    return tuple(sorted(found))
-
-
-def _numbers(agents: Iterable[int]) -> str:
-    """Numbers of agents in words: ``0 to 8, 10``."""
-    spans: list[list[int]] = []
-    for number in sorted(agents):
-        if spans and number == spans[-1][-1] + 1:
-            spans[-1][1:] = [number]
-        else:
-            spans.append([number])
-    return ", ".join(" to ".join(map(str, span)) for span in spans) or "all removed"
 
 
 def late_events(world: Any, rounds: int) -> list[str]:
@@ -207,7 +165,8 @@ def tell(world: Any, text: str, to: Recipients | None = None) -> None:
         raise ScenarioError(f"{author_line()}tell({text!r}): expected a sentence")
     labels = {agent.index: agent.label for agent in world.members}
     try:
-        told: Iterable[int] = labels if to is None else find_recipients(to, labels)
+        names = {agent.index: agent.name for agent in world.members}
+        told: Iterable[int] = labels if to is None else find_agents(to, labels, names)
     except SettingsError as error:
         raise ScenarioError(f"{author_line()}tell(..., {to!r}): {error}") from None
     for index in told:

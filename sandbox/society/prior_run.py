@@ -25,6 +25,7 @@ class PriorRun:
         labels: Label of each agent that it began with.
         homes: Row and column of the cell of each when the run began.
         personas: Persona of each.
+        names: Name of each agent that ever lived, by number.
         living: Label of each agent that lives after the rounds that are taken over, by number.
         has_states: Whether states are recorded in the rounds that are taken over.
     """
@@ -36,6 +37,7 @@ class PriorRun:
     labels: Sequence[str]
     homes: Sequence[tuple[int, int]]
     personas: Sequence[Persona]
+    names: Mapping[int, str]
     living: Mapping[int, str]
     has_states: bool = False
 
@@ -62,12 +64,13 @@ def find_prior_run(out: Path | None, branch: str | None) -> PriorRun | None:
             living = {**living, one.agent: one.label}
             if one.change != ADDED:
                 del living[one.agent]
+    names = dict(enumerate(rows["name"].tolist()))
     rows = rows[:founders]
     seed: int = run.manifest.get("birth_seed", run.manifest["seed"])
     homes = list(zip(rows["x"].tolist(), rows["y"].tolist(), strict=True))
     return PriorRun(
         run.path, rounds, run.manifest["population"], seed, rows["label"].tolist(), homes,
-        run.personas()[:founders], living, run.has_states(rounds),
+        run.personas()[:founders], names, living, run.has_states(rounds),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from sandbox.scenario.settings import (
     with_memory_settings,
 )
 from sandbox.seeding import keyed_rng, keyed_seed
+from sandbox.society.agent_names import agent_names
 from sandbox.society.event import Event, Recipients, read_event
 from sandbox.society.observer import (
     Observer,
@@ -217,7 +218,8 @@ def prepare_society(
         personas, dealt, notes = assign_people(scenario, population, nodes, shape, seed=seed, birth_seed=birth_seed)
     else:
         personas, dealt, notes = list(prior.personas), list(prior.labels), []
-    happening = read_event(event, event_to, prior=prior, labels=dealt if prior is None else prior.living)
+    named = agent_names(personas, scenario.personas) if prior is None else prior.names
+    happening = read_event(event, event_to, prior=prior, labels=dealt if prior is None else prior.living, names=named)
 
     of_speakers = {name: given for name, given in models.items() if name in scenario.speakers}
     of_members = {name: given for name, given in models.items() if name not in of_speakers}

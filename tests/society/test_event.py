@@ -13,7 +13,8 @@ from sandbox.chat import agent_role
 from sandbox.errors import SandboxError, ScenarioError, SettingsError
 from sandbox.models.scripted import ScriptedModel
 from sandbox.preview.prompt_preview import render_prompts
-from sandbox.society.event import find_recipients, late_events
+from sandbox.society.agent_names import find_agent, find_agents
+from sandbox.society.event import late_events
 
 MakeWorld = Callable[..., World]
 NEWS = "The mill has burnt down."
@@ -180,10 +181,10 @@ def test_another_event_is_another_run(tiny_world: MakeWorld, tmp_path: Path, bef
 
 def test_those_who_are_told_are_found_by_number_and_label() -> None:
     labels = ["a", "b", "a", "7"]
-    assert find_recipients("a", labels) == (0, 2)
-    assert find_recipients("3, b", labels) == (1, 3)
-    assert find_recipients("7", labels) == (3,)
-    assert find_recipients([0, "b"], labels) == (0, 1)
+    assert find_agents("a", labels) == (0, 2)
+    assert find_agents("3, b", labels) == (1, 3)
+    assert find_agents("7", labels) == (3,)
+    assert find_agents([0, "b"], labels) == (0, 1)
 
 
 def test_the_key_of_what_was_told_is_refused_to_others(tiny_world: MakeWorld) -> None:
@@ -210,3 +211,41 @@ def test_prompts_show_an_event() -> None:
     assert {name for one in with_it for name in one.templates} >= {"told", "answer_system", "review_system", "revise"}
     assert all("told" in one.templates for one in with_it)
     assert not any("told" in one.templates for one in render_prompts("value_alignment"))
+
+
+def test_agents_are_meant_by_their_names() -> None:
+    """A label comes before a number, and a number before a name; a name with a comma is taken whole."""
+    labels, names = ["good", "bad", "good", "bad"], {0: "Ada", 1: "Ben", 2: "Smith, Jo", 3: "Ben", 4: "removed"}
+    assert find_agents("Ada,1", labels, names) == (0, 1)
+    assert find_agents("Smith, Jo", labels, names) == find_agents(["Smith, Jo"], labels, names) == (2,)
+    with pytest.raises(SettingsError, match=r"2 agents are called 'Ben'; give the number .*: 1, 3"):
+        find_agents("Ben", labels, names)
+    with pytest.raises(
+        SettingsError, match=r"'Adda'. Did you mean 'Ada'\? Agents are 0 to 3; labels: bad, good; names: Ada,"
+    ):
+        find_agents("Adda", labels, names)
+    with pytest.raises(SettingsError, match="no agent is meant by 'removed'"):
+        find_agents("removed", labels, names)
+    assert find_agent("Ada", names, "the run") == find_agent(0, names, "the run") == 0
+    with pytest.raises(
+        SettingsError, match=r"the run has no agent Adda. Did you mean 'Ada'\? Its agents are 0 to 4; names"
+    ):
+        find_agent("Adda", names, "the run")
+
+
+def test_a_node_of_a_network_is_told_by_its_name(tiny_world: MakeWorld, tmp_path: Path) -> None:
+    path = tmp_path / "net.csv"
+    path.write_text("source,target\nAnn,Cy\nBob,Cy\n")
+    world = tiny_world(neighborhood=str(path), event=NEWS, event_to="Cy")
+    world.run(1)
+    assert [NEWS in agent.state.get("told", ()) for agent in world.members if agent.name == "Cy"] == [True]
+    world.close()
+    resumed = tiny_world(
+        out=tmp_path / "branch",
+        neighborhood=str(path),
+        branch=f"{tmp_path / 'run'}@1",
+        event="More.",
+        event_to="Ann,Bob",
+    )
+    resumed.run(2)
+    assert {agent.name for agent in resumed.members if "More." in agent.state.get("told", ())} == {"Ann", "Bob"}

@@ -53,7 +53,7 @@ def chat(
         str | None, typer.Argument(help="Send this message and exit; without it, read lines interactively.")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Chat with an agent of this run, with its memory.")] = None,
-    agent: Annotated[int, typer.Option(help="Index of the agent, from 0.", min=0)] = 0,
+    agent: Annotated[str, typer.Option(metavar="AGENT", help="Number of the agent, from 0, or its name.")] = "0",
     scenario: Annotated[
         str | None, typer.Option(help="Scenario of the run, if it is no longer where the run found it: ./path.py.")
     ] = None,

@@ -83,7 +83,7 @@ def run(
     ] = None,
     event_to: Annotated[
         str | None,
-        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5) or a label; default: all agents."),
+        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5), names or a label; default: all."),
     ] = None,
     in_flight: Annotated[int | None, typer.Option(help="Maximum number of concurrent conversations.", min=1)] = None,
     max_calls: Annotated[int | None, typer.Option(help="Cap on calls: stop before the total exceeds N.", min=1)] = None,

@@ -27,7 +27,7 @@ def what_if(
     ],
     event_to: Annotated[
         str | None,
-        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5) or a label; default: all agents."),
+        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5), names or a label; default: all."),
     ] = None,
     rounds: Annotated[
         int | None,
