@@ -263,8 +263,8 @@ def _changes(name: str, was: Any, now: Any) -> list[str]:
 
 
 def next_free_name(parent: Path, stem: str) -> Path:
-    """The first of PARENT/STEM-1, PARENT/STEM-2, ... that does not exist."""
-    number = 1
+    """The first of PARENT/STEM-1, PARENT/STEM-2, ... that does not exist; ``trl:CPO`` becomes ``trl_CPO``."""
+    number, stem = 1, stem.replace(":", "_")
     while (folder := parent / f"{stem}-{number}").exists():
         number += 1
     return folder

@@ -16,9 +16,14 @@ from sandbox import registry
 from sandbox.errors import BrokenPlugin, SettingsError
 from sandbox.typed_settings import make_settings
 from trainers.rows.kinds import RowKind
+from trainers.settings import ArgumentsClass
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+# Prefixes of trainers of other libraries, and the functions that make a class from the name after the prefix.
+FAMILIES = {"trl": "trainers.methods.trl_trainers:trl_trainer"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def load_trainer(name: str, **settings: Any) -> Trainer:
     """Load a trainer by name or path, and make it with its settings.
 
     Args:
-        name: Name, for example ``stable_alignment``; see ``sandbox ls trainers``.
+        name: Name, for example ``stable_alignment``; see ``sandbox ls trainers``. ``trl:NAME`` is a trainer of TRL.
         **settings: Fields of its ``Settings``; text, as from ``--set``, is converted to the type of the field.
 
     Raises:
@@ -94,7 +99,9 @@ def trainer_class(name: str) -> type[Trainer]:
         UnknownPlugin: no trainer has that name.
         BrokenPlugin: it lacks a part of its contract; the message lists all that is missing.
     """
-    kind: Any = registry.load("trainers", name)
+    prefix, _, rest = name.partition(":")
+    made_by = FAMILIES.get(prefix)
+    kind: Any = registry.load("trainers", name) if made_by is None else registry.load_object(made_by, "trainer")(rest)
     faults = _contract_faults(kind)
     if faults:
         raise BrokenPlugin(
@@ -135,12 +142,12 @@ def _contract_faults(kind: Any) -> list[str]:
 
 
 def _named_args(kind: type, given: Mapping[str, Any]) -> str:
-    """A hint at ``args.NAME`` for names that transformers knows and a trainer's settings do not."""
+    """A hint at ``args.NAME`` for names that transformers or TRL know and a trainer's settings do not."""
     names = {field.name for field in fields(kind)}
     unknown = [name for name in given if name not in names and "." not in name]
     if "args" not in names or not unknown or find_spec("transformers") is None:
         return ""
-    from transformers import TrainingArguments
-
-    theirs = [name for name in unknown if name in TrainingArguments.__dataclass_fields__]
-    return f"\nArguments of transformers are given as {', '.join(f'args.{name}' for name in theirs)}" if theirs else ""
+    given_to: ArgumentsClass = getattr(kind, "arguments", ArgumentsClass())
+    known = given_to.load().__dataclass_fields__
+    theirs = ", ".join(f"args.{name}" for name in unknown if name in known)
+    return f"\nArguments of {given_to.called.partition('.')[0]} are given as {theirs}" if theirs else ""

@@ -5,11 +5,40 @@ Imports no torch.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, Literal
 
 from sandbox.typed_settings import SEEDS, above, at_least, between, refuse, setting_faults
+
+
+@dataclass(frozen=True)
+class ArgumentsClass:
+    """The class that takes what is given as ``args.NAME``.
+
+    Attributes:
+        path: ``module:class`` of ``transformers.TrainingArguments`` or a subclass.
+        set_by: Its further arguments that are settings of a trainer, and those settings.
+        no_use: Its further arguments that are not available, and why.
+    """
+
+    path: str = "transformers:TrainingArguments"
+    set_by: Mapping[str, str] = field(default_factory=dict)
+    no_use: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """Its name in messages, for example ``transformers.TrainingArguments``."""
+        module, _, name = self.path.partition(":")
+        return f"{module.partition('.')[0]}.{name}"
+
+    def load(self) -> Any:
+        """Import the class, without the warning that a package of TRL is experimental."""
+        module, _, name = self.path.partition(":")
+        with warnings.catch_warnings(action="ignore"):
+            return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +125,8 @@ class TrainingSettings:
     fsdp: str | None = None
     fsdp_config: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
+
+    arguments: ClassVar[ArgumentsClass] = ArgumentsClass()
 
     def __post_init__(self) -> None:
         refuse("trainer settings cannot be used", self.faults())

@@ -182,6 +182,16 @@ def test_a_model_learns_from_what_was_paid(capsys: pytest.CaptureFixture[str]) -
     assert trained.endswith(" steps on the best-paid answers")
 
 
+@pytest.mark.slow
+@pytest.mark.needs_torch
+def test_a_policy_gradient_as_a_trainer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It keeps the contract of trainers, and what pays 20 becomes likelier than what pays 5."""
+    check_scenario(str(ROOT / "examples" / "18_policy_gradient.py"))
+    example(18).main(str(tmp_path))
+    before, after = (float(line.split()[1]) for line in capsys.readouterr().out.splitlines())
+    assert 5 < before < after <= 20
+
+
 def test_a_policy_gradient_in_a_society(capsys: pytest.CaptureFixture[str]) -> None:
     """At even odds, returns 15 (cooperated) and 9 (defected) about their mean 12: 0.3 * (3 * 0.5 + 3 * 0.5) / 2 = 0.45."""
     module = example(19)

@@ -154,9 +154,9 @@ def check_arguments(settings: TrainingSettings) -> None:
 
 def given_arguments(settings: TrainingSettings) -> dict[str, Any]:
     """The arguments given as ``args.NAME``, each of its type."""
-    from transformers import TrainingArguments
-
-    return read_typed("args", settings.args, typing.get_type_hints(TrainingArguments))[1]
+    if not settings.args:
+        return {}
+    return read_typed("args", settings.args, typing.get_type_hints(settings.arguments.load()))[1]
 
 
 def trackers(settings: TrainingSettings) -> list[str]:
@@ -188,48 +188,46 @@ def _tracker_faults(settings: TrainingSettings) -> list[str]:
 def _argument_faults(settings: TrainingSettings, cpu: bool) -> list[str]:
     if not settings.args:
         return []
-    from transformers import TrainingArguments
-
-    hints = typing.get_type_hints(TrainingArguments)
-    free = [n for n in hints if n not in _SET_BY and _no_use(n) is None]
+    kind, called = settings.arguments.load(), settings.arguments.called
+    set_by = {**_SET_BY, **settings.arguments.set_by}
+    hints = typing.get_type_hints(kind)
+    no_use = {name: settings.arguments.no_use.get(name) or _no_use(name) for name in {**hints, **settings.args}}
+    free = [name for name in hints if name not in set_by and no_use[name] is None]
     faults, args = read_typed("args", settings.args, hints)
     for name, value in args.items():
-        if name in _SET_BY:
-            faults.append(
-                f"args.{name} is a setting of its own here: use --set {_SET_BY[name]}" + _equals(_SET_BY[name])
-            )
+        if name in set_by and name in {**hints, **_SET_BY}:
+            faults.append(f"args.{name} is a setting of its own here: use --set {set_by[name]}{_equals(set_by[name])}")
         elif name not in hints:
-            faults.append(f"transformers.TrainingArguments has no argument {name!r}.{nearest(name, free)}")
-        elif (why := _no_use(name)) is not None:
+            faults.append(f"{called} has no argument {name!r}.{nearest(name, free)}")
+        elif (why := no_use[name]) is not None:
             faults.append(f"args.{name} has no use here: {why}")
         else:
-            faults += _value_faults(name, value, hints[name])
+            faults += _value_faults(name, value, hints[name], kind.__dataclass_fields__[name].metadata)
     if args.get("fp16") is True and settings.dtype == "bfloat16":
         faults.append("args.fp16=true and dtype=bfloat16 are two precisions; use one of them")
     if args.get("fp16") is True and cpu:
         faults.append("args.fp16=true needs an accelerator, and this training runs on the CPU; use dtype=bfloat16")
     if args.get("deepspeed") and settings.fsdp:
         faults.append("args.deepspeed and fsdp both shard the model; use one of them")
-    return faults or _refused_by_transformers(args, cpu)
+    return faults or _refused_together(kind, called, args, cpu)
 
 
-def _refused_by_transformers(args: Mapping[str, Any], cpu: bool) -> list[str]:
-    """What transformers says of the arguments together."""
-    from transformers import TrainingArguments
-
+def _refused_together(kind: Any, called: str, args: Mapping[str, Any], cpu: bool) -> list[str]:
+    """What transformers or TRL says of the arguments together."""
     if "deepspeed" in args:
         return []  # making these arguments changes how every model is loaded from then on
     try:
-        TrainingArguments(output_dir=os.devnull, use_cpu=cpu, report_to="none", **args)
+        kind(output_dir=os.devnull, use_cpu=cpu, report_to="none", **args)
     except (ImportError, NotImplementedError, TypeError, ValueError) as error:
         said = " ".join(str(error).split())
-        return [f"transformers.TrainingArguments refuses {', '.join(f'args.{name}' for name in args)}: {said}"]
+        return [f"{called} refuses {', '.join(f'args.{name}' for name in args)}: {said}"]
     return []
 
 
-def _value_faults(name: str, value: Any, hint: Any) -> list[str]:
+def _value_faults(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> list[str]:
     """What is wrong with one argument's value."""
     choices = [str(one.value) for kind in typing.get_args(hint) if _is_enum(kind) for one in kind]
+    choices = choices or list(metadata.get("choices") or ())
     if choices and value not in choices:
         return [f"args.{name}={value!r} is not one of {', '.join(choices)}.{nearest(str(value), choices)}"]
     bounds = _RANGES.get(name)

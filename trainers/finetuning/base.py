@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sandbox.errors import RunExists, SettingsError, require_packages
+from sandbox.errors import RunExists, SettingsError, TrainingDataError, require_packages
 from sandbox.folders import check_same_identity, write_json
 from sandbox.models.local.chat_template import template_name
 from trainers.base import TrainedModel
@@ -86,6 +86,12 @@ class FineTuning(ABC):
         """Modify the model before adapters are added; by default not at all."""
         del model
 
+    def load(self, base: str) -> Policy:
+        """Load the base model and make it ready to learn; by default a causal language model with adapters."""
+        from trainers.finetuning.policy import load_policy
+
+        return load_policy(base, self.settings, self.prepare)
+
     def before_saving(self, tokenizer: Any) -> None:
         """Modify the tokenizer that is saved with the model; by default not at all."""
         del tokenizer
@@ -142,10 +148,10 @@ class FineTuning(ABC):
         ):
             from trainers.finetuning.checkpoint_callback import CheckpointCallback
             from trainers.finetuning.monitor import summarize_history
-            from trainers.finetuning.policy import load_policy, movable_name
+            from trainers.finetuning.policy import movable_name
             from trainers.likelihood.tokenization import encoder_for
 
-            policy = load_policy(base, self.settings, self.prepare)
+            policy = self.load(base)
             encoder = encoder_for(policy.model, policy.tokenizer, self.settings.max_length)
             encoded = self.encode(learnt, encoder)
             cut, cut_note = dict(+encoder.cut), encoder.cut_note()
@@ -159,6 +165,7 @@ class FineTuning(ABC):
             keeper.restore()
             trainer.add_callback(keeper)
             trainer.train(resume_from_checkpoint=None if checkpoints.last is None else str(checkpoints.last))
+            self._check_steps(trainer.state.global_step, len(encoded))
             if heldout is not None:
                 heldout.restore()
             policy.check_finite()
@@ -193,6 +200,19 @@ class FineTuning(ABC):
         if is_main_process():
             checkpoints.remove(keep_last=self.settings.keep_checkpoints)
         return TrainedModel(f"hf:{target}", target, metrics, watch.history, tuple(notes))
+
+    def _check_steps(self, steps: int, n_rows: int) -> None:
+        """Refuse a training without a step: trainers that sample answers leave out batches that are not full.
+
+        Raises:
+            TrainingDataError: no step was made.
+        """
+        if not steps:
+            s = self.settings
+            raise TrainingDataError(
+                f"trainer {self.name!r} made no step: {n_rows} rows do not fill a step of {s.batch_size} x "
+                f"{s.gradient_accumulation} rows; use a smaller batch_size or gradient_accumulation, or record more rounds"
+            )
 
     def _is_sharded(self) -> bool:
         return bool(self.settings.fsdp or self.settings.args.get("deepspeed"))

@@ -7,12 +7,13 @@ from typing import Any
 from trainers.settings import TrainingSettings
 
 
-def add_lora(model: Any, settings: TrainingSettings) -> Any:
+def add_lora(model: Any, settings: TrainingSettings, task: str = "CAUSAL_LM") -> Any:
     """Wrap a model in new adapters, the only weights that learn.
 
     Args:
-        model: A causal language model of transformers; its weights are frozen.
+        model: A model of transformers; its weights are frozen, except for a new head.
         settings: Rank (``lora_r``), scale (``lora_alpha``) and dropout of the adapters.
+        task: What the model does, as PEFT names it: ``CAUSAL_LM``, or ``SEQ_CLS`` for a sequence classifier.
 
     Returns:
         A ``peft.PeftModel``.
@@ -24,7 +25,7 @@ def add_lora(model: Any, settings: TrainingSettings) -> Any:
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
-        task_type="CAUSAL_LM",
+        task_type=task,
     )
     wrapped = get_peft_model(model, config)
     if settings.gradient_checkpointing:

@@ -83,7 +83,7 @@ class KTO(FineTuning):
 
         encoded = encode_unpaired(rows, encoder)
         # TRL's collator needs the column; see mismatch.
-        return encoded.add_column("KL_completion_ids", _of_other_prompts(encoded))
+        return encoded.add_column("KL_completion_ids", answers_to_other_prompts(encoded))
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
         """Make TRL's trainer on token ids, so that it neither applies templates nor truncates."""
@@ -113,11 +113,22 @@ class KTO(FineTuning):
             processing_class=policy.tokenizer,
             callbacks=[watch],
         )
-        # TRL pairs rows in advance and must keep their order; here each batch is paired, in any order.
-        trainer.args.train_sampling_strategy = arguments["train_sampling_strategy"]
-        collate = trainer.data_collator
-        trainer.data_collator = lambda rows: collate(mismatch(rows))
+        mismatch_batches(trainer, arguments["train_sampling_strategy"])
         return trainer
+
+
+def mismatch_batches(trainer: Any, sampling: str) -> None:
+    """Let a trainer of TRL pair the rows of each batch by :func:`mismatch`, and draw them in any order.
+
+    TRL pairs rows in advance and must keep their order.
+
+    Args:
+        trainer: A ``KTOTrainer``, made with the sampling strategy ``sequential``.
+        sampling: The sampling strategy instead.
+    """
+    trainer.args.train_sampling_strategy = sampling
+    collate = trainer.data_collator
+    trainer.data_collator = lambda rows: collate(mismatch(rows))
 
 
 def mismatch(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -137,7 +148,7 @@ def mismatch(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _of_other_prompts(encoded: Dataset) -> list[list[int]]:
+def answers_to_other_prompts(encoded: Dataset) -> list[list[int]]:
     """For each row the answer of the next row with another prompt; of the next row if there is only one prompt."""
     prompts, answers = [tuple(ids) for ids in encoded["prompt_ids"]], list(encoded["completion_ids"])
     found = []

@@ -79,7 +79,7 @@ class ORPO(FineTuning):
         """Token ids of each prompt and its two answers, and of the whole texts for TRL's collator."""
         from trainers.likelihood.tokenization import encode_preferences
 
-        return encode_preferences(rows, encoder).map(_columns)
+        return encode_preferences(rows, encoder).map(whole_columns)
 
     def make_trainer(self, policy: Policy, encoded: Dataset, arguments: dict[str, Any], watch: Any) -> Any:
         """Make TRL's trainer on token ids, so that it neither applies templates nor truncates."""
@@ -105,7 +105,7 @@ class ORPO(FineTuning):
         )
 
 
-def _columns(row: Mapping[str, Any]) -> dict[str, list[int]]:
+def whole_columns(row: Mapping[str, Any]) -> dict[str, list[int]]:
     """The columns that TRL makes from a row; labels are -100 for the tokens of the prompt."""
     prompt = row["prompt_ids"]
     found = {"prompt_input_ids": prompt, "prompt_attention_mask": [1] * len(prompt)}

@@ -11,6 +11,11 @@ from sandbox.cli.app import Json, app
 from sandbox.cli.output import say_json, table
 from sandbox.errors import UnknownPlugin, nearest
 
+_FAMILY = {
+    "name": "trl:NAME", "kind": "trainers", "from": "trl",
+    "summary": "Any trainer of TRL that learns from such rows: trl:CPO, trl:TPO, trl:Reward, trl:OnlineDPO, ...",
+}  # fmt: skip
+
 
 @app.command("ls")
 def list_plugins(
@@ -38,10 +43,11 @@ def list_plugins(
 def _plugins(kind: str) -> list[dict[str, str]]:
     from sandbox import registry
 
-    return [
+    found = [
         {"name": p.name, "kind": kind, "from": p.package, "summary": registry.summary(p)}
         for p in registry.plugins(kind)
     ]
+    return [*found, _FAMILY] if kind == "trainers" else found
 
 
 def _runs() -> list[dict[str, str]]:
