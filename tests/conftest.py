@@ -10,9 +10,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import importlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -79,6 +81,13 @@ def tiny_lm_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_tiny_lm(tmp_path: Path) -> Callable[..., Path]:
     """Makes tiny models of one's own: ``make_tiny_lm("name", chat=False, seed=1, positions=64)``."""
     return lambda name, **settings: tiny_lm(tmp_path / name, **settings)
+
+
+@pytest.fixture
+def docs_site(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of docs/site, which makes pages: ``docs_site("formulas")``."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "docs" / "site"))
+    return importlib.import_module
 
 
 @pytest.fixture

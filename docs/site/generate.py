@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from formats import write_formats
 from tables import cell, first_line, settings_table, write
 from trainer_pages import write_trainers
 from typer.core import TyperGroup
@@ -112,7 +113,7 @@ def write_reference() -> list[tuple[str, str]]:
     return [
         ("Commands", "reference/commands.md"), ("Settings", "reference/settings.md"), ("sandbox", "reference/sandbox.md"),
         ("trainers", "reference/trainers.md"), ("sandbox.testing", "reference/testing.md"),
-        ("Metrics", "reference/metrics.md"), ("Errors", "reference/errors.md"),
+        ("Metrics", "reference/metrics.md"), ("Errors", "reference/errors.md"), ("File formats", "formats.md"),
     ]  # fmt: skip
 
 
@@ -126,6 +127,7 @@ def write_navigation(shelves: dict[str, list[tuple[str, str]]]) -> None:
 
 write("stylesheets/site.css", (ROOT / "docs" / "site" / "site.css").read_text(encoding="utf-8"))
 write_copies()
+write_formats()
 write_navigation(
     {
         "Tutorials": write_examples(),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 import typing
 from typing import Any
 
-import griffe
 import mkdocs_gen_files
+from file_fields import described
 
 from sandbox.typed_settings import Bounds
 
@@ -28,18 +27,6 @@ def first_line(text: str | None) -> str:
 def cell(text: str) -> str:
     """Text as a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
-
-
-def described(owner: type) -> dict[str, str]:
-    """Descriptions of attributes and arguments in a docstring, those of base classes too."""
-    found: dict[str, str] = {}
-    for base in reversed(owner.__mro__):
-        if base is object or not base.__doc__:
-            continue
-        for section in griffe.Docstring(inspect.cleandoc(base.__doc__)).parse("google", warnings=False):
-            if section.kind.value in ("attributes", "parameters"):
-                found |= {one.name: one.description for one in section.value}
-    return found
 
 
 def type_name(hint: Any) -> tuple[str, str]:

@@ -66,8 +66,8 @@ def _rows(name: str, kind: Any) -> str:
     if hasattr(kind, "make_rows"):
         return f"It needs no rows: `sandbox train --trainer {name}` makes them, of the kind `{kind.accepts.value}`."
     return (
-        f"Rows: `{kind.accepts.value}` ({columns}; see [training](../training.md)). From a run, or rows of another kind that "
-        "have what it takes, `sandbox train` makes them."
+        f"Rows: `{kind.accepts.value}` ({columns}; [files of rows](../formats.md#rows)). From a run, or rows of another kind "
+        "that have what it takes, `sandbox train` makes them."
     )
 
 

@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 By = Literal["agent", "question"]
 
 SCHEMA = 1
+# What the keys of measures.json mean; names within an object follow a dot.
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format.",
+    "about": "How intervals were computed: by, units, level, resamples, tolerance.",
+    "interactions": "Number of interactions.",
+    "failed": "Number of those that failed.",
+    "rounds": "Number of complete rounds.",
+    "influence": "The ten most influential agents: agent, value, low, high.",
+    "pareto_front": "Rounds on the Pareto front: round, and the mean of each dimension.",
+    "*": (
+        "Each metric by its name: value, low, high, n. D is the mean of the final answers on a dimension, D_draft of the "
+        "drafts, D_gain of the differences; see the page of metrics. The scenario's own measures likewise, without bounds."
+    ),
+}
 _TOP = 10
 
 

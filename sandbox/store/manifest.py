@@ -16,6 +16,47 @@ from typing import Any
 
 from sandbox.scenario.scenario import Scenario
 
+# What the keys of manifest.json mean; names within an object follow a dot. An object whose keys are not named
+# holds any.
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format of run.sqlite; another one is refused.",
+    "command": "Command that repeats the run; empty for runs from Python.",
+    "scenario": "Name of the scenario.",
+    "scenario_source": "What the scenario was loaded from, and its settings.",
+    "questions": "Number of questions (n), where they came from (source), and the hash of their texts.",
+    "protocol": "Name of the protocol; of several stages, joined by +.",
+    "stages": "Names of the stages, if there are several.",
+    "groups": "True if agents talk in groups.",
+    "rubric": "Names of the dimensions, and the highest rating (scale).",
+    "prompts": "Hash of each prompt template.",
+    "personas": "Number of personas (n), where they came from (source), and their hash.",
+    "speakers": "Hash of the words of each speaker that is no agent.",
+    "roles": "Hash of the role of each label.",
+    "size": "Size of the grid, or the square root of the number of agents.",
+    "population": "Population setting, or the share of each label.",
+    "seed": "Seed of all random numbers of the run.",
+    "models": "URI and fingerprint of the language models of agents and observer; dealt: those of labels or shares.",
+    "model_settings": "Settings of models that differ from their defaults.",
+    "raters": "Raters of neighbours and of the observer.",
+    "embedder": "Name of the sentence embedder.",
+    "embedding_dim": "Length of its vectors.",
+    "settings": "Settings of the society, with those that are defaults; see the page of settings.",
+    "network": "Nodes, links, and hashes of the network, if there is one.",
+    "event": "The event given from outside: its round, text and receivers, or its function.",
+    "from": "Run and number of rounds from which the run branches.",
+    "birth_seed": "Seed of the agents of the first run of a branch.",
+    "notes": "Warnings, for example of parameters that a server rejected.",
+    "measures": "First line of the docstring of each measure of the scenario.",
+    "measure_axes": "Unit, limits and panel of measures that have them.",
+    "rewards": "Description, discount and unit of each reward.",
+    "sandbox": "Version of the program.",
+    "versions": "Versions of Python and of packages.",
+    "started": "When the run began, in UTC.",
+    "seconds": "Time spent, over all resumptions, in seconds.",
+    "tokens": "Number of calls, and tokens of prompts and replies; usd, if prices are known.",
+    "ended": "Number of rounds after which the scenario's stop condition ended the run; null if it did not.",
+}
+
 _PACKAGES = ("mesa", "networkx", "numpy", "torch", "transformers", "trl", "peft", "sentence-transformers")
 
 

@@ -1,40 +1,7 @@
 """Contents of a run folder: tables, manifest, and the conversion between rows and records.
 
-Tables of ``run.sqlite`` (schema 2):
-
-* ``interactions`` (round, agent, label, protocol, question, draft, revision, recalled, before, after, extra, error)
-* ``feedback`` (round, agent, position, reviewer, rating, distribution, reason, raw, kind): kind is ``rating``, or ``said`` for
-  what was said without a rating
-* ``calls`` (key, model, kind, request, reply): every finished call by the hash of its content; kind is ``generate``, or
-  ``inherited`` for a call that a branch copied
-* ``memories`` (agent, question, answer, round): the last answer of each agent to each question
-* ``agents`` (agent, name, label, x, y, model, persona): all agents that ever lived, each as it began; x is the row of the grid,
-  persona is JSON
-* ``moves`` (round, agent, x, y): new positions of agents that moved after a round
-* ``embeddings`` (question, vector): embeddings of questions, as float32 bytes
-* ``rounds`` (round, metrics): complete rounds
-* ``states`` (round, agent, state): states of agents (and of the world, as agent -1) after a round, as JSON; round -1 holds
-  those that the run began with
-* ``events`` (round, position, event, description): the scenario's events that took place before a round
-* ``barriers`` (round, stage, agent, said, state): what a round that is not complete has passed: the interaction of each agent
-  in the stage that ended there, and the states after it; stage 0 is the start of the round. Empty between rounds
-* ``branch_calls`` (round, key, model, reused): in a branch, the calls of the rounds that it ran itself; ``reused`` is 1 for one
-  whose reply was in the record already
-
-* ``heard`` (round, agent, step, position, hearer, speaker, name, text, importance): what was said to agents; agent is that of
-  the interaction, or -1 for functions of the scenario; speaker is null for one that is no agent
-* ``nodes`` (node, attributes) and ``links`` (source, target, weight): the network of the society; attributes are JSON, weight
-  is null where there are none. Empty on grids
-* ``population`` (position, round, stage, agent, change, from_round, links, state): agents that were added and removed after the
-  run began; see :mod:`sandbox.store.population`
-* ``notes`` (round, agent, memory, text, error): what the memory of an agent wrote after a round, or why it could not
-* ``rewards`` (round, agent, name, value): the scenario's rewards of complete rounds
-* ``utterances`` (round, agent, position, purpose, question, key, text, stage): in scenarios with rewards, what an agent said in
-  its own conversation; key is that of the call, text the option or number that was chosen, null for the text of the reply
-
-In the manifest, ``measures`` describes the scenario's own measures, ``measure_axes`` holds the unit, the limits and the panel
-of those that have them, ``rewards`` describes its rewards (description, discount, unit), and ``ended`` is the number of rounds
-after which its stop condition ended the run.
+What the tables and their columns mean is in :mod:`sandbox.store.table_words`; what the keys of the manifest mean, in
+:mod:`sandbox.store.manifest`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,6 @@
 """Results of a sweep in its folder: a run for each point of the grid and seed, ``sweep.json`` and ``sweep.csv``.
 
-``sweep.json`` (schema 1) has the keys command, scenario, rounds, seeds, grid, settings, dimensions, scale; ``points``,
-a list of {name, point, n, failed, scores: {measure: {mean, low, high, n}}}; and ``runs``, a list of {name, point, seed,
-status, error, rounds, interactions, failed, calls, seconds, scores: {measure: number}}. The measures are the rubric's
-dimensions D (mean of the final answers) and D_gain (mean of revision minus draft), and the scenario's own (the last
-value). Intervals are Student's t over seeds, at 95%. Unknown values are null. ``status`` is ``done``, also if the stop
-condition of the scenario ended the run; ``stopped`` if a cap ended the run early; or ``failed``. ``sweep.csv`` has a line per
-run.
+``FIELDS`` says what ``sweep.json`` holds; ``sweep.csv`` has a line per run.
 """
 
 from __future__ import annotations
@@ -29,6 +23,39 @@ from sandbox.sweep.grid import Point, point_name
 from sandbox.text_cleaning import plain_cell
 
 SCHEMA = 1
+# What the keys of sweep.json mean; names within an object, or the objects of a list, follow a dot.
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format.",
+    "command": "Command that repeats the sweep.",
+    "scenario": "Name of the scenario.",
+    "rounds": "Number of rounds of each run.",
+    "seeds": "Seeds.",
+    "grid": "Values of each setting that is varied.",
+    "settings": "Settings that all runs share.",
+    "dimensions": "Dimensions of the rubric.",
+    "scale": "Highest rating of the rubric.",
+    "points": "One object for each point of the grid.",
+    "points.name": "Name of the point: its settings.",
+    "points.point": "Its values of the grid's settings.",
+    "points.n": "Number of its runs that are done.",
+    "points.failed": "Number of its runs that failed.",
+    "points.scores": "Mean over seeds of each measure, with a 95% interval (Student's t): mean, low, high, n.",
+    "runs": "One object for each run.",
+    "runs.name": "Name of its folder.",
+    "runs.point": "Its values of the grid's settings.",
+    "runs.seed": "Its seed.",
+    "runs.status": "done, also if the scenario's stop condition ended it; stopped, if a cap ended it; or failed.",
+    "runs.error": "Why it failed; null if it did not.",
+    "runs.rounds": "Rounds completed.",
+    "runs.interactions": "Number of interactions.",
+    "runs.failed": "Number of those that failed.",
+    "runs.calls": "Number of model calls.",
+    "runs.seconds": "Time spent, in seconds.",
+    "runs.scores": (
+        "Measures: D, the mean of the final answers on a dimension; D_gain, the mean of revision minus draft; and the last "
+        "value of the scenario's own. Unknown values are null."
+    ),
+}
 
 
 @dataclass(frozen=True)

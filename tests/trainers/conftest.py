@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -90,13 +89,6 @@ def ranked_rows_by_hand() -> Any:
             for n in range(8)
         ],
     )
-
-
-@pytest.fixture
-def docs_site(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Imports a module of docs/site, which makes pages: ``docs_site("formulas")``."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs" / "site"))
-    return importlib.import_module
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from sandbox.errors import DataFileError, SandboxError, SettingsError, UnknownPlugin
 from sandbox.models.base import Reply, Request
 from trainers.evaluation.adversarial import PRESSURES
+from trainers.evaluation.result_words import FIELDS
 from trainers.evaluation.suite import SuiteSettings, run_suite, write_suite
 from trainers.evaluation.tables import markdown, tables
 
@@ -56,7 +57,7 @@ def measured(*models: Any, **parts: Any) -> dict[str, Any]:
     )
 
 
-def test_broken_models_show_on_every_measure(tmp_path: Path) -> None:
+def test_broken_models_show_on_every_measure(tmp_path: Path, docs_site: Callable[[str], Any]) -> None:
     """Whatever a judge thinks of a refusal, the share of harmless questions that are refused stands beside it."""
     questions = tmp_path / "q.txt"
     questions.write_text("May I take it?\nMay I keep what I found?\nShould I tell them?\n", encoding="utf-8")
@@ -70,6 +71,7 @@ def test_broken_models_show_on_every_measure(tmp_path: Path) -> None:
         for m in found["side_effects"]["models"]
     }
     assert shares == {"sound": (0, 0, 0), "refuses": (1, 0, 0), "empty": (0, 1, 0), "echoes": (0, 0, 1)}
+    assert docs_site("file_fields").unnamed(FIELDS, found) == []
     assert sum("100% of harmless questions" in words for words in found["alarms"]) == 3
     assert set(found["pressures"][0]["kinds"]) == set(PRESSURES)
     assert len(found["answers"]) == 4 * 3 * 2 * (1 + len(PRESSURES))

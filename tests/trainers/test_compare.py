@@ -21,7 +21,7 @@ from sandbox.parallel import JobOutcome, run_in_subprocess
 from trainers import write_rows
 from trainers.comparison.compare import compare
 from trainers.comparison.memory import peak_memory_mib
-from trainers.comparison.summary import crossed_interval, holm, markdown, summary
+from trainers.comparison.summary import FIELDS, crossed_interval, holm, markdown, summary
 from trainers.evaluation.adversarial import PRESSURES, under_pressure
 
 FAST = {"batch_size": "4", "device": "cpu"}
@@ -101,7 +101,7 @@ def test_equal_budgets_one_table_and_nothing_done_twice(record, pairs, tiny_lm_p
 
 
 @pytest.mark.usefixtures("here")
-def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path):
+def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path, tmp_path, docs_site):
     """From the command line, with the figure; a rate of 1e39 breaks the weights of one trainer."""
     out = tmp_path / "out"
     command = command_for(record, tiny_lm_path, out, "sft,stable_alignment", "--set", "sft.learning_rate=1e39")
@@ -110,6 +110,7 @@ def test_a_training_that_fails_is_told_and_the_others_go_on(record, tiny_lm_path
     assert "failed: sft, seed 0: TrainingDiverged: after the last step" in said.stdout
     assert said.stdout.rstrip().endswith(f"{out}: comparison.json, comparison.md and figures/trainers.png")
     found = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert docs_site("file_fields").unnamed(FIELDS, found) == []
     assert [(e["name"], e["done"], list(e["failed"])) for e in found["trainers"]] == [
         ("sft", [], ["0"]),
         ("stable_alignment", [0], []),

@@ -12,8 +12,9 @@ import pytest
 from sandbox.errors import RunExists, SandboxError
 from sandbox.store.run import open_run
 from trainers.evolution import evolution
-from trainers.evolution.evolution import Evolution
+from trainers.evolution.evolution import FIELDS, Evolution
 from trainers.evolution.generations import model_shares, paired_differences, society_scores, verdict
+from trainers.evolution.settings import EvolutionSettings
 
 pytestmark = pytest.mark.needs_torch
 
@@ -36,7 +37,9 @@ def make(tiny_lm_path: Path, tmp_path: Path) -> Make:
     return made
 
 
-def test_the_best_of_several_goes_on_and_nothing_is_done_twice(make: Make, tmp_path: Path) -> None:
+def test_the_best_of_several_goes_on_and_nothing_is_done_twice(
+    make: Make, tmp_path: Path, docs_site: Callable[[str], Any]
+) -> None:
     """Chosen by the raters on questions 0 and 3; evaluated on the other four."""
     plan = {"trainers": ("sft", "stable_alignment"), "share": 0.5, "generations": 2}
     result = make(**plan).run()
@@ -57,6 +60,8 @@ def test_the_best_of_several_goes_on_and_nothing_is_done_twice(make: Make, tmp_p
     again = make(**plan).run()
     assert again == json.loads((tmp_path / "evo" / "evolve.json").read_text(encoding="utf-8"))
     assert again["generations"] == result["generations"]
+    fields = docs_site("file_fields")
+    assert fields.unnamed({**FIELDS, **fields.described(EvolutionSettings)}, again) == []
     changed = [p.name for p, when in made.items() if p.stat().st_mtime_ns != when and "run" not in p.parts]
     assert changed == ["evolve.json"]
     with pytest.raises(RunExists, match="holds another evolution: rounds was 1, now 2"):

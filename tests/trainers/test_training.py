@@ -17,6 +17,7 @@ from sandbox.models.catalog import load_model
 from sandbox.models.local.loading import load
 from trainers import load_trainer, rows_from, write_rows
 from trainers.finetuning.arguments import training_arguments
+from trainers.finetuning.base import FIELDS
 
 pytestmark = pytest.mark.needs_torch
 
@@ -57,11 +58,13 @@ def test_the_loss_falls_and_the_model_speaks(name, rows, base, tmp_path):
     assert (before.error, after.error) == (None, None)
 
 
-def test_the_folder_says_how_it_was_made(rows, base, tmp_path):
+def test_the_folder_says_how_it_was_made(rows, base, tmp_path, docs_site):
     trained = load_trainer("stable_alignment", max_steps=3, **FAST).train(
         rows("stable_alignment"), base=base, out=tmp_path / "m"
     )
     about = json.loads((tmp_path / "m" / "training.json").read_text(encoding="utf-8"))
+    assert docs_site("file_fields").unnamed(FIELDS, about) == []
+    assert set(FIELDS) == set(about)
     assert (about["schema"], about["trainer"], about["base"]) == (1, "stable_alignment", base)
     assert about["template"] == "chat"
     assert about["settings"]["learning_rate"] == 5e-3

@@ -15,6 +15,49 @@ from sandbox.folders import write_json, write_text
 from sandbox.metrics.intervals import mean_interval, share_interval
 
 SCHEMA = 1
+# What the keys of comparison.json mean; names within an object, or the objects of a list, follow a dot.
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format.",
+    "command": "Command that repeats the comparison.",
+    "sources": "Runs and files that the rows were made of.",
+    "base": "URI of the base model.",
+    "tokens": "Budget of each training, in tokens; null if it is in steps.",
+    "steps": "Budget of each training, in steps; null if it is in tokens.",
+    "questions": "File of the questions, or scenario; null for the held-out questions of the scenario.",
+    "n_questions": "Number of questions; null for all.",
+    "scenario": "Scenario that brings the rubric.",
+    "judge": "The judge.",
+    "embedder": "Embedder of judges by values.",
+    "samples": "Answers to each question.",
+    "max_tokens": "Maximum length of an answer.",
+    "pairs": "File of held-out pairs; null for none.",
+    "n_pairs": "Number of pairs; null for all.",
+    "reward": "Reward that rated the rows; null for ratings.",
+    "dimension": "Dimension that rated the rows; null for the first.",
+    "rates": "Learning rates tried with each trainer.",
+    "seeds": "Seeds of the trainings.",
+    "rows": "What the rows of each kind held, in numbers.",
+    "alarms": "Judges that cannot tell answers from texts that are none, in words.",
+    "measures": "Names of what is compared.",
+    "base_scores": "Mean of each measure for the base, with a 95% interval: mean, low, high, n.",
+    "base_answer_tokens": "Mean length of the base's answers, in tokens.",
+    "trainers": "One object for each trainer.",
+    "trainers.name": "Its name.",
+    "trainers.kind": "Kind of rows it learns from.",
+    "trainers.steps": "Steps of its trainings.",
+    "trainers.tokens": "Tokens of its trainings.",
+    "trainers.rates": "What each learning rate that was tried gave, if several were.",
+    "trainers.learning_rate": "The one that was chosen of them.",
+    "trainers.done": "Seeds whose trainings are done.",
+    "trainers.failed": "Seeds whose trainings failed, and why.",
+    "trainers.notes": "Remarks on its trainings.",
+    "trainers.scores": "Of each measure its mean, the difference from the base, paired by question, and that of each seed.",
+    "trainers.answer_tokens": "Mean length of its models' answers, in tokens.",
+    "trainers.seconds": "Mean time of a training, in seconds.",
+    "trainers.cpu_seconds": "Mean processor time of a training, in seconds.",
+    "trainers.memory_mib": "Mean peak memory of a training, in MiB.",
+    "between": "Differences between trainers, paired by question and seed, with p values corrected for their number (Holm).",
+}
 
 Record = Mapping[str, Any]
 

@@ -1,15 +1,7 @@
 """Is a trained model better? Its answers to questions it never saw, rated by judges, paired with another's.
 
 Models answer with the same random numbers, and judges do not know who wrote what; so a difference between two models is
-a difference between two answers to one question. ``evaluation.json`` (schema 1) holds:
-
-* ``models``: of each its ``scores`` (mean over questions, with a 95% interval), ``by_judge``, ``by_seed``;
-* ``differences``: of each model to the first, paired by question: ``scores``, ``by_judge``, with p values;
-* ``judging``: how far the judges agree, what else than the answer's worth has a say
-  (:mod:`trainers.evaluation.judge_bias`), and their report cards (:mod:`trainers.evaluation.judge_controls`);
-* ``alarms``: judges that cannot tell answers from what is none, in words;
-* ``pressures``: what each model loses under each pressure, if asked under any;
-* ``answers``: every answer with the ratings of every judge.
+a difference between two answers to one question. What ``evaluation.json`` holds: :mod:`trainers.evaluation.result_words`.
 """
 
 from __future__ import annotations

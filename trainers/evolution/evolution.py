@@ -4,10 +4,7 @@ The folder contains ``generation-0``, the base, and for each later generation N 
 uses earlier models, the ``model`` trained on the record, and the ``evaluation`` of that model. Held-out answers are rated by
 the society's raters, on whose ratings it is trained, and by an independent judge.
 
-``evolve.json`` (schema 1) contains the configuration and ``generations``, a list of {generation, model, trainer, society,
-candidates, heldout, tokens_mean, since_first, since_previous, verdict}; see :mod:`trainers.evolution.generations`.
-``verdict`` is ``fooled`` if the raters' score rose and the judge's fell, both significantly; ``apart`` if only the means
-did.
+``FIELDS`` says what ``evolve.json`` holds.
 """
 
 from __future__ import annotations
@@ -45,6 +42,32 @@ from trainers.evolution.settings import EvolutionSettings, check_owners, check_r
 from trainers.rows.build import rows_from
 
 SCHEMA = 1
+# What the keys of evolve.json mean, beside those of EvolutionSettings; names within the objects of a list follow a dot.
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format.",
+    "command": "Command that repeats the evolution.",
+    "scenario": "Name of the scenario.",
+    "raters": "Name of the judge that rates as the society's observer does.",
+    "training": "Settings of each trainer.",
+    "settings": "Settings of the society.",
+    "dimensions": "Dimensions of the rubric.",
+    "scale": "Highest rating of the rubric.",
+    "heldout_questions": "Number of held-out questions.",
+    "stopped": "Why it stopped before the last generation; null if it did not.",
+    "generations": "One object for each generation; 0 is the base.",
+    "generations.generation": "Its number.",
+    "generations.model": "URI of its model.",
+    "generations.trainer": "Trainer of the model; null for the base.",
+    "generations.society": "Scores of its society: interactions, failed, scores, rating; null for the base.",
+    "generations.candidates": "Trainer, model and fitness of each model that was trained.",
+    "generations.heldout": "Mean score on held-out questions, by judge and dimension, with a 95% interval.",
+    "generations.tokens_mean": "Mean length of the answers to them, in tokens.",
+    "generations.since_first": "Differences from generation 0, paired by question, by judge and dimension.",
+    "generations.since_previous": "Differences from the generation before.",
+    "generations.verdict": (
+        "fooled, if the raters' score rose and the judge's fell, both significantly; apart, if only the means did; else null."
+    ),
+}
 
 
 class Evolution:

@@ -38,6 +38,22 @@ if TYPE_CHECKING:
     from trainers.likelihood.tokenization import Encoder
 
 SCHEMA = 1
+# What the keys of training.json mean; for the page of file formats.
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format.",
+    "trainer": "Name of the trainer.",
+    "base": "URI of the base model, as given.",
+    "base_folder": "Folder of the base, relative to this one where it can be moved along; null for models of a hub or wheel.",
+    "notes": "Remarks on the rows, and on how the model was saved.",
+    "template": "Name of the chat template.",
+    "settings": "All settings in effect; see the page of the trainer.",
+    "rows": "What the rows held, in numbers: rows, questions, parts, ratings, left_out and others.",
+    "rows_hash": "Hash of the rows.",
+    "metrics": "Means over the last epoch, named as in history.",
+    "history": "One object for each logged step; see the page of the trainer.",
+    "seconds": "Time spent, in seconds.",
+    "versions": "Versions of Python and of packages.",
+}
 
 
 class FineTuning(ABC):

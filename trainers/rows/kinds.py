@@ -27,6 +27,23 @@ COLUMNS: dict[RowKind, tuple[str, ...]] = {
     RowKind.PROMPTS: ("prompt",),
 }
 
+# What columns hold; those behind "label" may stand in rows of any kind.
+COLUMN_WORDS: dict[str, str] = {
+    "prompt": "What is asked: a text, or messages.",
+    "completion": "The answer.",
+    "chosen": "The better answer.",
+    "rejected": "The worse answer.",
+    "completions": "Several answers.",
+    "ratings": "Their ratings, from 1 to scale.",
+    "label": "True for a good answer.",
+    "part": "Part of the record: imitation, self_critic or realignment; for rewards, how answers were compared.",
+    "question": "The question behind the prompt, by which rows are split and counted.",
+    "scale": "Highest rating, 7 if it is left out.",
+    "gap": "Difference of the ratings of chosen and rejected.",
+    "rating": "Rating of the answer.",
+    "count": "How often the answer was given.",
+}
+
 
 def kind_of(columns: Collection[str]) -> RowKind | None:
     """The kind that rows with these columns are of, or None."""

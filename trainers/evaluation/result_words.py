@@ -1,0 +1,51 @@
+"""What the keys of ``evaluation.json`` mean, for the page of file formats. Knows no models or judges.
+
+Names within an object, or the objects of a list, follow a dot; an object whose keys are not named holds any.
+"""
+
+from __future__ import annotations
+
+FIELDS: dict[str, str] = {
+    "schema": "Version of the format.",
+    "command": "Command that repeats the evaluation.",
+    "scenario": "Scenario that brings the rubric and the held-out questions.",
+    "judge": "Names of the judges, joined by commas.",
+    "judges": "Names of the judges.",
+    "notes": "Remarks on the judges, for example on what one falls back to.",
+    "alarms": "What to know before any score: judges that cannot tell answers from texts that are none, side effects.",
+    "dimensions": "Dimensions of the rubric.",
+    "scale": "Highest rating of the rubric.",
+    "questions": "Number of questions.",
+    "samples": "Answers to each question under each seed.",
+    "adversarial": "True if each question was asked under one of the pressures only.",
+    "seed": "First seed of the answers.",
+    "seeds": "Seeds of the answers.",
+    "settings": "How answers were sampled: max_tokens, temperature, top_p.",
+    "models": "One object for each model.",
+    "models.name": "Its name in tables.",
+    "models.uri": "Its URI.",
+    "models.fingerprint": "Hash of its weights.",
+    "models.answers": "Number of its answers.",
+    "models.tokens_mean": "Mean length of its answers, in tokens.",
+    "models.scores": "Mean score over questions on each dimension, with a 95% interval: mean, low, high, n.",
+    "models.by_judge": "The same by judge.",
+    "models.by_seed": "The same by seed.",
+    "differences": "One object for each model but the first.",
+    "differences.model": "The model.",
+    "differences.against": "The first model.",
+    "differences.scores": "Difference on each dimension, paired by question, with a 95% interval and a p value.",
+    "differences.by_judge": "The same by judge.",
+    "differences.at_equal_length": "The intercept of the differences over those in length.",
+    "judging": "How judges agree, and what else than the worth of an answer has a say.",
+    "judging.agreement": "Krippendorff's alpha of the judges, by dimension.",
+    "judging.length": "Correlation of ratings with length, by judge and dimension.",
+    "judging.position": "How often a judge that is a language model prefers the answer in the first place.",
+    "judging.raters": "Rater behind each judge.",
+    "judging.controls": "Report card of each judge: mean rating and AUC of each kind of text.",
+    "pressures": "What each model loses under each pressure, if asked under any.",
+    "answers": "Every answer, with the ratings of every judge.",
+    "pairs": "Preference accuracy on pairs, if there were any: --pairs.",
+    "choices": "Accuracy on questions with choices: --choices.",
+    "side_effects": "Refusals, diversity and perplexity: --side-effects.",
+    "tasks": "Results of lm-evaluation-harness: --tasks.",
+}
