@@ -45,6 +45,7 @@ FIELDS: dict[str, str] = {
     "event": "The event given from outside: its round, text and receivers, or its function.",
     "from": "Run and number of rounds from which the run branches.",
     "birth_seed": "Seed of the agents of the first run of a branch.",
+    "upbringing": "Labels whose agents have an upbringing.",
     "notes": "Warnings, for example of parameters that a server rejected.",
     "measures": "First line of the docstring of each measure of the scenario.",
     "measure_axes": "Unit, limits and panel of measures that have them.",
