@@ -36,8 +36,8 @@ class RecordedCall:
     """A call to a language model, as a run recorded it.
 
     Attributes:
-        part: What it gave: ``draft``, ``revision``, ``review N`` (the N-th of the feedback, from 0), ``before`` or ``after``
-            (the observer's scores), or ``other``.
+        part: What it gave: ``draft``, ``revision``, ``review N`` (the N-th of the feedback, from 0), ``heard N``, ``before`` or
+            ``after`` (the observer's scores), or ``other``.
         agent: Index of the agent that was asked; None for an observer, below 0 for a speaker that is no agent.
         purpose: Purpose of the call, for example ``answer 0`` or ``rate of 3``; with ``found_by="text"`` what was searched for.
         key: Hash of the request.
@@ -93,6 +93,7 @@ class CallIndex:
             ]
             known = {call.part for call in calls}
             calls += [call for call in self._searched(it, known) if call.key not in {one.key for one in calls}]
+            calls += self._of_others(it, known)
         return calls
 
     def _read_seeds(self) -> None:
@@ -106,7 +107,6 @@ class CallIndex:
         """The calls whose seed is that of a purpose in this interaction, with the agent and the purpose."""
         if not isinstance(self._seed, int) or not self._by_seed:
             return
-        stages = ["", *(f"{name}: " for name in self._manifest.get("stages", ())[1:])]
         asked = [
             _quoted(it.question),
             *(_quoted(str(of.get("question"))) for of in it.extra.get("stages", {}).values()),
@@ -117,7 +117,7 @@ class CallIndex:
         query = "SELECT agent FROM interactions WHERE round=? AND question=?"
         guests = others - {int(row[0]) for row in self._db.execute(query, (it.round, it.question))}
         speakers = [-2 - place for place in range(len(self._manifest.get("speakers", ())))]
-        for stage in stages:
+        for stage in self._stages():
             for purpose in self._own(it, it.agent, stage):
                 rows = self._rows(it, it.agent, stage + purpose)
                 # An agent may also answer the questions of others, with the same purpose.
@@ -187,6 +187,27 @@ class CallIndex:
                 rows = self._saying(it.question, text)
                 if len(rows) == 1:  # of equal replies nobody knows which was whose
                     yield self._call(rows[0], it.agent, "answer", part, "text")
+
+    def _of_others(self, it: Interaction, known: Iterable[str]) -> Iterator[RecordedCall]:
+        """Calls of agents that were asked in interactions of their own for what they said in this one."""
+        said = [(f"review {n}", f.reviewer, f.rating.reason) for n, f in enumerate(it.feedback) if f.kind == "said"]
+        said += [(f"heard {n}", h.speaker, h.text) for n, h in enumerate(it.heard) if h.speaker is not None]
+        for part, agent, text in said:
+            for purpose in () if part in known else self._purposes(it, agent):
+                for row in self._rows(it, agent, purpose):
+                    reply = str(json.loads(row[5])["text"])
+                    if text and text in (reply, whole_sentences(reply)):
+                        yield self._call(row, agent, purpose, part)
+
+    def _purposes(self, it: Interaction, agent: int) -> Iterator[str]:
+        """Purposes with which an agent may have been asked for something of its own, with their stages."""
+        if isinstance(self._seed, int):
+            for stage in self._stages():
+                yield from (stage + purpose for purpose in self._own(it, agent, stage))
+
+    def _stages(self) -> list[str]:
+        """What purposes begin with in each stage."""
+        return ["", *(f"{name}: " for name in self._manifest.get("stages", ())[1:])]
 
     def _asks(self, score: Score) -> bool:
         """Whether an observer may have asked a language model."""

@@ -65,6 +65,20 @@ def test_each_text_has_the_call_that_gave_it(tmp_path: Path) -> None:
         }
 
 
+def test_what_others_said_has_the_call_in_which_they_said_it(tmp_path: Path) -> None:
+    run = society(tmp_path / "run", "commons")
+    found, texts = all_calls(run), 0
+    for it in run.interactions():
+        calls = found[it.round, it.agent]
+        for part, text in [
+            *((f"review {n}", f.rating.reason) for n, f in enumerate(it.feedback)),
+            *((f"heard {n}", h.text) for n, h in enumerate(it.heard)),
+        ]:
+            assert {one.reply.text for one in calls if one.part == part} == {text}
+            texts += 1
+    assert texts
+
+
 def test_a_branch_has_its_own_calls_and_those_it_recalled(tmp_path: Path) -> None:
     """Told something before its second round, agents are asked with other words, with the same seeds."""
     source = society(tmp_path / "source")

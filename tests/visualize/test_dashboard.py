@@ -204,7 +204,7 @@ def test_a_second_run_can_be_laid_over(society_page: tuple[str, Path], page: Any
     opened(page, society_page[0])
     page.get_by_label("colour by", exact=True).click(force=True)
     page.locator(".v-list-item", has_text="difference").click()
-    page.wait_for_selector("text=alignment of the final answer, trained minus base (points)")
+    page.wait_for_selector("text=alignment of final answers, trained minus base (points)")
     assert "≤ -3" in page.inner_text(".scale >> nth=0")
 
 

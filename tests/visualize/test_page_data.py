@@ -92,7 +92,7 @@ def test_agents_are_coloured_by_numbers_of_the_scenarios_own(make_run: Callable[
     assert data.colours.default(data.has_ratings) == "extra.coins"
     bar = data.colours.bar("extra.coins")
     assert bar is not None
-    assert (bar["title"], bar["low"], bar["high"]) == ("coins (in the interaction)", "0", "13")
+    assert (bar["title"], bar["low"], bar["high"]) == ("coins, in the round", "0", "13")
     assert [a["text"] for a in data.agents(1, "extra.coins")] == ["10", "11", "12", "13"]
     assert data.colours.bar("label") is None
 

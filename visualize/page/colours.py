@@ -6,12 +6,11 @@ from functools import cache
 from typing import Any
 
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import EXTRA, STATE, extra_numbers, state_numbers
+from visualize.drawing.agent_values import EXTRA, STATE, bar_title, extra_numbers, state_numbers
 from visualize.drawing.style import rating_colormap
 
 _BY = ("rating", "gain", "label")
@@ -86,9 +85,9 @@ class AgentColours:
         """A colour of a table, since each click needs hundreds; None without a value, and for labels."""
         if value is None or by == "label":
             return None
-        low, high, is_rating = self._limits(by)
+        low, high = self._limits(by)
         share = (value - low) / ((high - low) or 1.0)
-        return _palette(is_rating)[max(0, min(int(share * _STEPS), _STEPS - 1))]
+        return _palette()[max(0, min(int(share * _STEPS), _STEPS - 1))]
 
     def text(self, by: str, value: float | None) -> str:
         """A number in a cell of the map."""
@@ -102,48 +101,40 @@ class AgentColours:
         """The bar of the colours: ``title``, the ends ``low`` and ``high`` as text, and ``gradient`` (CSS). None for labels."""
         if by == "label":
             return None
-        low, high, is_rating = self._limits(by)
+        low, high = self._limits(by)
         beyond = by in ("gain", "difference")
         ends = (f"≤ {low:+g}", f"≥ {high:+g}") if beyond else (f"{low:.3g}", f"{high:.3g}")
-        return {"title": self._title(by), "low": ends[0], "high": ends[1], "gradient": _gradient(is_rating)}
+        return {"title": self._title(by), "low": ends[0], "high": ends[1], "gradient": _gradient()}
 
     def review_bar(self) -> dict[str, Any]:
         """The bar of the arrows: ratings by neighbours."""
-        title = f"arrows: {self._dimension} as the reviewer rates it (points)"
+        title = f"arrows: {self._dimension} as reviewers rate it (1 to {self._run.scale})"
         return {**(self.bar("rating") or {}), "title": title}
 
     def _title(self, by: str) -> str:
-        if by.startswith((STATE, EXTRA)):
-            return (
-                f"{by.partition('.')[2]} ({'state after the round' if by.startswith(STATE) else 'in the interaction'})"
-            )
-        what = f"{self._dimension} of the final answer"
-        if by == "gain":
-            return f"gain in {self._dimension}, final answer minus draft (points)"
+        """The title of the bar, as pictures have it."""
         if by == "difference" and self._other is not None:
-            return f"{what}, {self._run.name} minus {self._other.name} (points)"
-        return f"{what}, by observers (points)"
+            return f"{self._dimension} of final answers, {self._run.name} minus {self._other.name} (points)"
+        return bar_title(by, self._run)
 
-    def _limits(self, by: str) -> tuple[float, float, bool]:
-        """The numbers at the ends of the colours, and whether the colours are those of ratings."""
+    def _limits(self, by: str) -> tuple[float, float]:
+        """The numbers at the ends of the colours."""
         if by in ("gain", "difference"):
-            return -self._reach, self._reach, True
+            return -self._reach, self._reach
         if by.startswith((STATE, EXTRA)):
             table = self._tables()[by.startswith(EXTRA)]
             known = table[by].dropna() if by in table else ()
-            return (float(min(known)), float(max(known)), False) if len(known) else (0.0, 1.0, False)
-        return 1.0, float(self._run.scale), True
+            return (float(min(known)), float(max(known))) if len(known) else (0.0, 1.0)
+        return 1.0, float(self._run.scale)
 
 
 @cache
-def _palette(is_rating: bool) -> list[str]:
-    colours = rating_colormap() if is_rating else colormaps["viridis"]
-    return [to_hex(colours(step / (_STEPS - 1))) for step in range(_STEPS)]
+def _palette() -> list[str]:
+    return [to_hex(rating_colormap()(step)) for step in range(_STEPS)]
 
 
-def _gradient(is_rating: bool) -> str:
-    palette = _palette(is_rating)
-    return f"linear-gradient(to right, {', '.join(palette[i * (_STEPS - 1) // 8] for i in range(9))})"
+def _gradient() -> str:
+    return f"linear-gradient(to right, {', '.join(_palette()[i * (_STEPS - 1) // 8] for i in range(9))})"
 
 
 def final(it: Interaction, dimension: str) -> float | None:

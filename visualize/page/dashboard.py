@@ -24,6 +24,8 @@ _LAYOUT = """
 .dashboard { display: grid; grid-template-columns: minmax(0, 1fr) minmax(20rem, 27rem); gap: 1.2rem; padding: .6rem 1rem; }
 .dashboard .right { position: sticky; top: .6rem; max-height: calc(100vh - 1.2rem); overflow-y: auto; align-self: start; }
 .dashboard .filters { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0 1rem; align-items: end; }
+.dashboard .filters { margin-bottom: .5rem; }
+.dashboard .filters .v-text-field__details { display: none; } .dashboard .filters .v-input__slot { margin-bottom: 0; }
 @media (max-width: 60rem) {
   .dashboard { grid-template-columns: minmax(0, 1fr); } .dashboard .right { position: static; max-height: none; }
   .dashboard .filters { grid-template-columns: repeat(2, minmax(0, 1fr)); }

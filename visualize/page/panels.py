@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.store.run import Run
 from visualize.drawing.style import label_styles
-from visualize.plots.measures import axis_limits, axis_of, panels
+from visualize.plots.measures import axis_of, panels
 
 _DASHES = {"-": "", "--": "6 4", "-.": "7 3 2 3", ":": "2 3"}
 
@@ -48,9 +48,10 @@ def _about(run: Run, names: Sequence[str]) -> str:
 
 
 def _limits(run: Run, names: Sequence[str], metrics: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
-    return axis_limits(
-        run, names, [v for one in metrics for name in names if (v := _number(one.get(name))) is not None]
-    )
+    """The ends of an axis: the limits of all its measures, and values beyond them; None for an end without a limit."""
+    known = [v for one in metrics for name in names if (v := _number(one.get(name))) is not None]
+    lows, highs = zip(*(axis_of(run, name)["limits"] for name in names), strict=True)
+    return None if None in lows else min([*lows, *known]), None if None in highs else max([*highs, *known])
 
 
 def _panel(
