@@ -40,7 +40,7 @@ def test_points_are_final_answers_that_have_both_scores(society: Run) -> None:
     assert left.get_ylabel() == right.get_ylabel() == "engagement (1 to 7)"
     assert left.get_title(loc="left") == "final answers"
     assert right.get_title(loc="left") == "mean of each label, draft to final answer"
-    assert legend(figure) == ["good", "bad", "draft", "Pareto front"]
+    assert legend(figure) == ["good", "bad", "mean draft", "Pareto front"]
 
 
 def test_an_arrow_goes_from_the_mean_draft_to_the_mean_final_answer(society: Run) -> None:

@@ -43,7 +43,7 @@ def test_numbers_stand_to_scale_and_runs_are_dots(sweep_folder: Callable[..., Pa
         "alignment", "engagement", "gain in alignment",
     ]  # fmt: skip
     assert alignment.get_xlabel() == "size"
-    assert gain.get_ylabel() == "revision minus draft"
+    assert gain.get_ylabel() == "revision minus draft (points)"
     assert sweep.data(folder)["seed"].tolist() == [0, 1, 0] * 3
 
 

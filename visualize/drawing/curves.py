@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -59,3 +62,11 @@ def y_limits(rows: pd.DataFrame, lowest: float, highest: float, least: float) ->
     margin = max(least / 10, (least - (high - low)) / 2)
     edge = least / 15
     return max(low - margin, lowest - edge), min(high + margin, highest + edge)
+
+
+def share_limits(axes: Iterable[Axes], axis: Literal["x", "y"]) -> None:
+    """Give panels of one kind the same limits, those that contain the limits of all, so that they can be compared."""
+    panels = list(axes)
+    limits = [ax.get_xlim() if axis == "x" else ax.get_ylim() for ax in panels]
+    for ax in panels:
+        ax.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})

@@ -7,6 +7,7 @@ from typing import Literal
 
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -19,7 +20,7 @@ REMOVED = "removed (died or left)"
 
 
 def fit_legend(
-    figure: Figure, handles: Sequence[Artist], *, loc: Place = "outside lower left", most: int = 6
+    figure: Figure, handles: Sequence[Artist | Container], *, loc: Place = "outside lower left", most: int = 6
 ) -> Legend | None:
     """Add a legend with as many columns as fit the width of the figure, so that no entry is cut.
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from visualize.drawing.inputs import Source, read_result
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import (
     COLUMN_IN,
     PAGE_IN,
@@ -91,5 +92,5 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
             ax.grid(axis="x")
         if not paired.empty:
             axes[1].axvline(0, color=foreground(theme), linewidth=0.8)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=min(4, len(styles)))
+        fit_legend(figure, axes[0].get_legend_handles_labels()[0], most=4)
         return fix_ticks(figure)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from visualize.drawing.agent_values import shown_labels
 from visualize.drawing.curves import draw_curve, set_round_axis, y_limits
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
-from visualize.drawing.style import LABEL_STYLES, PAGE_IN, Theme, empty_figure, fix_ticks, use_theme
+from visualize.drawing.legends import fit_legend
+from visualize.drawing.style import COLUMN_IN, LABEL_STYLES, PAGE_IN, Theme, empty_figure, fix_ticks, use_theme
 
 _BETWEEN = ("polarisation", "divergence", "assortativity")
 MEASURES = ("consensus", *_BETWEEN)
@@ -39,6 +41,8 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
     0 for none: how much higher they rate themselves (polarisation), the share of the variance of final ratings between
     them (divergence), how much reviews stay within them (assortativity).
 
+    Without labels that mean something (see :func:`visualize.drawing.agent_values.shown_labels`) there is only the left.
+
     Args:
         source: A run or its folder.
         theme: ``light`` or ``dark``.
@@ -50,20 +54,28 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
         table = data(source)
         if table.empty:
             return empty_figure(NO_ROUND)
-        figure = Figure(figsize=(PAGE_IN, 2.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        agreed = table[table["measure"] == "consensus"]
+        run = as_run(source)
+        has_labels = shown_labels(run, run.agents()["label"]).nunique() > 1
+        figure = Figure(
+            figsize=(PAGE_IN if has_labels else COLUMN_IN, 2.6 if has_labels else 2.3), layout="constrained"
+        )
+        axes = figure.subplots(1, 1 + has_labels, squeeze=False)[0]
+        agreed, left = table[table["measure"] == "consensus"], axes[0]
         draw_curve(left, agreed, "consensus", LABEL_STYLES[0])
         left.set(title="consensus on an answer", ylabel="agreement of its ratings (0 to 1)")
         left.set_ylim(y_limits(agreed, 0.0, 1.0, 0.4))
-        apart = table[table["measure"] != "consensus"]
+        set_round_axis(left, agreed)
+        if agreed["mean"].isna().all():
+            left.text(0.5, 0.5, "no answer was rated twice", ha="center", transform=left.transAxes)
+        if not has_labels:
+            return fix_ticks(figure)
+        apart, right = table[table["measure"] != "consensus"], axes[1]
         for style, name, shift in zip(LABEL_STYLES[1:], _BETWEEN, (-0.06, 0.0, 0.06), strict=False):
             draw_curve(right, apart[apart["measure"] == name], name, style, shift=shift)
         right.axhline(0, color=right.spines["left"].get_edgecolor(), linewidth=0.8, linestyle=":")
         right.set(title="distance between labels", ylabel="none at 0, at most 1", ylim=y_limits(apart, -1.0, 1.0, 0.6))
-        for ax, rows, words in ((left, agreed, "no answer was rated twice"), (right, apart, "nothing between labels")):
-            set_round_axis(ax, rows)
-            if rows["mean"].isna().all():
-                ax.text(0.5, 0.5, words, ha="center", transform=ax.transAxes)
-        figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=3)
+        set_round_axis(right, apart)
+        if apart["mean"].isna().all():
+            right.text(0.5, 0.5, "nothing between labels", ha="center", transform=right.transAxes)
+        fit_legend(figure, right.get_legend_handles_labels()[0], loc="outside lower right", most=3)
         return fix_ticks(figure)

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from visualize.drawing.curves import draw_curve
+from visualize.drawing.curves import draw_curve, share_limits
 from visualize.drawing.inputs import interval_table, read_result
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import (
     DRAFT,
     LABEL_STYLES,
@@ -104,11 +105,12 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
             _shade(ax, found["generations"], foreground(theme))
             _generations(ax, found["generations"])
         axes[0].set_ylabel(f"mean rating (1 to {found['scale']})")
-        axes[1].set_ylabel("difference, paired")
+        axes[2].set_ylabel(f"mean rating (1 to {found['scale']})")
+        share_limits((axes[0], axes[2]), "y")
+        axes[1].set_ylabel("difference (points), paired")
         axes[1].axhline(0, color=foreground(theme), linewidth=0.8, linestyle=":")
-        left, right = axes[0].get_legend_handles_labels(), axes[2].get_legend_handles_labels()
-        handles, words = left[0] + right[0], left[1] + right[1]
-        figure.legend(handles, words, loc="outside lower left", ncols=4)
+        handles = [handle for ax in (axes[0], axes[2]) for handle in ax.get_legend_handles_labels()[0]]
+        fit_legend(figure, handles, most=4)
         return fix_ticks(figure)
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from sandbox.metrics.influence import words
 from sandbox.store.run import Run
+from visualize.drawing.agent_values import shown_labels
 from visualize.drawing.inputs import Source, as_run
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import (
     COLUMN_IN,
     Theme,
@@ -103,6 +105,7 @@ def _components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], list
     chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), range(chosen.shape[1])])
     points = np.zeros((len(vectors), 2))
     points[:, : chosen.shape[1]] = centred @ chosen
+    points[np.abs(points) < 1e-9] = 0.0  # rounding errors would give the axis a scale of its own
     shares = [*(spread[::-1][:2] / total).tolist(), 0.0]
     return points, shares[:2]
 
@@ -126,7 +129,9 @@ def draw(source: Source, *, of: Of = "answer", theme: Theme = "light") -> Figure
             return empty_figure("no memories yet")
         figure = Figure(figsize=(COLUMN_IN * 1.3, COLUMN_IN * 1.3), layout="constrained")
         ax = figure.add_subplot()
-        alpha = float(np.clip(14 / np.sqrt(len(table)), 0.2, 0.8))
+        faintest, strongest = (0.2, 0.8) if theme == "light" else (0.4, 1.0)  # faint colours vanish on a dark page
+        alpha = float(np.clip(14 / np.sqrt(len(table)), faintest, strongest))
+        table = table.assign(label=shown_labels(as_run(source), table["label"]))
         found = label_styles(label_order(table["label"]))
         for label, style in found.items():
             mine = table[table["label"] == label]
@@ -144,5 +149,5 @@ def draw(source: Source, *, of: Of = "answer", theme: Theme = "light") -> Figure
         ax.set_title(f"{len(table)} remembered {of}{'s' if len(table) > 1 else ''}")
         ax.set(xlabel=f"first component ({across:.0%} of variance)", ylabel=f"second component ({upwards:.0%})")
         ax.grid()
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+        fit_legend(figure, ax.get_legend_handles_labels()[0], most=2)
         return fix_ticks(figure)

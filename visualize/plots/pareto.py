@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from sandbox.errors import SettingsError, nearest
 from sandbox.metrics.pareto import pareto_front
 from sandbox.store.run import Run
+from visualize.drawing.agent_values import shown_labels
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import (
     PAGE_IN,
     LabelStyle,
@@ -75,6 +77,8 @@ def _dimensions(run: Run, x: str | None, y: str | None) -> tuple[str, str] | Non
                 f"{setting}={given!r} is not a dimension of {run.path}.{nearest(given, known)} Dimensions: "
                 f"{', '.join(known)}"
             )
+    if x is not None and x == y:
+        raise SettingsError(f"x={x!r} and y={y!r} are the same dimension; give two of {', '.join(known)}")
     first = x or next((d for d in known if d != y), known[0])
     second = y or next((d for d in known if d != first), None)
     return None if second is None else (first, second)
@@ -108,13 +112,14 @@ def draw(
             return empty_figure(NO_ROUND if finished_rounds(run).empty else "no answer was rated on both dimensions")
         figure = Figure(figsize=(PAGE_IN, 3.6), layout="constrained")
         cloud, means = figure.subplots(1, 2)
-        groups = _groups(table, by)
-        _points(cloud, groups, len(table))
+        groups = _groups(table.assign(label=shown_labels(run, table["label"])), by)
+        _points(cloud, groups, len(table), theme)
         _front(cloud, table, run.scale, theme)
         cloud.set_title(f"final answers{unfinished_note(run)}")
         cloud.set(xlim=(0.8, run.scale + 0.2), ylim=(0.8, run.scale + 0.2))
         _arrows(means, groups, by, theme)
-        means.set_title(f"mean of each {by}, draft to final answer")
+        of = "all agents" if by == "label" and len(groups) == 1 else f"each {by}"
+        means.set_title(f"mean of {of}, draft to final answer")
         means.set(**_zoom(table, groups))
         for ax in (cloud, means):
             ax.set(xlabel=f"{one_line(names[0])} (1 to {run.scale})", ylabel=f"{one_line(names[1])} (1 to {run.scale})")
@@ -137,8 +142,9 @@ def _groups(table: pd.DataFrame, by: By) -> dict[str, tuple[pd.DataFrame, LabelS
     }
 
 
-def _points(ax: Axes, groups: dict[str, tuple[pd.DataFrame, LabelStyle]], n_points: int) -> None:
-    alpha = float(np.clip(12 / np.sqrt(n_points), 0.15, 0.7))
+def _points(ax: Axes, groups: dict[str, tuple[pd.DataFrame, LabelStyle]], n_points: int, theme: Theme) -> None:
+    faintest, strongest = (0.15, 0.7) if theme == "light" else (0.35, 0.9)  # faint colours vanish on a dark page
+    alpha = float(np.clip(12 / np.sqrt(n_points), faintest, strongest))
     for name, (rows, style) in groups.items():
         counts = rows.groupby(["final_x", "final_y"]).size().reset_index(name="n")
         ax.scatter(
@@ -204,7 +210,7 @@ def _legend(figure: Figure, groups: dict[str, tuple[pd.DataFrame, LabelStyle]], 
     ]
     hollow = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "markeredgecolor": foreground(theme)}
     handles += [
-        Line2D([], [], label="draft", **hollow),  # type: ignore[arg-type]
+        Line2D([], [], label="mean draft", **hollow),  # type: ignore[arg-type]
         Line2D([], [], color=foreground(theme), linestyle=(0, (4, 2)), linewidth=1.1, label="Pareto front"),
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=6)
+    fit_legend(figure, handles)

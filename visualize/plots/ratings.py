@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sandbox.metrics.intervals import mean_interval
-from visualize.drawing.curves import draw_curve, set_round_axis, y_limits
+from visualize.drawing.curves import draw_curve, set_round_axis, share_limits, y_limits
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, finished_rounds, unfinished_note
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import (
     DRAFT,
     REVISION,
@@ -69,6 +70,6 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
             set_round_axis(ax, panel)
             if panel["mean"].isna().all():
                 ax.text(0.5, 0.5, "no answer was rated", ha="center", transform=ax.transAxes)
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower left", ncols=2)
+        share_limits(axes, "y")
+        fit_legend(figure, axes[0].get_legend_handles_labels()[0])
         return fix_ticks(figure)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from visualize.drawing.curves import share_limits
 from visualize.drawing.inputs import Source, interval_table, read_result
 from visualize.drawing.style import (
     COLUMN_IN,
@@ -84,7 +85,7 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
         measures, names = list(dict.fromkeys(table["measure"])), list(dict.fromkeys(table["model"]))
         across = min(len(measures), 3)
         down = -(-len(measures) // across)
-        height = down * (0.75 + 0.2 * max(2, len(names)))
+        height = down * (0.92 + 0.2 * max(2, len(names)))
         figure = Figure(figsize=(COLUMN_IN if across == 1 else PAGE_IN, height), layout="constrained")
         axes = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
         styles = label_styles(names)
@@ -93,12 +94,27 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
             ax.set_title(one_line(measure, 26))
             if measure.endswith("(harmless)"):
                 ax.set_xlim(-0.04, 1.04)
+            ax.set_xlabel(_unit(measure, found))
             ax.grid(axis="x")
+        share_limits([ax for ax, one in zip(axes, measures, strict=False) if one in found["dimensions"]], "x")
         axes[0].set_yticks(range(len(names)), [one_line(name, 24) for name in names])
         axes[0].set_ylim(len(names) - 0.5, -0.5)
         for ax in axes[len(measures) :]:
             ax.set_axis_off()
         return fix_ticks(figure)
+
+
+def _unit(measure: str, found: dict[str, Any]) -> str:
+    """Title of the axis of a measure, with its unit or range."""
+    if measure in found["dimensions"]:
+        return f"mean rating (1 to {found['scale']})"
+    if measure.endswith(("(harmless)", "accuracy")) or measure == "distinct-2":
+        return "share (0 to 1)"
+    return {
+        "loss under pressure": "rating points",
+        "words per answer": "words",
+        "perplexity (neutral)": "perplexity",
+    }.get(measure, "")
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, names: list[str], styles: dict[str, LabelStyle]) -> None:

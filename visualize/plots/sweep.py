@@ -10,7 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from visualize.drawing.curves import share_limits
 from visualize.drawing.inputs import Source, interval_table, read_result
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import (
     COLUMN_IN,
     PAGE_IN,
@@ -116,11 +118,13 @@ def draw(source: Source, *, theme: Theme = "light") -> Figure:
                     for label in ax.get_xticklabels():
                         label.set(ha="right", rotation_mode="anchor")
             _words(ax, measure, found)
+        for is_rating in (True, False):
+            kind = [ax for ax, one in zip(axes, measures, strict=False) if (one in found["dimensions"]) == is_rating]
+            share_limits(kind, "y")
         for ax in axes[len(measures) :]:
             ax.set_axis_off()
         if len(series) > 1:
-            handles, names = axes[0].get_legend_handles_labels()
-            figure.legend(handles, names, loc="outside lower left", ncols=3)
+            fit_legend(figure, axes[0].get_legend_handles_labels()[0], most=3)
         return fix_ticks(figure)
 
 
@@ -161,7 +165,7 @@ def _words(ax: Axes, measure: str, found: dict[str, Any]) -> None:
     if measure in found["dimensions"]:
         ax.set(title=one_line(measure), ylabel=f"mean rating (1 to {found['scale']})")
     else:
-        ax.set(title=f"gain in {one_line(gained)}", ylabel="revision minus draft")
+        ax.set(title=f"gain in {one_line(gained)}", ylabel="revision minus draft (points)")
         ax.axhline(0, color=ax.spines["left"].get_edgecolor(), linewidth=0.8, linestyle=":")
     ax.set_xlabel(one_line(keys[0].replace("_", " ")) if keys else "")
     ax.grid(axis="y")

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sandbox.store.run import Run
 from visualize.drawing.inputs import Source, read_result
+from visualize.drawing.legends import fit_legend
 from visualize.drawing.style import PAGE_IN, Theme, empty_figure, fix_ticks, label_styles, one_line, use_theme
 
 # Metric -> label of its axis.
@@ -89,5 +90,5 @@ def draw(source: Source | Sequence[Source], *, theme: Theme = "light") -> Figure
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
             ax.grid(axis="y")
         if len(styles) > 1:
-            figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=min(4, len(styles)))
+            fit_legend(figure, axes[0].get_legend_handles_labels()[0], most=4)
         return fix_ticks(figure)
