@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,13 @@ def test_what_authors_copy_imports_public_names_only(path: Path) -> None:
         r"^\s*(?:from|import) ((?:sandbox|trainers)[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE
     )
     assert set(found) <= PUBLIC
+
+
+@pytest.mark.parametrize("kind", ["raters", "embedders", "memories"])
+def test_contracts_are_found_in_the_folder_of_their_kind(kind: str) -> None:
+    folder = import_module(f"sandbox.{kind}")
+    assert all(
+        getattr(folder, name).__name__ == name for name in folder._HOMES if not name.startswith(("Probe", "Sentence"))
+    )
+    with pytest.raises(AttributeError, match=f"module 'sandbox.{kind}' has no attribute 'Nothing'"):
+        _ = folder.Nothing
