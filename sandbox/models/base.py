@@ -91,6 +91,7 @@ class Reply:
         completion_tokens: Tokens of the reply.
         finish_reason: ``stop``, ``length`` or ``error``.
         error: Why the request failed; ``text`` is then empty and is not an answer.
+        cached_tokens: Tokens of the prompt that a server read from its prefix cache; part of ``prompt_tokens``.
     """
 
     text: str
@@ -99,10 +100,14 @@ class Reply:
     completion_tokens: int = 0
     finish_reason: str = "stop"
     error: str | None = None
+    cached_tokens: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the reply as plain JSON types; ``Reply(**d)`` is the inverse."""
-        return asdict(self)
+        """Return the reply as plain JSON types, without cached tokens if there are none; ``Reply(**d)`` is the inverse."""
+        found = asdict(self)
+        if not self.cached_tokens:
+            del found["cached_tokens"]
+        return found
 
 
 @runtime_checkable

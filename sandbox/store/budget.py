@@ -8,16 +8,26 @@ from typing import Any
 from sandbox.errors import SettingsError
 from sandbox.models.base import Reply
 
-Prices = tuple[float, float]  # US dollars per million tokens read, and written
+# US dollars per million tokens read and written, and of those read from a server's prefix cache, where they cost less.
+Prices = tuple[float, float] | tuple[float, float, float]
 
 
 class CapReached(Exception):
     """Another call would exceed a cap; the conversations in progress cannot end."""
 
 
-def cost(prices: Prices, prompt_tokens: int, completion_tokens: int) -> float:
-    """Cost of tokens, in US dollars."""
-    return (prices[0] * prompt_tokens + prices[1] * completion_tokens) / 1e6
+def cost(prices: Prices, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+    """Cost of tokens, in US dollars.
+
+    Args:
+        prices: US dollars per million tokens.
+        prompt_tokens: Tokens read, cached ones too.
+        completion_tokens: Tokens written.
+        cached_tokens: Tokens read from a server's prefix cache.
+    """
+    cached = prices[2] if len(prices) > 2 else prices[0]
+    fresh = prompt_tokens - cached_tokens
+    return (prices[0] * fresh + cached * cached_tokens + prices[1] * completion_tokens) / 1e6
 
 
 class CallBudget:
@@ -34,7 +44,8 @@ class CallBudget:
         max_cost: Cap in US dollars, counting models that have prices. Calls in progress may exceed it too.
 
     Attributes:
-        counts: ``calls``, ``prompt`` and ``completion`` tokens so far; and ``usd``, where a model has prices.
+        counts: ``calls``, ``prompt`` and ``completion`` tokens so far; ``cached``, the prompt tokens that servers read
+            from their prefix caches, if any; and ``usd``, where a model has prices.
 
     Raises:
         SettingsError: a cap is not positive.
@@ -103,9 +114,12 @@ class CallBudget:
         self.counts["calls"] += 1
         self.counts["prompt"] += reply.prompt_tokens
         self.counts["completion"] += reply.completion_tokens
+        if reply.cached_tokens:
+            self.counts["cached"] = self.counts.get("cached", 0) + reply.cached_tokens
         prices = getattr(model, "prices", None)
         if prices is not None:
-            self.counts["usd"] = self.usd + cost(prices, reply.prompt_tokens, reply.completion_tokens)
+            used = (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
+            self.counts["usd"] = self.usd + cost(prices, *used)
 
     def reset(self) -> None:
         """Drop all reservations: no conversation is in progress."""

@@ -54,7 +54,7 @@ FIELDS: dict[str, str] = {
     "versions": "Versions of Python and of packages.",
     "started": "When the run began, in UTC.",
     "seconds": "Time spent, over all resumptions, in seconds.",
-    "tokens": "Number of calls, and tokens of prompts and replies; usd, if prices are known.",
+    "tokens": "Number of calls, and tokens of prompts and replies; cached, those from prefix caches; usd, if prices are known.",
     "ended": "Number of rounds after which the scenario's stop condition ended the run; null if it did not.",
 }
 

@@ -321,6 +321,7 @@ class Run:
             "rounds": self.rounds,
             "calls": tokens["calls"],
             **({"reused": sum(one["reused"] for one in self.branch_calls())} if "from" in self.manifest else {}),
+            **({"cached_tokens": tokens["cached"]} if "cached" in tokens else {}),
             **({"usd": tokens["usd"]} if "usd" in tokens else {}),
             **means,
             **own,

@@ -19,7 +19,7 @@ from sandbox.folders import locked, refuse_link, write_json
 from sandbox.records import Heard, Interaction
 from sandbox.storage_errors import read_as_written
 from sandbox.store.branching import INHERITED_CALLS, copy_rounds
-from sandbox.store.budget import cost
+from sandbox.store.budget import Prices, cost
 from sandbox.store.memories import (
     MEMORIES,
     WORLD,
@@ -137,23 +137,26 @@ class RunWriter:
         self._db.executemany("INSERT OR IGNORE INTO embeddings VALUES (?,?)", rows)
         self._db.execute("COMMIT")
 
-    def call_counts(self, prices: Mapping[str, tuple[float, float] | None] | None = None) -> dict[str, Any]:
-        """Count the stored calls of this run, and their prompt and completion tokens.
+    def call_counts(self, prices: Mapping[str, Prices | None] | None = None) -> dict[str, Any]:
+        """Count the stored calls of this run, and their tokens, as in ``CallBudget.counts``.
 
         Args:
-            prices: Prices of models by URI, in US dollars per million prompt and completion tokens. If there are any,
-                ``usd`` is the cost of the calls.
+            prices: Prices of models by URI, in US dollars per million tokens. If there are any, ``usd`` is the cost of
+                the calls.
         """
         rows = self._db.execute(
             "SELECT model, COUNT(*), SUM(json_extract(reply, '$.prompt_tokens')), SUM(json_extract(reply, "
-            "'$.completion_tokens')) FROM calls WHERE kind <> 'inherited' GROUP BY model"
+            "'$.completion_tokens')), SUM(json_extract(reply, '$.cached_tokens')) FROM calls WHERE kind <> 'inherited' "
+            "GROUP BY model"
         ).fetchall()
-        calls, read, written = (sum(row[i] or 0 for row in rows) for i in (1, 2, 3))
+        calls, read, written, cached = (sum(row[i] or 0 for row in rows) for i in (1, 2, 3, 4))
         known = {model: price for model, price in (prices or {}).items() if price is not None}
         found: dict[str, Any] = {"calls": calls, "prompt": read, "completion": written}
+        if cached:
+            found["cached"] = cached
         if known:
             priced = [(known[row[0]], row) for row in rows if row[0] in known]
-            found["usd"] = sum(cost(p, row[2], row[3]) for p, row in priced)
+            found["usd"] = sum(cost(p, row[2] or 0, row[3] or 0, row[4] or 0) for p, row in priced)
         return found
 
     def has_calls(self) -> bool:

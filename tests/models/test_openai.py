@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from openai_requests import DIGITS, RATE, ask, say
 from stub_server import RATING_PROBS, REPLY, Answer, Asked, StubServer, error
 
 from sandbox.errors import ModelNotFound, SettingsError
-from sandbox.models.base import Reply
+from sandbox.models.base import Message, Reply, Request
 from sandbox.models.catalog import load_model
 from sandbox.models.remote.openai import OpenAIModel
+from sandbox.models.remote.openai_schema import Dialect
 from sandbox.raters.lm import LMRater
+from sandbox.store.budget import CallBudget
 
 # -- names, addresses and keys ------------------------------------------------------------------------------------
 
@@ -239,9 +243,45 @@ def test_a_server_that_refuses_schemas_answers_in_words(at: Callable[..., OpenAI
 def test_prices_are_set_in_dollars_a_million_tokens(at: Callable[..., OpenAIModel]) -> None:
     with StubServer() as server:
         assert at(server).prices is None
-        assert at(server, price_prompt=0.15).prices == (0.15, 0.0)
+        assert at(server, price_prompt=0.15).prices == (0.15, 0.0, 0.15)
+        assert at(server, price_prompt=0.15, price_cached=0.01).prices == (0.15, 0.0, 0.01)
         with pytest.raises(SettingsError, match="prices must be 0 or more, in US dollars per million tokens"):
             at(server, price_completion=-1.0)
+
+
+def test_prices_of_vendors_are_listed_and_those_of_own_servers_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("genai_prices")
+    monkeypatch.setenv("OPENAI_API_KEY", "none-of-your-business")
+    hosted = OpenAIModel("gpt-4o-mini")
+    assert hosted.prices is not None
+    read, written, cached = hosted.prices
+    assert 0 < cached < read < written < 10
+    assert hosted.notes[0].startswith("openai:gpt-4o-mini: cost at the prices of genai-prices ")
+    assert OpenAIModel("gpt-4o-mini", price_prompt=1.0).notes == []
+    for elsewhere in ("gpt-4o-mini@http://localhost:8000/v1", "gpt-4o-mini@http://10.0.0.7/v1", "no-such-model"):
+        assert OpenAIModel(elsewhere).prices is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "cached"),
+    [
+        ({"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 64}}, 64),
+        ({"prompt_tokens": 100, "prompt_cache_hit_tokens": 30}, 30),
+        ({"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 640}}, 100),
+        ({"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": "many"}}, 0),
+        ({"prompt_tokens": 100, "prompt_tokens_details": None}, 0),
+    ],
+)
+def test_tokens_from_a_prefix_cache_are_counted_and_cost_less(usage: dict[str, Any], cached: int) -> None:
+    body = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}], "usage": usage}
+    reply, _ = Dialect("chat").read(json.dumps(body).encode(), Request((Message("user", "Tea?"),)))
+    assert reply.cached_tokens == cached
+    assert ("cached_tokens" in reply.as_dict()) == (cached > 0)
+    assert Reply(**reply.as_dict()) == reply
+    budget = CallBudget()
+    budget.count(SimpleNamespace(prices=(1.0, 2.0, 0.1)), reply)
+    assert budget.usd == pytest.approx((100 - cached + 0.1 * cached) / 1e6)
+    assert budget.counts.get("cached", 0) == cached
 
 
 @pytest.mark.parametrize(("gives", "value"), [(True, 4.92), (False, 6.0)])

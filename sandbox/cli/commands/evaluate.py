@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,7 +151,7 @@ def evaluate_to(
 
 
 def _prices(max_cost: float, models: Sequence[str], settings: dict[str, Any]) -> tuple[float, float] | None:
-    """Take the prices of the models on servers out of the settings; None where none is given.
+    """Take the prices of the models on servers out of the settings, or from their vendors' lists; None where none is known.
 
     Raises:
         SettingsError: they are no prices, or no model and no judge is on a server.
@@ -167,7 +167,19 @@ def _prices(max_cost: float, models: Sequence[str], settings: dict[str, Any]) ->
         raise SettingsError(
             f"--max-cost {max_cost:g} has nothing to cap: no model and no judge is on a server (openai:...)"
         )
-    return (given.get(names[0], 0.0), given.get(names[1], 0.0)) if given else None
+    if given:
+        return given.get(names[0], 0.0), given.get(names[1], 0.0)
+    return _listed(uri for uri in map(str, (*models, *(settings.get("judge") or ()))) if uri.startswith("openai:"))
+
+
+def _listed(uris: Iterable[str]) -> tuple[float, float] | None:
+    """The highest list prices among models on servers; None if one of them is not listed."""
+    from sandbox.models.remote.openai import split_rest
+    from sandbox.models.remote.prices import list_prices
+
+    found = [list_prices(*split_rest(uri.removeprefix("openai:"))) for uri in uris]
+    known = [one for one in found if one is not None]
+    return (max(p[0] for p in known), max(p[1] for p in known)) if len(known) == len(found) else None
 
 
 def show_evaluation(result: dict[str, Any]) -> None:

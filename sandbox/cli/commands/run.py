@@ -148,6 +148,7 @@ def run(
     if done["ended"]:
         say(f"{scenario} ended after round {done['rounds']}: its stop condition holds")
     reused = f", {done['reused']} taken from the record" if done.get("reused") else ""
+    reused += f", {done['cached_tokens']:,} tokens from the server's prefix cache" if done.get("cached_tokens") else ""
     say(
         f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
         f"{done['calls']} calls{reused}{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. Plot it with: "
@@ -269,15 +270,19 @@ def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any
 
 def _forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
     """Return the cost of tokens in US dollars; None if the agents' model has no prices."""
+    from sandbox.models.remote.openai import split_rest
+    from sandbox.models.remote.prices import list_prices
     from sandbox.store.budget import cost
     from sandbox.typed_settings import typed
 
     names = ("price_prompt", "price_completion")
     given = {name: settings[f"model.{name}"] for name in names if f"model.{name}" in settings}
-    if not given:
-        return None
-    prices = typed("model", given, dict.fromkeys(names, float))
-    return cost((prices.get(names[0], 0.0), prices.get(names[1], 0.0)), read, written)
+    if given:
+        prices = typed("model", given, dict.fromkeys(names, float))
+        return cost((prices.get(names[0], 0.0), prices.get(names[1], 0.0)), read, written)
+    kind, _, rest = str(settings.get("model") or "").partition(":")
+    listed = list_prices(*split_rest(rest)) if kind == "openai" else None
+    return None if listed is None else cost(listed, read, written)
 
 
 def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dict[str, Any]:

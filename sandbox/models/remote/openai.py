@@ -25,6 +25,7 @@ from sandbox.models.remote.api_keys import check_key_variable, read_key, scrubbe
 from sandbox.models.remote.async_calls import AsyncCalls
 from sandbox.models.remote.http_client import Lane, Lanes, NoAnswer, TooLong
 from sandbox.models.remote.openai_schema import OMISSIBLE, Api, BadReply, Dialect
+from sandbox.models.remote.prices import list_prices, price_list
 from sandbox.models.remote.retries import Failed, attempts_text, backoff_s, failure
 
 _LOG = logging.getLogger(__name__)
@@ -57,14 +58,18 @@ class OpenAIModel:
         leave_out: What is never sent: ``temperature``, ``top_p``, ``seed``, ``stop``, ``logprobs``, ``response_format``,
             ``max_tokens`` (``max_completion_tokens`` is sent in its place), or ``system`` (system messages are put before
             the first user turn).
-        price_prompt: US dollars per million prompt tokens; with prices, runs count their cost, and can be capped.
+        price_prompt: US dollars per million prompt tokens; with prices, runs count their cost, and can be capped. If no
+            price is given, that of the vendor's list is used where it is known
+            (:func:`~sandbox.models.remote.prices.list_prices`).
         price_completion: US dollars per million completion tokens.
+        price_cached: US dollars per million prompt tokens that the server read from its prefix cache; by default as
+            ``price_prompt``.
 
     Attributes:
         uri: ``openai:NAME@URL``; without the URL for OpenAI itself.
         fingerprint: The name, and a hash of the host and port of the server, whose weights are unknown.
         default_rater: ``lm``.
-        prices: US dollars per million prompt and completion tokens; None if not set.
+        prices: US dollars per million prompt, completion and cached prompt tokens; None if neither set nor listed.
         notes: What the server rejected and is left out, one line each.
 
     Raises:
@@ -89,11 +94,12 @@ class OpenAIModel:
         leave_out: tuple[str, ...] = (),
         price_prompt: float | None = None,
         price_completion: float | None = None,
+        price_cached: float | None = None,
     ) -> None:
         self.name, url = split_rest(rest)
         _check(api=api, timeout_s=timeout_s, deadline_s=deadline_s, retries=retries, max_in_flight=max_in_flight)
         _check_left_out(leave_out)
-        self.prices = _prices(price_prompt, price_completion)
+        self.prices = _prices(price_prompt, price_completion, price_cached) or list_prices(self.name, url)
         check_key_variable(key_env, "OPENAI_API_KEY")
         key = read_key(key_env)
         if not key and url == HOSTED:
@@ -107,7 +113,8 @@ class OpenAIModel:
         self._url = url
         self._timeout_s, self._deadline_s, self._retries = timeout_s, deadline_s, retries
         self._dialect = Dialect(api).leaving_out(leave_out)
-        self.notes: list[str] = []
+        given = price_prompt, price_completion, price_cached
+        self.notes: list[str] = [] if self.prices is None or any(p is not None for p in given) else [self._list_note()]
         # Some servers require the header, whatever its value.
         self._lanes = Lanes(url, {"authorization": f"Bearer {key or 'none'}"}, max_in_flight)
         self._calls = AsyncCalls()
@@ -200,6 +207,14 @@ class OpenAIModel:
         self._note(f"{self.uri} rejects {refused}; {instead}")
         return True
 
+    def _list_note(self) -> str:
+        """What says from where the prices come."""
+        read, written, cached = self.prices or (0.0, 0.0, 0.0)
+        return (
+            f"{self.uri}: cost at the prices of {price_list()}, in US dollars per million tokens: {read:g} read, "
+            f"{cached:g} from the cache, {written:g} written. Others: --set model.price_prompt=... "
+        ).rstrip()
+
     def _note(self, words: str) -> None:
         """Say once what is done otherwise than asked."""
         self.notes.append(words)
@@ -240,13 +255,13 @@ def split_rest(rest: str) -> tuple[str, str]:
     return name, url.rstrip("/")
 
 
-def _prices(prompt: float | None, completion: float | None) -> tuple[float, float] | None:
-    given = (prompt or 0.0, completion or 0.0)
+def _prices(prompt: float | None, completion: float | None, cached: float | None) -> tuple[float, float, float] | None:
+    given = (prompt or 0.0, completion or 0.0, (prompt or 0.0) if cached is None else cached)
     if not all(0 <= price < math.inf for price in given):
         raise SettingsError(
             f"model 'openai': prices must be 0 or more, in US dollars per million tokens; found {given}"
         )
-    return None if prompt is None and completion is None else given
+    return None if prompt is completion is cached is None else given
 
 
 def _check(**settings: Any) -> None:

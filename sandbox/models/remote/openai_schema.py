@@ -193,21 +193,23 @@ class Dialect:
         used = said.get("usage")
         used = used if isinstance(used, dict) else {}
         tokens = (_count(used.get("prompt_tokens")), _count(used.get("completion_tokens")))
+        cached = min(_cached(used), tokens[0])
         dialect = self
         if request.choices and self.tops:
             logprobs = choice.get("logprobs")
             probs = choice_probs(positions(logprobs), request.choices)
             if probs is not None:
-                return Reply(max(probs, key=probs.__getitem__), probs, *tokens), self
+                return Reply(max(probs, key=probs.__getitem__), probs, *tokens, cached_tokens=cached), self
             if not any(True for _ in positions(logprobs)):
                 dialect = replace(self, tops=0)
         elif self._by_schema(request):
             chosen = _chosen(text, request.choices)
             if chosen is not None:
-                return Reply(chosen, None, *tokens), self
+                return Reply(chosen, None, *tokens, cached_tokens=cached), self
             if not text.lstrip().startswith(("{", "```")):  # the server ignores the schema
                 dialect = replace(self, structured=False)
-        return Reply(_cleaned(text, request), None, *tokens, "length" if ending == "length" else "stop"), dialect
+        ended = "length" if ending == "length" else "stop"
+        return Reply(_cleaned(text, request), None, *tokens, ended, cached_tokens=cached), dialect
 
 
 def refusal(body: bytes) -> tuple[str, str]:
@@ -304,6 +306,13 @@ def _joined(content: Any) -> str | None:
         known = [part for part in parts if isinstance(part, str)]
         return "".join(known) if known else None
     return content if isinstance(content, str) else None
+
+
+def _cached(used: dict[str, Any]) -> int:
+    """Prompt tokens that were read from the server's prefix cache, as vendors name them."""
+    details = used.get("prompt_tokens_details")
+    inside = details.get("cached_tokens") if isinstance(details, dict) else None
+    return _count(inside) or _count(used.get("prompt_cache_hit_tokens"))
 
 
 def _count(tokens: Any) -> int:
