@@ -71,7 +71,6 @@ QUICK = Size(
     longer=1,
     probes=6,
     probe_pairs=16,
-    dtype="bfloat16",
 )
 
 
