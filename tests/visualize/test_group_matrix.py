@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from by_hand import told, words
+from by_hand import legend, told, words
 
 from sandbox.errors import SettingsError
 from sandbox.store.run import Run
+from sandbox.world import World
 from visualize.drawing import agent_groups
 from visualize.drawing.agent_groups import group_agents, group_table
 from visualize.plots import social_graph
@@ -81,3 +82,11 @@ def test_settings_that_contradict_each_other_are_refused(society: Run) -> None:
         social_graph.draw(society, view="graph", groups="label")
     with pytest.raises(SettingsError, match="view='matrx' is not one of auto, graph, matrix"):
         social_graph.draw(society, view="matrx")  # type: ignore[arg-type]
+
+
+def test_games_without_ratings_count_messages(tiny_world: Callable[..., World]) -> None:
+    run = tiny_world("jury", size=2, rater="lm").run(1)
+    graph = legend(social_graph.draw(run))
+    assert "A → B: A spoke to B" in graph
+    assert not [entry for entry in graph if "review" in entry or "readable" in entry]
+    assert "share of its messages (%)" in words(social_graph.draw(run, view="matrix", groups="outlook"))

@@ -97,3 +97,17 @@ def test_names_are_text_and_no_markup_of_the_terminals(text: str) -> None:
     shown = LiveMap(HOMES, dimension=f"[bold]{TEXTS[text]}", scale=7, console=where)
     shown.end({f"[bold]{TEXTS[text]}": 4.0})
     assert "[bold]" in drawn(shown, where)
+
+
+def test_without_ratings_squares_are_states_as_digits_and_measures_stand_beside() -> None:
+    """Purses of 10, 20 and 40: 20 is a third of the way, so 3 of 9."""
+    where = console()
+    shown = LiveMap(HOMES, dimension="alignment", scale=7, console=where, measures=["fairness"])
+    states = {0: {"said": "hi", "purse": 10}, 1: {"purse": 20}, 2: {"purse": 40}}
+    shown.end({"fairness": 0.25}, states=states)
+    lines = drawn(shown, where).splitlines()
+    assert [line[:4] for line in lines[:2]] == [" 0 3", " 9··"]
+    assert "purse, 0 to 9 10 to 40" in lines[0]
+    assert "fairness" in lines[1]
+    shown.add([told(1, 0, (2.0, 2.0), (4.0, 2.0))])
+    assert drawn(shown, where).splitlines()[0][:4] == " 4··"  # ratings, once there are some

@@ -157,6 +157,13 @@ def bar_ends(norm: Normalize, values: Any) -> Literal["neither", "min", "max", "
     return "both" if low and high else "min" if low else "max" if high else "neither"
 
 
+def is_whole(values: Any) -> bool:
+    """Whether all known values are whole numbers, as counts and codes are."""
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    return bool(len(known)) and bool((known == np.round(known)).all())
+
+
 def shown_labels(run: Run, labels: pd.Series[Any]) -> pd.Series[Any]:
     """The labels as figures tell agents apart by them: one for all agents where labels mean nothing in the run.
 

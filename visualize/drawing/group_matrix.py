@@ -18,12 +18,15 @@ from visualize.drawing.style import COLUMN_IN, PAGE_IN, Theme, background, contr
 _LONGEST = 18
 
 
-def draw_matrices(table: pd.DataFrame, title: str, rating: str, limits: Sequence[float], theme: Theme) -> Figure:
+def draw_matrices(
+    table: pd.DataFrame, title: str, said: str, rating: str, limits: Sequence[float], theme: Theme
+) -> Figure:
     """Draw the shares of what each group says to each, and how it rates, side by side.
 
     Args:
         table: Of :func:`visualize.drawing.agent_groups.group_table`.
         title: Title of the figure.
+        said: What is counted: ``reviews`` or ``messages``.
         rating: Title of the colour bar of ratings.
         limits: Lowest and highest rating of the colours.
         theme: ``light`` or ``dark``.
@@ -35,7 +38,7 @@ def draw_matrices(table: pd.DataFrame, title: str, rating: str, limits: Sequence
     axes = figure.subplots(1, 2 if has_ratings else 1, squeeze=False)[0]
     share = _square(table, "share")
     kinds = [("to whom each group speaks", 100 * share, "{:.0f}%", Normalize(0, 100 * _highest(share)))]
-    words = ["share of its reviews (%)"]
+    words = [f"share of its {said} (%)"]
     if has_ratings:
         kinds.append(("how it rates them", _square(table, "rating"), "{:.1f}", Normalize(*limits)))
         words.append(rating)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sandbox.errors import SettingsError, nearest
 from sandbox.store.run import Run
@@ -20,6 +21,7 @@ from visualize.drawing.agent_values import (
     check_limits,
     default_by,
     extra_numbers,
+    is_whole,
     state_numbers,
     values_title,
 )
@@ -181,6 +183,8 @@ def draw(
             ends = bar_ends(plan.painter.norm, table[by])
             bar = figure.colorbar(coloured, ax=list(axes), shrink=0.8, pad=0.02, aspect=25, extend=ends)
             bar.set_label("\n".join(textwrap.wrap(bar_title(by, run), 44)))
+            if is_whole(table[by]):
+                bar.locator = MaxNLocator(integer=True)
             bar.outline.set_linewidth(0)  # type: ignore[operator, union-attr]
         fit_legend(figure, plan.legend(72 * side_in), most=4)
         return fix_ticks(figure)

@@ -124,4 +124,7 @@ def axis_limits(run: Run, names: Iterable[str], values: Iterable[float]) -> tupl
     low, high = ends
     reach = [end for end in (low, high, *known) if end is not None]
     edge = _EDGE * ((max(reach) - min(reach)) or 1.0) if reach else 0.0
+    if len(known) and (low is None) != (high is None):
+        # An axis that is extended to one limit needs room at its open end as well, or the outermost point is cut.
+        low, high = (float(known.min()) if low is None else low), (float(known.max()) if high is None else high)
     return None if low is None else low - edge, None if high is None else high + edge

@@ -135,7 +135,7 @@ def note(source: Source, *, view: View = "auto", groups: str = "auto") -> str:
     words = "labels" if kind == LABEL else "communities"
     return (
         f"{n:,} agents are too many for a graph, so a matrix of {words} is drawn; --set view=graph draws the graph, "
-        "--set groups=COLUMN a matrix of other groups"
+        "--set groups=community, or a column of the personas, a matrix of other groups"
     )
 
 
@@ -191,7 +191,8 @@ def draw(
                 return empty_figure(_nothing(run))
             title = f"who speaks to whom, by {kind}" + (" (Louvain)" if kind == COMMUNITY else "")
             rating = f"mean rating given (1 to {run.scale})"
-            return fix_ticks(draw_matrices(table, title, rating, limits or (1, run.scale), theme))
+            words = "reviews" if _is_rated(run) else "messages"
+            return fix_ticks(draw_matrices(table, title, words, rating, limits or (1, run.scale), theme))
         if by != (by := default_by(by, run, bool(table["alignment"].notna().any() or table["rating"].notna().any()))):
             table = data(run, layout=layout, by=by, view=view, groups=groups)
         nodes, edges = table[table["kind"] == "node"], table[table["kind"] == "edge"]
@@ -213,12 +214,17 @@ def draw(
         in_blocks = len(run.agents()) > READABLE_NODES
         ax.set_title("social graph in blocks: agents of a label, by part of the grid" if in_blocks else "social graph")
         _bars(figure, ax, run, by, norm, nodes, edges, scale)
-        fit_legend(figure, _legend(nodes, edges, by, theme), most=4)
+        fit_legend(figure, _legend(nodes, edges, by, theme, is_rated=_is_rated(run)), most=4)
         return fix_ticks(figure)
 
 
 def _nothing(run: Run) -> str:
     return NO_ROUND if run.rounds == 0 else "no agent reviewed another"
+
+
+def _is_rated(run: Run) -> bool:
+    """Whether agents rate each other; in some games they only speak."""
+    return bool((run.feedback()["kind"] != "said").any())
 
 
 def _bars(
@@ -335,7 +341,7 @@ def _words(
             ax.text(x, y, str(number), ha="center", va="center", size=size, color=contrast_colour(face), zorder=3)
 
 
-def _legend(nodes: pd.DataFrame, edges: pd.DataFrame, by: str, theme: Theme) -> list[Artist]:
+def _legend(nodes: pd.DataFrame, edges: pd.DataFrame, by: str, theme: Theme, *, is_rated: bool) -> list[Artist]:
     grey = {"color": foreground(theme), "markerfacecolor": "none", "linestyle": "none"}
     styles = label_styles(label_order(nodes["label"]))
     handles: list[Artist] = []
@@ -352,11 +358,11 @@ def _legend(nodes: pd.DataFrame, edges: pd.DataFrame, by: str, theme: Theme) -> 
     counts, widths = edges["reviews"].to_numpy(), _widths(edges)
     for count in sorted({int(counts.min()), int(counts.max())}):
         width = float(widths[counts == count][0])
-        words = f"{count} review{'s' if count > 1 else ''}"
+        words = f"{count} {'review' if is_rated else 'message'}{'s' if count > 1 else ''}"
         handles.append(Line2D([], [], color=foreground(theme), linewidth=width, label=words))
     if len(edges) <= MAX_ARROWS:
-        handles.append(arrow_handle("A → B: A reviewed B"))
-    if edges["rating"].isna().any():
+        handles.append(arrow_handle(f"A → B: A {'reviewed' if is_rated else 'spoke to'} B"))
+    if is_rated and edges["rating"].isna().any():
         handles.append(Line2D([], [], color=GREY, label="rating not readable"))
     if by != "label" and nodes["alignment" if by == "rating" else by].isna().any():
         handles.append(unknown_handle("no rating" if by in ("rating", "gain") else "no value", theme))

@@ -310,7 +310,9 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
             while world.round < rounds and world.running:
                 world.step()
                 if shown is not None:
-                    shown.end(world.metrics, _places(world), world.members.removed)
+                    shown.end(
+                        world.metrics, _places(world), world.members.removed, {a.index: a.state for a in world.members}
+                    )
                     show(0.0, f"round {world.round} of {rounds} finished")
                 if not quiet and world.running:
                     shown_metrics = figures(world.metrics, world.scenario.measures)
@@ -329,7 +331,9 @@ def _live_map(world: Any) -> Any:
     from visualize.terminal import LiveMap
 
     rubric = world.scenario.rubric
-    shown = LiveMap(_places(world), dimension=rubric.dimensions[0].name, scale=rubric.scale)
+    shown = LiveMap(
+        _places(world), dimension=rubric.dimensions[0].name, scale=rubric.scale, measures=world.scenario.measures
+    )
     world.on_interactions = shown.add
     return shown
 
