@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from sandbox.notebook import InteractionTable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -152,7 +154,7 @@ class StructuredReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(InteractionTable):
     """One finished conversation around one agent.
 
     Attributes:

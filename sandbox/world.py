@@ -15,6 +15,7 @@ from sandbox.errors import SettingsError
 from sandbox.memories.text_index import TextIndex
 from sandbox.metrics.round_metrics import measure_round
 from sandbox.models.base import LanguageModel
+from sandbox.notebook import WorldTable, rounds_with_bar
 from sandbox.raters.base import Rater
 from sandbox.records import Interaction
 from sandbox.scenario.population import Population
@@ -48,7 +49,7 @@ from sandbox.typed_settings import check_seeds
 Model = str | LanguageModel
 
 
-class World(mesa.Model):
+class World(WorldTable, mesa.Model):
     """A society of language-model agents and observers, and the record of its conversations.
 
     Args:
@@ -158,8 +159,7 @@ class World(mesa.Model):
         self.budget.resume(self.store.manifest["tokens"])
         log = RunCallLog(self.store, self.budget, lambda: self.round)
         self.round_runner = RoundRunner(self, log, self.budget, in_flight=in_flight or 256)
-        self.staging = Staging(self)
-        self._earlier: list[dict[str, Any]] = []
+        self.staging, self._earlier = Staging(self), list[dict[str, Any]]()
         self.datacollector, self._n_embedded = self._collector(), 0
         with closed_if_refused(self):
             self._restore()
@@ -219,7 +219,7 @@ class World(mesa.Model):
     def run(self, rounds: int = 1) -> Run:
         """Step until the run has ``rounds`` complete rounds in all, or is stopped, and open it for reading."""
         self.repair()
-        while self.round < rounds and self.running:
+        for _ in rounds_with_bar(self, rounds):
             self.step()
         return open_run(self.path)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import ScenarioError, nearest
+from sandbox.notebook import ScenarioTable
 from sandbox.scenario.measure import Measures, measure_faults
 from sandbox.scenario.personas import Personas
 from sandbox.scenario.population import Population, column_of, read_population
@@ -21,7 +22,7 @@ from sandbox.scenario.settings import MAX_SIZE, NETWORK_FILES, SOCIETY_SETTINGS,
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(ScenarioTable):
     """The configuration of a society; only ``questions`` is required.
 
     ::

@@ -20,6 +20,7 @@ from sandbox.errors import ProtocolError
 from sandbox.memories.base import Memory
 from sandbox.models.base import LanguageModel, Message, Reply, Request
 from sandbox.models.json_replies import check_schema
+from sandbox.notebook import AgentTable
 from sandbox.records import Choice, Feedback, Rating
 from sandbox.scenario.personas import Persona, persona_text
 from sandbox.scenario.prompts import whole_sentences
@@ -40,7 +41,7 @@ Heard: TypeAlias = Sequence[tuple[str, str]]
 _GIVEN = ("index", "name", "label", "lm", "persona", "world", "cell")
 
 
-class SocialAgent(CellAgent):
+class SocialAgent(AgentTable, CellAgent):
     """One member of a society.
 
     Attributes:
@@ -292,10 +293,7 @@ class SocialAgent(CellAgent):
             reasons=reasons or "- (nothing more)",
             **self._states(),
         )
-        messages = (
-            Message("system", f"{self.system} {told}"),
-            Message("user", question),
-        )
+        messages = (Message("system", f"{self.system} {told}"), Message("user", question))
         return _whole(self.ask(messages, f"revise {turn}{_candidate(candidate)}"))
 
     def ask(

@@ -18,6 +18,7 @@ from sandbox.folders import write_json
 from sandbox.models.base import Request
 from sandbox.records import Heard, Interaction, Rating
 from sandbox.storage_errors import read_as_written
+from sandbox.store.drawing import Plottable
 from sandbox.store.frames import interactions_frame
 from sandbox.store.memories import heard_frame, read_notes, read_world_heard
 from sandbox.store.network import read_recorded_network
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _WHERE = re.compile(r"; the request ends | \(protocol '")
 
 
-class Run:
+class Run(Plottable):
     """A run folder, opened for reading; safe while another process writes to it.
 
     Attributes:
