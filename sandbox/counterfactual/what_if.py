@@ -49,13 +49,15 @@ class WhatIf:
         calls: For each future: ``calls`` that it needed, and those ``reused`` from the record; ``by_round`` likewise.
         saved: Calls of both futures whose replies were taken from the record, of ``needed``.
         needed: Calls of both futures.
-        metrics: Differences of the metrics of these rounds; see
-            :func:`~sandbox.metrics.paired_differences.metric_differences`.
-        measures: Differences of the scenario's own measures.
+        metrics: Differences of the metrics of all interactions of these rounds; see
+            :func:`~sandbox.metrics.paired_differences.metric_differences`. These, and the three that follow, say in ``when``
+            which rounds their numbers describe: ``rounds 3 to 4``, ``mean of rounds 3 to 4`` or ``after round 4``.
+        measures: Differences of the scenario's own measures, as means over these rounds.
         extra: Differences of the numbers in ``extra`` of interactions, as means over these rounds.
         states: Differences of the numbers in agents' states, after the last round.
         divergences: The first part of each interaction that differs, in order; what caused a difference comes first.
         reach: For each round: ``round``, ``agents`` that were asked, and those of them whose interaction ``differs``.
+        stopped: Whether a cap stopped a future.
         notes: Warnings.
     """
 
@@ -73,6 +75,7 @@ class WhatIf:
     states: Mapping[str, Mapping[str, Any]]
     divergences: Sequence[Divergence]
     reach: Sequence[Mapping[str, int]]
+    stopped: bool
     notes: Sequence[str]
 
     @property
@@ -93,6 +96,9 @@ def what_if(
     rounds: int | None = None,
     out: str | Path = "what-if",
     scenario: str | Scenario | None = None,
+    max_calls: int | None = None,
+    max_tokens_total: int | None = None,
+    max_cost: float | None = None,
     watch: Watch | None = None,
     **settings: Any,
 ) -> WhatIf:
@@ -106,6 +112,10 @@ def what_if(
             one after the event.
         out: Folder of the futures.
         scenario: Scenario of the run, where its manifest does not say where it is.
+        max_calls: Cap on the calls that both futures make together; replies from the record do not count. A future that it
+            stops is compared as far as it goes, and goes on when the same is repeated with a higher cap.
+        max_tokens_total: Cap on the tokens that these calls read and write, likewise.
+        max_cost: Cap on their cost in US dollars, likewise; by the models' settings ``price_prompt`` and ``price_completion``.
         watch: Gives a context in which a future is run: a function of its name, its world and ``rounds``.
         **settings: Arguments of the worlds that differ from those of the run, for example ``seed``; language models, raters
             and embedders that the run was given as objects must be given again.
@@ -113,14 +123,9 @@ def what_if(
     Raises:
         SandboxError: the run, event or scenario cannot be used.
     """
-    run, start = read_branch(branch, asker="what-if")
-    end = max(run.rounds, start + 1) if rounds is None else rounds
-    if end <= start:
-        raise SettingsError(
-            f"rounds={end} leaves no round after the event: {branch} has {start} before it; give at least {start + 1}"
-        )
+    run, start, end, arguments = plan(branch, rounds, scenario, settings)
     out = Path(out)
-    arguments = world_arguments(run, scenario, settings)
+    caps: dict[str, Any] = {"max_calls": max_calls, "max_tokens_total": max_tokens_total, "max_cost": max_cost}
     happening: dict[str, Any] = {"event": event, "event_to": to}
     folders = {name: out / name for name in FUTURES}
     _check_folders(out, folders.values(), branch)
@@ -129,8 +134,13 @@ def what_if(
     with removed_if_refused(out, lambda: any(is_run(one) and open_run(one).branch_calls() for one in folders.values())):
         # The event comes first, so that its faults are told before any call is made.
         nothing: dict[str, Any] = {}
+        spent: Mapping[str, Any] | None = None
+        stopped = False
         for name, other, given in (("with", "without", happening), ("without", "with", nothing)):
-            world = World(**arguments, **given, branch=branch, out=folders[name], resume=True, command=command_line())
+            world = World(
+                **arguments, **given, **caps, branch=branch, out=folders[name], resume=True, command=command_line()
+            )
+            world.budget.share(spent)
             with closing(world), _watched(watch, name, world, end):
                 _check_models(run, world, settings)
                 if name == "without":
@@ -138,12 +148,33 @@ def what_if(
                 world.run(end)
                 notes += [note for note in (*world.notes, *late_events(world, end)) if note not in notes]
                 described = described or world.store.manifest["event"]
+                spent, stopped = world.budget.counts, stopped or world.capped
                 if world.capped:
-                    notes.append(f"the future {name} the event was stopped by a cap after {world.round} rounds")
+                    notes.append(
+                        f"the future {name} the event was stopped by a cap after {world.round} rounds; to continue it, repeat "
+                        "the same with a higher cap"
+                    )
             write_measures(open_run(folders[name]))
-    found = _compare(out, branch, described, start, end, notes)
+    found = _compare(out, branch, described, start, end, notes, stopped)
     write_json(out / "what_if.json", found.as_dict())
     return found
+
+
+def plan(
+    branch: str, rounds: int | None, scenario: str | Scenario | None, settings: Mapping[str, Any]
+) -> tuple[Run, int, int, dict[str, Any]]:
+    """The run of a branch, the rounds before the event, those at the end, and the arguments of both futures' worlds.
+
+    Raises:
+        SandboxError: as :func:`what_if`.
+    """
+    run, start = read_branch(branch, asker="what-if")
+    end = max(run.rounds, start + 1) if rounds is None else rounds
+    if end <= start:
+        raise SettingsError(
+            f"rounds={end} leaves no round after the event: {branch} has {start} before it; give at least {start + 1}"
+        )
+    return run, start, end, world_arguments(run, scenario, settings)
 
 
 @contextmanager
@@ -181,15 +212,15 @@ def _check_models(run: Run, world: World, changed: Mapping[str, Any]) -> None:
         )
 
 
-def _compare(out: Path, branch: str, event: Mapping[str, Any], start: int, end: int, notes: Sequence[str]) -> WhatIf:
+def _compare(
+    out: Path, branch: str, event: Mapping[str, Any], start: int, end: int, notes: Sequence[str], stopped: bool
+) -> WhatIf:
     runs = first, second = open_run(out / FUTURES[0]), open_run(out / FUTURES[1])
     complete = min(first.rounds, second.rounds)
-    both = range(start, min(end, complete))
+    both = range(start, max(start, min(end, complete)))
     remarks = list(notes)
     if complete < end:
-        remarks.append(
-            f"rounds {start} to {complete - 1} are compared: a future ended or was stopped after {complete} rounds"
-        )
+        remarks.append(f"compared: {_rounds(both)}, for a future ended or was stopped after {complete} rounds")
     divergences: list[Divergence] = []
     reach, futures = [], {name: {"interactions": 0, "failed": 0} for name in FUTURES}
     for round_ in both:
@@ -200,6 +231,7 @@ def _compare(out: Path, branch: str, event: Mapping[str, Any], start: int, end: 
             counts["interactions"] += len(interactions)
             counts["failed"] += sum(it.error is not None for it in interactions)
         reach.append({"round": round_, "agents": len({it.agent for of in pair for it in of}), "differs": len(found)})
+    means = _rounds(both) if len(both) == 1 else f"mean of {_rounds(both)}"
     calls = {name: _calls(run) for name, run in zip(FUTURES, runs, strict=True)}
     return WhatIf(
         out=out,
@@ -210,14 +242,29 @@ def _compare(out: Path, branch: str, event: Mapping[str, Any], start: int, end: 
         calls=calls,
         saved=sum(one["reused"] for one in calls.values()),
         needed=sum(one["calls"] for one in calls.values()),
-        metrics=metric_differences(first, second, both),
-        measures=measure_differences(first, second, both),
-        extra=agent_differences(numbers_of_agents(first, both), numbers_of_agents(second, both)),
-        states=agent_differences(_states(first, both.stop), _states(second, both.stop)),
+        metrics=_dated(metric_differences(first, second, both) if both else {}, _rounds(both)),
+        measures=_dated(measure_differences(first, second, both), means),
+        extra=_dated(agent_differences(numbers_of_agents(first, both), numbers_of_agents(second, both)), means),
+        states=_dated(
+            agent_differences(_states(first, both.stop), _states(second, both.stop)), f"after round {both.stop}"
+        ),
         divergences=divergences,
         reach=reach,
+        stopped=stopped,
         notes=remarks,
     )
+
+
+def _rounds(rounds: range) -> str:
+    """Rounds in words, counted from 1."""
+    if not rounds:
+        return "no round"
+    return f"round {rounds.stop}" if len(rounds) == 1 else f"rounds {rounds.start + 1} to {rounds.stop}"
+
+
+def _dated(rows: Mapping[str, Mapping[str, Any]], when: str) -> dict[str, dict[str, Any]]:
+    """Rows of differences, with what of the futures their numbers describe."""
+    return {name: {**row, "when": when} for name, row in rows.items()}
 
 
 def _calls(run: Run) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class CallBudget:
     Attributes:
         counts: ``calls``, ``prompt`` and ``completion`` tokens so far; ``cached``, the prompt tokens that servers read
             from their prefix caches, if any; and ``usd``, where a model has prices.
+        reserves: Whether conversations start only if they can end within the caps. Without it one may be stopped in its middle:
+            for runs most of whose calls are in the record already.
 
     Raises:
         SettingsError: a cap is not positive.
@@ -61,6 +63,7 @@ class CallBudget:
             raise SettingsError(f"max_cost={max_cost} must be more than 0, in US dollars")
         self.max_calls, self.max_tokens, self.max_cost = max_calls, max_tokens_total, max_cost
         self.counts: dict[str, Any] = {"calls": 0, "prompt": 0, "completion": 0}
+        self.reserves = True
         self.reset()
 
     def check_prices(self, models: Iterable[object]) -> None:
@@ -94,6 +97,16 @@ class CallBudget:
     def usd(self) -> float:
         """Cost of the calls so far, in US dollars, of models that have prices."""
         return float(self.counts.get("usd", 0.0))
+
+    def share(self, spent: Mapping[str, Any] | None) -> None:
+        """Take what other work has left of the caps: its counts; and reserve nothing, for most calls may be in the record."""
+        self.reserves, spent = False, spent or {"prompt": 0, "completion": 0}
+        if self.max_calls is not None:
+            self.max_calls = max(0, self.max_calls - spent.get("calls", 0))
+        if self.max_tokens is not None:
+            self.max_tokens = max(0, self.max_tokens - spent["prompt"] - spent["completion"])
+        if self.max_cost is not None:
+            self.max_cost = max(0.0, self.max_cost - spent.get("usd", 0.0))
 
     def start_call(self) -> None:
         """Count a call that is about to be made.
@@ -129,6 +142,8 @@ class CallBudget:
 
     def allows(self, calls: int) -> bool:
         """Whether a conversation of at most ``calls`` calls can end within the caps, together with those in progress."""
+        if not self.reserves:
+            return True
         # Both bound the total number of calls; the first is tighter while many conversations are in progress.
         expected = min(self._over + self._begun, self.counts["calls"] + self._reserved) + calls
         if self.max_calls is not None and expected > self.max_calls:

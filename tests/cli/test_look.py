@@ -139,7 +139,8 @@ def test_a_sweeps_folder_can_be_drawn(tmp_path: Path) -> None:
 def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     assert refused("plot", run_dir, "grit") == (
         "UnknownPlugin: no plot named 'grit'. Did you mean 'grid'? Installed: comparison, consensus, evolution, grid, "
-        "measures, memory, pareto, ratings, scorecard, social_graph, sweep, trainers, training"
+        "measures, memory, pareto, ratings, scorecard, social_graph, sweep, trainers, training, "
+        "what_if"
     )
     assert refused("plot", run_dir, "--format", "gif") == ("SettingsError: --format 'gif' is not one of png, svg, pdf.")
     assert refused("plot", run_dir, "ratings", "--set", "by=gain") == (
@@ -157,7 +158,8 @@ def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callabl
         f"RunNotFound: {tmp_path / 'none'} does not exist. Make a run with: sandbox run SCENARIO --out {tmp_path / 'none'}"
     )
     assert refused("plot", tmp_path) == (
-        f"RunNotFound: {tmp_path} contains no run, trained model, evaluation or sweep. Make a run with: sandbox run SCENARIO "
+        f"RunNotFound: {tmp_path} contains no run, trained model, evaluation, sweep or what-if. Make a run with: sandbox "
+        "run SCENARIO "
         f"--out {tmp_path}"
     )
     assert refused("plot", run_dir, "training") == (

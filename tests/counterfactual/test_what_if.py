@@ -13,7 +13,16 @@ from typer.testing import CliRunner
 
 from sandbox import Scenario, ScriptedModel, WhatIf, World, load_scenario, open_run, what_if
 from sandbox.cli.main import app
-from sandbox.errors import DamagedFile, RunExists, RunNotFound, SandboxError, ScenarioError, SettingsError
+from sandbox.errors import (
+    DamagedFile,
+    DataFileError,
+    RunExists,
+    RunNotFound,
+    SandboxError,
+    ScenarioError,
+    SettingsError,
+)
+from visualize.plots import what_if as what_if_plot
 
 MakeWorld = Callable[..., World]
 NEWS = "The mill has burnt down."
@@ -163,6 +172,58 @@ def test_one_that_was_stopped_goes_on_and_ends_the_same(tmp_path: Path, before: 
     assert model.history == []
 
 
+def test_caps_are_of_both_futures_together_and_what_is_in_the_record_is_free(tmp_path: Path, before: Path) -> None:
+    """The future with the event reaches the cap, and the other makes no call; all ends as without a cap."""
+    whole = what_if(f"{before}@3", NEWS, to=5, rounds=5, out=tmp_path / "whole").as_dict()
+    made = whole["needed"] - whole["saved"]
+    half = what_if(f"{before}@3", NEWS, to=5, rounds=5, out=tmp_path / "part", max_calls=made // 2)
+    assert (half.stopped, half.needed - half.saved) == (True, made // 2)
+    assert any("repeat the same with a higher cap" in note for note in half.notes)
+    end = what_if(f"{before}@3", NEWS, to=5, rounds=5, out=tmp_path / "part", max_calls=made)
+    assert {**end.as_dict(), "out": "", "calls": 0} == {**whole, "out": "", "calls": 0}
+    with pytest.raises(SettingsError, match="no model has prices"):
+        what_if(f"{before}@3", NEWS, to=5, out=tmp_path / "dear", max_cost=1.0)
+
+
+def test_a_cap_before_the_first_round_leaves_nothing_to_compare(tmp_path: Path, before: Path) -> None:
+    found = what_if(f"{before}@4", NEWS, out=tmp_path / "futures", max_calls=1)
+    assert (found.stopped, found.metrics, found.states, found.divergences) == (True, {}, {}, [])
+    assert found.needed <= 1
+    assert found.notes[-1] == "compared: no round, for a future ended or was stopped after 4 rounds"
+
+
+def test_each_difference_says_which_rounds_it_describes(tiny_world: MakeWorld, tmp_path: Path) -> None:
+    """And the picture has both futures over all rounds: the same before the event."""
+    tiny_world(game(), size=2, out=tmp_path / "game").run(2)
+    given: dict[str, Any] = {"scenario": game(), "rounds": 4, "model": "scripted:"}
+    for seed in (1, 2):
+        found = what_if(f"{tmp_path / 'game'}@1", NEWS, to=0, out=tmp_path / "two" / str(seed), seed=seed, **given)
+    assert {row["when"] for row in (*found.measures.values(), *found.extra.values())} == {"mean of rounds 2 to 4"}
+    assert {row["when"] for row in found.states.values()} == {"after round 4"}
+    one = what_if_plot.data(tmp_path / "two" / "2")
+    bank_with = one[(one["measure"] == "bank") & (one["future"] == "with")]
+    assert bank_with["mean"].tolist() == [metrics["bank"] for metrics in found.runs[1].metrics()]
+    both = what_if_plot.data(tmp_path / "two").set_index(["measure", "round", "future"])
+    assert both.loc[("bank", 0, "with"), ["low", "high"]].tolist() == [both.loc[("bank", 0, "without"), "mean"]] * 2
+    assert (both["n"] == 2).all()
+    assert both.loc[("state.purse", 3, "with"), "mean"] * 4 == pytest.approx(both.loc[("bank", 3, "with"), "mean"])
+    figure = what_if_plot.draw(tmp_path / "two")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["bank", "state.purse"]
+    assert figure.get_suptitle() == "The mill has burnt down. (before round 2, 2 seeds)"
+    what_if(f"{tmp_path / 'game'}@2", "Rain.", out=tmp_path / "two" / "rain", **given)
+    with pytest.raises(DataFileError, match="what-ifs of 2 different events or rounds"):
+        what_if_plot.draw(tmp_path / "two")
+
+
+def test_a_dry_run_counts_the_future_that_is_not_in_the_record(before: Path) -> None:
+    command = ["what-if", f"{before}@3", "--event", NEWS, "--dry-run", "--json"]
+    found = json.loads(CliRunner().invoke(app, command, catch_exceptions=False).stdout)
+    assert (found["rounds"], found["future"]["interactions"], found["without_is_recorded"]) == ([3, 4], 16, True)
+    assert found["at_most"]["calls"] == found["future"]["calls"] > 16
+    more = json.loads(CliRunner().invoke(app, [*command, "--rounds", "5"], catch_exceptions=False).stdout)
+    assert more["at_most"]["calls"] == 2 * more["future"]["calls"]
+
+
 def test_another_seed_is_that_of_both_futures(tmp_path: Path, before: Path) -> None:
     found = what_if(f"{before}@2", NEWS, to=5, rounds=3, out=tmp_path / "futures", seed=7)
     assert [run.manifest["seed"] for run in found.runs] == [7, 7]
@@ -180,7 +241,7 @@ def test_a_future_that_ends_early_is_compared_as_far_as_it_goes(tiny_world: Make
     world.close()
     found = what_if(f"{tmp_path / 'game'}@1", NEWS, scenario=game(stop=stop), out=tmp_path / "futures")
     assert found.rounds == (1, 2)
-    assert found.notes[-1] == "rounds 1 to 1 are compared: a future ended or was stopped after 2 rounds"
+    assert found.notes[-1] == "compared: round 2, for a future ended or was stopped after 2 rounds"
 
 
 def test_an_event_that_fails_is_told_before_any_call_and_leaves_nothing(tmp_path: Path, before: Path) -> None:

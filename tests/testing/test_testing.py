@@ -134,7 +134,9 @@ def test_memories_keep_their_promises(name):
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, tiny_lm_path):
     """What pictures other than those of runs are drawn of: a training, an evaluation, a sweep, a comparison."""
+    from sandbox import what_if
     from sandbox.sweep.sweep import run_sweep
+    from sandbox.testing import tiny_run
     from trainers import load_trainer
     from trainers.comparison.summary import summary, write_comparison
     from trainers.evaluation.evaluation import Evaluation, write_evaluation
@@ -159,6 +161,7 @@ def folders(tmp_path_factory, tiny_lm_path):
     small = {"size": 2, "embedder": "hashing", "rater": "values", "max_tokens": 6, "reason_tokens": 6}
     Evolution("value_alignment", out=place / "evolution", base=f"hf:{tiny_lm_path}", generations=1, rounds=1,
               n_questions=2, max_tokens=4, settings=small, training={"max_steps": 2, "progress": False}).run()  # fmt: skip
+    what_if(f"{tiny_run(place / 'run', rounds=1, size=2)}@1", "A storm.", to=0, out=place / "what_if")
     return place
 
 

@@ -15,7 +15,7 @@ from sandbox.store.run import Run, open_run
 # A run, or the folder of a run or of a result.
 Source: TypeAlias = Run | str | Path
 SCHEMA = 1
-Result = Literal["training", "evaluation", "comparison", "sweep", "evolution"]
+Result = Literal["training", "evaluation", "comparison", "sweep", "evolution", "what_if"]
 # The file of each kind of result, what its folder is, and the command that makes one.
 _RESULTS: dict[Result, tuple[str, str, str]] = {
     "training": ("training.json", "a trained model", "sandbox train RUN --out DIR"),
@@ -23,6 +23,7 @@ _RESULTS: dict[Result, tuple[str, str, str]] = {
     "comparison": ("comparison.json", "a comparison of trainers", "sandbox compare RUN --trainers a,b --out DIR"),
     "sweep": ("sweep.json", "a sweep", "sandbox sweep SCENARIO --grid key=a,b --out DIR"),
     "evolution": ("evolve.json", "an evolution", "sandbox evolve SCENARIO --out DIR"),
+    "what_if": ("what_if.json", "a what-if", "sandbox what-if RUN@ROUNDS --event TEXT --out DIR"),
 }
 NO_ROUND = "no finished round yet"
 
@@ -58,7 +59,7 @@ def final_scores(frame: pd.DataFrame, dimension: str) -> pd.Series[float]:
 
 
 def read_result(source: Source, kind: Result) -> dict[str, Any]:
-    """Read the JSON file of a training, evaluation, comparison, sweep or evolution.
+    """Read the JSON file of a training, evaluation, comparison, sweep, evolution or what-if.
 
     Args:
         source: The folder of the result, or the file itself.

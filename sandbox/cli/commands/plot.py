@@ -1,4 +1,4 @@
-"""``sandbox plot``: plots of a run, a trained model, an evaluation, a sweep or an evolution, and their data."""
+"""``sandbox plot``: plots of a run, a trained model, an evaluation, a sweep, an evolution or a what-if, and their data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sandbox.text_cleaning import plain_cell, printable
 def plot(
     source: Annotated[
         Path,
-        typer.Argument(help="Folder of a run, a trained model, an evaluation, a comparison, a sweep or an evolution."),
+        typer.Argument(help="Folder of a run, trained model, evaluation, comparison, sweep, evolution or what-if."),
     ],
     names: Annotated[list[str] | None, typer.Argument(help="Names of plots; default: every plot that applies.")] = None,
     fmt: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
@@ -34,7 +34,7 @@ def plot(
     with_data: Annotated[bool, typer.Option("--data", help="Also write the data of each plot, as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Plot a society, a training, an evaluation, a comparison, a sweep or an evolution."""
+    """Plot a society, a training, an evaluation, a comparison, a sweep, an evolution or a what-if."""
     from sandbox.store.run import Run
     from visualize.drawing.saving import FORMATS, save
 
@@ -163,7 +163,7 @@ def open_source(source: Path) -> Any:
     if is_run(source):
         return open_run(source)
     if not suiting(source):
-        what = "contains no run, trained model, evaluation or sweep" if source.exists() else "does not exist"
+        what = "contains no run, trained model, evaluation, sweep or what-if" if source.exists() else "does not exist"
         raise RunNotFound(f"{source} {what}. Make a run with: sandbox run SCENARIO --out {source}")
     return source
 
@@ -186,6 +186,9 @@ def suiting(source: Path) -> list[str]:
         "trainers": "comparison.json",
         "sweep": "sweep.json",
         "evolution": "evolve.json",
+        "what_if": "what_if.json",
     }
     found = [name for name, file in held.items() if (source / file).is_file()]
+    if not found and any(source.glob("*/what_if.json")):  # of several seeds
+        return ["what_if"]
     return [*found, "scorecard"] if "comparison" in found else found

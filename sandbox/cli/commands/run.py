@@ -251,7 +251,7 @@ def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any
     from sandbox.preview.dry_run import forecast
 
     found = forecast(scenario, rounds=rounds, **settings)
-    usd = _forecast_cost(found.prompt_tokens, found.completion_tokens, settings)
+    usd = forecast_cost(found.prompt_tokens, found.completion_tokens, settings)
     if as_json:
         say_json(found.as_dict() | ({} if usd is None else {"usd": usd}))
         return
@@ -268,7 +268,7 @@ def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any
         )
 
 
-def _forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
+def forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
     """Return the cost of tokens in US dollars; None if the agents' model has no prices."""
     from sandbox.models.remote.openai import split_rest
     from sandbox.models.remote.prices import list_prices

@@ -39,6 +39,14 @@ def what_if(
     seed: Annotated[int | None, typer.Option(help="Seed of both futures; default: that of the run.")] = None,
     out: Annotated[Path, typer.Option(help="Output folder; finished parts are not repeated.")] = Path("what-if"),
     in_flight: Annotated[int | None, typer.Option(help="Maximum number of concurrent conversations.", min=1)] = None,
+    max_calls: Annotated[
+        int | None, typer.Option(help="Cap on the calls of both futures; replies from the record do not count.", min=1)
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Approximate cap on the tokens of these calls.", min=1)] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Approximate cap in US dollars; needs --set model.price_prompt=...")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate calls and tokens; run nothing.")] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
     as_json: Json = False,
 ) -> None:
@@ -56,6 +64,10 @@ def what_if(
     given: dict[str, Any] = dict(parse_settings(settings, what_if, taken))
     given |= {name: value for name, value in (("seed", seed), ("in_flight", in_flight)) if value is not None}
 
+    if dry_run:
+        _show_forecast(branch, rounds, scenario, {"event": event, "event_to": event_to}, given, as_json=as_json)
+        return
+
     @contextmanager
     def watch(name: str, world: Any, total: int) -> Iterator[None]:
         from sandbox.progress import progress
@@ -65,8 +77,9 @@ def what_if(
             yield
 
     found = run_what_if(
-        branch, event, to=event_to, rounds=rounds, out=out, scenario=scenario, watch=watch, **given
-    ).as_dict()
+        branch, event, to=event_to, rounds=rounds, out=out, scenario=scenario, watch=watch, max_calls=max_calls,
+        max_tokens_total=max_tokens, max_cost=max_cost, **given,
+    ).as_dict()  # fmt: skip
     failed = all(run["failed"] == run["interactions"] > 0 for run in found["futures"].values())
     if as_json:
         say_json(found)
@@ -74,6 +87,44 @@ def what_if(
         _show(found)
     if failed:
         raise typer.Exit(1)
+
+
+def _show_forecast(
+    branch: str,
+    rounds: int | None,
+    scenario: str | None,
+    event: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the most calls and tokens that both futures take."""
+    from sandbox.cli.commands.run import forecast_cost
+    from sandbox.counterfactual.what_if import plan
+    from sandbox.preview.dry_run import forecast
+
+    run, start, end, arguments = plan(branch, rounds, scenario, given)
+    is_recorded = end <= run.rounds and not set(given) - {"in_flight"}
+    one = forecast(rounds=end, branch=branch, **event, **arguments)
+    n = 1 if is_recorded else 2
+    usd = forecast_cost(n * one.prompt_tokens, n * one.completion_tokens, arguments)
+    if as_json:
+        most = {
+            "calls": n * one.calls,
+            "prompt_tokens": n * one.prompt_tokens,
+            "completion_tokens": n * one.completion_tokens,
+        }
+        found = {"rounds": [start, end], "future": one.as_dict(), "without_is_recorded": is_recorded, "at_most": most}
+        say_json(found | ({} if usd is None else {"usd": usd}))
+        return
+    say(
+        f"{branch}: {one.interactions:,} interactions of each future to round {end}, about {one.calls:,} calls that read "
+        f"{one.prompt_tokens:,} tokens and write at most {one.completion_tokens:,}. Nothing was run"
+    )
+    recorded = "; the future without the event is in the record" if is_recorded else ""
+    say(f"at most {n * one.calls:,} calls are made, for replies in the record are used again{recorded}")
+    if usd is not None:
+        say(f"at the prices of the agents' model: at most ${usd:.2f}")
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -87,8 +138,8 @@ def _show(found: Mapping[str, Any]) -> None:
     }
     table(
         f"{found['branch']}, {which}: with the event less without it, with 95% intervals",
-        ["", "without", "with", "difference", "over"],
-        [[name, f"{row['first']:.2f}", f"{row['second']:.2f}", _interval(row), f"{row['n']} {row['over']}"]
+        ["", "of", "without", "with", "difference", "over"],
+        [[name, row["when"], f"{row['first']:.2f}", f"{row['second']:.2f}", _interval(row), f"{row['n']} {row['over']}"]
          for name, row in rows.items()],
     )  # fmt: skip
     for one in found["divergences"][:_SENTENCES]:
