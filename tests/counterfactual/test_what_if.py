@@ -15,14 +15,12 @@ from sandbox import Scenario, ScriptedModel, WhatIf, World, load_scenario, open_
 from sandbox.cli.main import app
 from sandbox.errors import (
     DamagedFile,
-    DataFileError,
     RunExists,
     RunNotFound,
     SandboxError,
     ScenarioError,
     SettingsError,
 )
-from visualize.plots import what_if as what_if_plot
 
 MakeWorld = Callable[..., World]
 NEWS = "The mill has burnt down."
@@ -190,29 +188,6 @@ def test_a_cap_before_the_first_round_leaves_nothing_to_compare(tmp_path: Path, 
     assert (found.stopped, found.metrics, found.states, found.divergences) == (True, {}, {}, [])
     assert found.needed <= 1
     assert found.notes[-1] == "compared: no round, for a future ended or was stopped after 4 rounds"
-
-
-def test_each_difference_says_which_rounds_it_describes(tiny_world: MakeWorld, tmp_path: Path) -> None:
-    """And the picture has both futures over all rounds: the same before the event."""
-    tiny_world(game(), size=2, out=tmp_path / "game").run(2)
-    given: dict[str, Any] = {"scenario": game(), "rounds": 4, "model": "scripted:"}
-    for seed in (1, 2):
-        found = what_if(f"{tmp_path / 'game'}@1", NEWS, to=0, out=tmp_path / "two" / str(seed), seed=seed, **given)
-    assert {row["when"] for row in (*found.measures.values(), *found.extra.values())} == {"mean of rounds 2 to 4"}
-    assert {row["when"] for row in found.states.values()} == {"after round 4"}
-    one = what_if_plot.data(tmp_path / "two" / "2")
-    bank_with = one[(one["measure"] == "bank") & (one["future"] == "with")]
-    assert bank_with["mean"].tolist() == [metrics["bank"] for metrics in found.runs[1].metrics()]
-    both = what_if_plot.data(tmp_path / "two").set_index(["measure", "round", "future"])
-    assert both.loc[("bank", 0, "with"), ["low", "high"]].tolist() == [both.loc[("bank", 0, "without"), "mean"]] * 2
-    assert (both["n"] == 2).all()
-    assert both.loc[("state.purse", 3, "with"), "mean"] * 4 == pytest.approx(both.loc[("bank", 3, "with"), "mean"])
-    figure = what_if_plot.draw(tmp_path / "two")
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["bank", "state.purse"]
-    assert figure.get_suptitle() == "The mill has burnt down. (before round 2, 2 seeds)"
-    what_if(f"{tmp_path / 'game'}@2", "Rain.", out=tmp_path / "two" / "rain", **given)
-    with pytest.raises(DataFileError, match="what-ifs of 2 different events or rounds"):
-        what_if_plot.draw(tmp_path / "two")
 
 
 def test_a_dry_run_counts_the_future_that_is_not_in_the_record(before: Path) -> None:
