@@ -13,7 +13,7 @@ from sandbox.models.base import Reply
 from sandbox.store.budget import Prices, cost
 
 FILE = "calls.jsonl"
-_PAID = "openai:"  # beginning of the URIs of models that may have prices
+_PAID = ("openai:", "openai-batch:")  # beginnings of the URIs of models that may have prices
 
 
 class EvaluationCallLog(CallFile):

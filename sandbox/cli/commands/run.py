@@ -281,8 +281,9 @@ def forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float
         prices = typed("model", given, dict.fromkeys(names, float))
         return cost((prices.get(names[0], 0.0), prices.get(names[1], 0.0)), read, written)
     kind, _, rest = str(settings.get("model") or "").partition(":")
-    listed = list_prices(*split_rest(rest)) if kind == "openai" else None
-    return None if listed is None else cost(listed, read, written)
+    share = {"openai": 1.0, "openai-batch": 0.5}.get(kind, 0.0)
+    listed = list_prices(*split_rest(rest)) if share else None
+    return None if listed is None else share * cost(listed, read, written)
 
 
 def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dict[str, Any]:

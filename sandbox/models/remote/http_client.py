@@ -106,7 +106,7 @@ class Lanes:
         # Without compression, Content-Length is the size of the body.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._connections = connections
-        self._proxy = _proxy(url)
+        self._proxy = server_proxy(url)
         self._lanes: dict[_Loop, Lane] = {}
 
     def lane(self) -> Lane:
@@ -164,7 +164,8 @@ def _inflated(body: bytes, headers: Mapping[str, str], longest: int) -> bytes:
     raise NoAnswer(f"the response is not {encoding}, which its header names")
 
 
-def _proxy(url: str) -> str | None:
+def server_proxy(url: str) -> str | None:
+    """The proxy by which the environment reaches a URL; None if there is none."""
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None

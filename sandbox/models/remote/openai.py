@@ -70,7 +70,9 @@ class OpenAIModel:
         fingerprint: The name, and a hash of the host and port of the server, whose weights are unknown.
         default_rater: ``lm``.
         prices: US dollars per million prompt, completion and cached prompt tokens; None if neither set nor listed.
-        notes: What the server rejected and is left out, one line each.
+        notes: What the server rejected and is left out, and from where prices come, one line each.
+        url: Base URL of the server.
+        dialect: How requests are written for the server, as far as is known from its replies.
 
     Raises:
         ModelNotFound: ``rest`` has no model name or an invalid address.
@@ -110,9 +112,9 @@ class OpenAIModel:
         self.uri = f"openai:{self.name}" + ("" if url == HOSTED else f"@{url}")
         host = hashlib.blake2b(urlsplit(url).netloc.lower().encode(), digest_size=4).hexdigest()
         self.fingerprint = f"{self.name}-{host}"
-        self._url = url
+        self.url = url
         self._timeout_s, self._deadline_s, self._retries = timeout_s, deadline_s, retries
-        self._dialect = Dialect(api).leaving_out(leave_out)
+        self.dialect = Dialect(api).leaving_out(leave_out)
         given = price_prompt, price_completion, price_cached
         self.notes: list[str] = [] if self.prices is None or any(p is not None for p in given) else [self._list_note()]
         # Some servers require the header, whatever its value.
@@ -153,13 +155,13 @@ class OpenAIModel:
         end = began + self._deadline_s
         tries = 0
         while True:
-            sent, dialect = clock(), self._dialect
+            sent, dialect = clock(), self.dialect
             try:
                 reply = await self._try(lane, dialect, request, min(self._timeout_s, end - sent))
             except Failed as failed:
                 if failed.overloaded:
                     lane.limit.overloaded(sent)
-                if failed.said and self._adapts(dialect, failed.said):
+                if failed.said and self.adapts(dialect, failed.said):
                     continue
                 tries += 1
                 wait_s = failed.wait_s + backoff_s(request, tries)
@@ -175,7 +177,7 @@ class OpenAIModel:
         body = dialect.body(self.name, request)
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await lane.post(self._url + dialect.path, body, longest=dialect.longest(request))
+                answer = await lane.post(self.url + dialect.path, body, longest=dialect.longest(request))
         except TimeoutError:
             raise Failed(f"no answer within {timeout_s:.3g} s", transient=True, overloaded=True) from None
         except NoAnswer as error:
@@ -189,21 +191,21 @@ class OpenAIModel:
         except BadReply as error:
             raise Failed(str(error), transient=error.transient) from None
         reply = replace(reply, text=scrubbed_keys(reply.text))
-        if known is not dialect and self._dialect is dialect:
-            self._dialect = known
+        if known is not dialect and self.dialect is dialect:
+            self.dialect = known
             lacks = "probabilities of tokens" if known.tops != dialect.tops else "JSON with a schema"
             self._note(f"{self.uri} gives no {lacks}; {known.instead()}")
         return reply
 
-    def _adapts(self, used: Dialect, said: str) -> bool:
+    def adapts(self, used: Dialect, said: str) -> bool:
         """Leave out the field that the server rejected; False if there is none that can be left out."""
-        if self._dialect is not used:  # another request has already changed it
+        if self.dialect is not used:  # another request has already changed it
             return True
         found = used.without(said)
         if found is None:
             return False
-        refused, self._dialect = found
-        instead = "continuing without it" if used.system == self._dialect.system else PLAIN_ROLES
+        refused, self.dialect = found
+        instead = "continuing without it" if used.system == self.dialect.system else PLAIN_ROLES
         self._note(f"{self.uri} rejects {refused}; {instead}")
         return True
 
