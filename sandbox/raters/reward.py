@@ -76,13 +76,14 @@ class RewardRater:
             texts = self._texts(items[start : start + self.batch_size])
             special = not self._has_template
             lengths = [len(ids) for ids in self._tokenizer(*texts, add_special_tokens=special)["input_ids"]]
-            n_long += sum(length > self._longest for length in lengths)
+            too_long = sum(length > self._longest for length in lengths)
+            n_long += too_long
             encoded = self._tokenizer(
                 *texts,
                 add_special_tokens=special,
                 padding=len(lengths) > 1,
-                truncation=max(lengths) > self._longest,
-                max_length=self._longest,
+                truncation=too_long > 0,
+                max_length=self._longest if too_long else None,
                 return_tensors="pt",
             )
             with torch.inference_mode():

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox import Reward, load_scenario
 from sandbox.models.base import Reply, Request
 from sandbox.models.scripted import ScriptedModel
 from sandbox.store.run import is_run, open_run
@@ -59,21 +61,29 @@ class Remote(ScriptedModel):
         return self._reply(request)
 
 
+def words(interaction: Any, world: Any) -> float:
+    """Words of the draft, and the round's number."""
+    return float(len(interaction.draft.split()) + world.round)
+
+
 def society(out: str | Path, kind: str, *, delay_s: float = 0.0, model: Any = None) -> World:
-    """Nine agents who move, of whom two thirds are asked in a round; four conversations at once."""
+    """Nine agents who move, of whom two thirds are asked in a round and rewarded; four conversations at once."""
     made = (Remote if kind == "remote" else ScriptedModel)(delay_s=delay_s) if model is None else model
+    rewarded = replace(load_scenario("value_alignment", {}), reward={"words": Reward(words, discount=0.5)})
     return World(
-        "value_alignment", model=made, embedder="hashing", size=4, agents=9, movement=0.5, active=2 / 3, reviewers=2,
+        rewarded, model=made, embedder="hashing", size=4, agents=9, movement=0.5, active=2 / 3, reviewers=2,
         radius=2, prior_memories=5, out=out, in_flight=4, resume=True,
     )  # fmt: skip
 
 
 def everything(path: Path) -> str:
-    """All that a run says of conversations, memories, places and measures."""
+    """All that a run says of conversations, memories, places, measures and rewards."""
     run = open_run(path)
     minds = [run.memories(agent) for agent in run.agents()["agent"]]
     homes = [run.positions(r).to_dict("list") for r in range(run.rounds + 1)]
-    told = [[i.as_dict() for i in run.interactions()], minds, homes, run.metrics()]
+    credits = sorted(run.credits("words").items())
+    assert len(credits) == len(run.interactions())
+    told = [[i.as_dict() for i in run.interactions()], minds, homes, run.metrics(), credits]
     return json.dumps(told, ensure_ascii=False, sort_keys=True)
 
 

@@ -14,6 +14,7 @@ from sandbox import Reward, Scenario, ScriptedModel, World, open_run
 from sandbox.cli.main import app
 from sandbox.errors import SettingsError
 from sandbox.models.base import Reply, Request
+from sandbox.parallel import JobOutcome
 from trainers import demonstration_rows, preference_rows, prompt_rows, ranked_rows, rows_from, unpaired_rows
 from trainers.rows.candidates import Candidate, Group
 from trainers.rows.format import left_out_of, reward_of
@@ -194,3 +195,45 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert "1 rows of ranked" in said
     assert "reward gift: 8 answers, 0 to 10, mean" in said
     assert json.loads(out.read_text(encoding="utf-8"))["completions"] == ["Answer: 10", "Answer: 0"]
+
+
+def command(*words: Any) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in (*words, "--set", "device=cpu")])
+
+
+def test_training_from_the_command_line(tiny_lm_path: Path, tmp_path: Path) -> None:
+    """A model learns from the pair of choices that the reward makes; the reward is kept beside it, and a wrong one refused."""
+    run, base, model = simulate(tmp_path / "run").path, f"hf:{tiny_lm_path}", tmp_path / "model"
+    fast = ("--base", base, "--set", "max_steps=1", "--set", "progress=false")
+    done = command("train", run, "--reward", "gift", "--trainer", "trl:CPO", "--out", model, *fast)
+    assert done.exit_code == 0, done.output
+    about = json.loads((model / "training.json").read_text(encoding="utf-8"))
+    assert (about["trainer"], about["rows"]["rows"], about["rows"]["reward"]["name"]) == ("trl:CPO", 1, "gift")
+    assert "\nreward: gift\n" in (model / "train.yaml").read_text(encoding="utf-8")
+    for words in (("train",), ("compare", "--trainers", "sft")):
+        done = command(*words, run, "--reward", "gifts", "--out", tmp_path / "none", "--base", base)
+        assert isinstance(done.exception, SettingsError)
+        assert "has no reward 'gifts'. Did you mean 'gift'?" in str(done.exception)
+        assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_comparing_from_the_command_line(tiny_lm_path: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """A trainer of TRL beside a built-in one, on the pair of choices that the reward makes."""
+
+    def here(function: Any, job: Any) -> JobOutcome:
+        return JobOutcome(job, function(job))
+
+    monkeypatch.setattr("trainers.comparison.job.run_in_subprocess", here)
+    monkeypatch.setattr("trainers.comparison.budgets.run_in_subprocess", here)
+    quick = ("--seeds", 1, "--steps", 1, "--judge", "values", "--embedder", "hashing", "--n-questions", 2)
+    given = ("--reward", "gift", "--trainers", "trl:CPO,rft", "--base", f"hf:{tiny_lm_path}", "--out", tmp_path / "out")
+    done = command("compare", simulate(tmp_path / "run").path, *given, *quick)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert [(one["name"], one["kind"], one["done"]) for one in found["trainers"]] == [
+        ("trl:CPO", "preferences", [0]),
+        ("rft", "unpaired", [0]),
+    ]
+    (pair,) = (tmp_path / "out" / "rows" / "preferences.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(pair)[side][0]["content"] for side in ("chosen", "rejected")] == ["Answer: 10", "Answer: 0"]

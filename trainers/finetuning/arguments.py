@@ -10,6 +10,7 @@ import json
 import math
 import os
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -217,7 +218,8 @@ def _refused_together(kind: Any, called: str, args: Mapping[str, Any], cpu: bool
     if "deepspeed" in args:
         return []  # making these arguments changes how every model is loaded from then on
     try:
-        kind(output_dir=os.devnull, use_cpu=cpu, report_to="none", **args)
+        with warnings.catch_warnings(action="ignore"):  # those of its defaults are not for the user
+            kind(output_dir=os.devnull, use_cpu=cpu, report_to="none", **args)
     except (ImportError, NotImplementedError, TypeError, ValueError) as error:
         said = " ".join(str(error).split())
         return [f"{called} refuses {', '.join(f'args.{name}' for name in args)}: {said}"]
