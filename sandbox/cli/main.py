@@ -15,6 +15,7 @@ from sandbox.storage_errors import storage_error
 from sandbox.cli.commands import compare  # noqa: F401
 from sandbox.cli.commands import demo  # noqa: F401
 from sandbox.cli.commands import doctor  # noqa: F401
+from sandbox.cli.commands import why  # noqa: F401
 from sandbox.cli.commands import evaluate  # noqa: F401
 from sandbox.cli.commands import evolve  # noqa: F401
 from sandbox.cli.commands import list as list_  # noqa: F401
