@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -190,6 +191,19 @@ def test_animate_writes_a_film(run_dir: Path, tmp_path: Path, refused: Callable[
         f"RunNotFound: {tmp_path} is not a run: it has no manifest.json. Make one with: sandbox run SCENARIO --out "
         f"{tmp_path}"
     )
+
+
+def test_show_compares_the_futures_of_a_what_if(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("visualize.page.serving")
+    for name in ("with", "without"):
+        shutil.copytree(run_dir, tmp_path / name)
+    served: list[Any] = []
+    monkeypatch.setattr("visualize.page.serving.serve", lambda page, shown, **more: served.append(shown))
+    told("show", tmp_path)
+    told("show", run_dir)
+    assert served == [
+        {"run": str(tmp_path / "with"), "against": str(tmp_path / "without")}, {"run": str(run_dir.resolve())}
+    ]  # fmt: skip
 
 
 def test_show_says_what_is_wrong(

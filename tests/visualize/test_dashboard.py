@@ -50,11 +50,12 @@ def served() -> Iterator[Callable[..., str]]:
 def society_page(tmp_path_factory: pytest.TempPathFactory, served: Callable[..., str]) -> tuple[str, Path]:
     """The address of the page of a 2x2 run against another, in which every text is markup; and the run's folder."""
     folder = tmp_path_factory.mktemp("served")
-    words = {"question": f"q {EVIL}", "draft": f"draft {EVIL}", "revision": f"revision {EVIL}", "reason": f"why {EVIL}"}
+    words = {"question": f"q {EVIL}", "revision": f"revision {EVIL}", "reason": f"why {EVIL}"}
 
-    def society(name: str, gain: float) -> Path:
+    def society(name: str, gain: float, draft: str) -> Path:
+        own_words = {**words, "draft": draft}
         interactions = [
-            told(r, i, (2.0, 3.0), (3.0 + r + gain, 4.0), {(i + 1) % 4: 5.0}, label="good" if i < 2 else EVIL, **words)  # type: ignore[arg-type]
+            told(r, i, (2.0, 3.0), (3.0 + r + gain, 4.0), {(i + 1) % 4: 5.0}, label="good" if i < 2 else EVIL, **own_words)  # type: ignore[arg-type]
             for r in (0, 1) for i in range(4)
         ]  # fmt: skip
         names = [f"Agent {i + 1} {EVIL}" for i in range(4)]
@@ -64,7 +65,7 @@ def society_page(tmp_path_factory: pytest.TempPathFactory, served: Callable[...,
             metrics=[{EVIL: 2.0}, {EVIL: 4.0}], **own,
         ).path  # fmt: skip
 
-    trained, base = society("trained", 1.0), society("base", 0.0)
+    trained, base = society("trained", 1.0, f"draft {EVIL}"), society("base", 0.0, f"draft. Of base {EVIL}")
     write_call(trained, (1, 1, "answer 0"), f"q {EVIL}", f"draft {EVIL}", model=f"model {EVIL}")
     return served(trained, "--against", base), trained
 
@@ -138,7 +139,8 @@ def test_hovering_names_and_a_click_on_nothing_closes(society_page: tuple[str, P
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= 800
     click(page, "canvas.graph", 0.02, 0.02)
-    page.wait_for_selector("text=Click an agent for its memory")
+    page.wait_for_selector("text=4 of 4 conversations of round 2 differ")
+    assert page.locator("mark").all_inner_texts()[:2] == [f"draft {EVIL}", "draft."]
     curves = page.inner_text(".curves")
     assert f"{EVIL} ({EVIL})" in curves
     assert "8" in curves

@@ -46,9 +46,23 @@ def test_a_second_run_is_subtracted(make_run: Callable[..., Run]) -> None:
     there = make_run([told(0, 0, (2.0, 2.0), (3.0, 3.0)), told(0, 1)], name="base")
     data = PageData(here, there)
     assert [a["text"] for a in data.agents(0, "difference")][:2] == ["+2.0", ""]
-    assert data.conversations(0)[0]["other"] == {
-        "name": "base", "question": "Is it right?", "final": "Yes, be kind.", "scores": "alignment 3.00, engagement 3.00",
-    }  # fmt: skip
+    other = data.conversations(0)[0]["other"]
+    assert (other["name"], other["here"], other["first"]) == ("base", "trained", None)
+    assert other["conversation"]["after"] == "alignment 3.00, engagement 3.00"
+    assert data.differing(0) == ([], 0)
+
+
+def test_the_first_sentence_that_differs_is_named(make_run: Callable[..., Run]) -> None:
+    here = make_run(
+        [told(0, 0, draft="Yes. It is late.", revision="A."), told(0, 1), told(0, 2, revision="B.")], name="with"
+    )
+    there = make_run([told(0, 0, draft="Yes. It is early.", revision="C."), told(0, 1), told(0, 2)], name="without")
+    found, n = PageData(here, there).differing(0)
+    assert n == 2
+    assert [(c["agent"], c["other"]["first"]) for c in found] == [
+        (0, {"part": "draft", "there": "It is early.", "here": "It is late."}),
+        (2, {"part": "revision", "there": "Yes, be kind.", "here": "B."}),
+    ]
 
 
 def test_reviews_are_the_rounds_own(society: Run) -> None:

@@ -22,12 +22,14 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 # What is chosen on the left is read on the right, without scrolling the page; on narrow screens below.
 _LAYOUT = """
 .dashboard { display: grid; grid-template-columns: minmax(0, 1fr) minmax(20rem, 27rem); gap: 1.2rem; padding: .6rem 1rem; }
+.dashboard.compared { grid-template-columns: minmax(0, 1fr) minmax(26rem, 1fr); }
 .dashboard .right { position: sticky; top: .6rem; max-height: calc(100vh - 1.2rem); overflow-y: auto; align-self: start; }
 .dashboard .filters { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0 1rem; align-items: end; }
 .dashboard .filters { margin-bottom: .5rem; }
 .dashboard .filters .v-text-field__details { display: none; } .dashboard .filters .v-input__slot { margin-bottom: 0; }
 @media (max-width: 60rem) {
-  .dashboard { grid-template-columns: minmax(0, 1fr); } .dashboard .right { position: static; max-height: none; }
+  .dashboard, .dashboard.compared { grid-template-columns: minmax(0, 1fr); }
+  .dashboard .right { position: static; max-height: none; }
   .dashboard .filters { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 """
@@ -106,7 +108,7 @@ def Page() -> None:
     panels = solara.use_memo(lambda: curve_panels(data.run), [rounds])
 
     solara.Style(_LAYOUT)
-    with solara.Div(classes=["dashboard"]):
+    with solara.Div(classes=["dashboard", *(["compared"] if data.other is not None else [])]):
         with solara.Div(classes=["left"]):
             title = data.run.name if data.other is None else f"{data.run.name} against {data.other.name}"
             solara.Text(title, style={"font-size": "1.3rem", "font-weight": "600"})
@@ -137,11 +139,12 @@ def _Details(
     """The conversations of the chosen agent, of the chosen edge, or of the filter."""
     inspected, set_inspected = solara.use_state(None)
     calls = solara.use_memo(lambda: _calls(data, inspected), [inspected])
+    differing, n_differing = solara.use_memo(lambda: data.differing(round_), [round_, data.rounds])
 
     def show(title: str, note: str, items: list[dict[str, Any]], memories: list[dict[str, str]] | None = None) -> None:
         Conversations(
             title=title, note=note, memories=memories or [], items=items, can_close=chosen is not None or review is not None,
-            calls=calls, event_inspect=lambda event: set_inspected((event["round"], event["agent"])),
+            calls=calls, event_inspect=lambda event: set_inspected((event["round"], event["agent"], event["run"])),
             event_close=lambda _: on_close(),
         )  # fmt: skip
 
@@ -159,6 +162,12 @@ def _Details(
             f"; the first {len(items)}" * (len(items) < len(found))
         )
         show("Matches", note, items)
+    elif data.other is not None:
+        n = len(data.round(round_))
+        note = f"{n_differing} of {n} conversations of round {round_ + 1} differ" + (
+            f"; the first {len(differing)}" * (len(differing) < n_differing)
+        )
+        show(f"{data.run.name} against {data.other.name}", note, differing)
     else:
         solara.Text(
             "Click an agent for its memory and conversations, or an arrow for the reviews along it. “prompt” beside an answer "
@@ -166,11 +175,11 @@ def _Details(
         )
 
 
-def _calls(data: PageData, inspected: tuple[int, int] | None) -> dict[str, Any]:
+def _calls(data: PageData, inspected: tuple[int, int, str] | None) -> dict[str, Any]:
     """The calls of the inspected conversation, by part."""
     if inspected is None:
         return {"of": "", "parts": {}}
-    return {"of": f"{inspected[0]}-{inspected[1]}", "parts": data.calls(*inspected)}
+    return {"of": "-".join(map(str, inspected)), "parts": data.calls(*inspected)}
 
 
 def _count(

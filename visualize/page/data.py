@@ -11,6 +11,7 @@ from typing import Any
 
 import networkx as nx
 
+from sandbox.counterfactual.divergence import find_divergences
 from sandbox.records import Interaction, Score
 from sandbox.scenario.settings import recorded_shape
 from sandbox.seeding import keyed_rng
@@ -46,7 +47,7 @@ class PageData:
         self._read_agents()
         self.shape = recorded_shape(run.manifest)
         self.colours = AgentColours(run, other)
-        self._calls: CallIndex | None = None
+        self._calls: dict[str, CallIndex] = {}
         self._round = lru_cache(maxsize=4)(self._read_round)
 
     def _read_agents(self) -> None:
@@ -188,14 +189,31 @@ class PageData:
                 found.append(shown)
         return found
 
-    def calls(self, round_: int, agent: int) -> dict[str, list[dict[str, Any]]]:
-        """The calls to language models in an interaction, by the part that they gave; see :func:`show_calls`."""
-        it = self.round(round_).get(agent)
+    def calls(self, round_: int, agent: int, run: str = "") -> dict[str, list[dict[str, Any]]]:
+        """The calls to language models in an interaction, by the part that they gave; see :func:`show_calls`.
+
+        Args:
+            round_: The round.
+            agent: Index of the agent.
+            run: ``other`` for the run to compare with.
+        """
+        which = self.other if run and self.other is not None else self.run
+        it = self.round(round_, which).get(agent)
         if it is None:
             return {}
-        if self._calls is None:
-            self._calls = CallIndex(self.run)
-        return show_calls(self._calls.calls_of(it), self._names)
+        if run not in self._calls:
+            self._calls[run] = CallIndex(which)
+        return show_calls(self._calls[run].calls_of(it), self._names)
+
+    def differing(self, round_: int) -> tuple[list[dict[str, Any]], int]:
+        """The conversations of a round that differ from those of the other run, at most twenty, and how many there are.
+
+        Drafts come before reviews, and these before revisions, so that what caused a difference comes first.
+        """
+        here, there = self.round(round_), self.round(round_, self.other) if self.other is not None else {}
+        found = [one.agent for one in find_divergences(list(there.values()), list(here.values()))] if there else []
+        both = [agent for agent in found if agent in here and agent in there]
+        return [self._conversation(here[agent], there[agent]) for agent in both[:_MATCHES]], len(both)
 
     def _passes(self, it: Interaction, low: float | None, high: float | None, text: str) -> bool:
         """Whether the final answer is rated in a range, and the conversation contains a text."""
@@ -263,15 +281,22 @@ class PageData:
             if other is None or self.other is None
             else {
                 "name": self.other.name,
-                "question": other.question,
-                "final": other.final,
-                "scores": self._scores(other.after if other.revision is not None else other.before),
+                "here": self.run.name,
+                "conversation": self._conversation(other, None),
+                "first": _first_difference(other, it),
             },
         }
 
     def _scores(self, score: Score) -> str:
         known: Mapping[str, float | None] = {d: score.value(d) for d in self.run.dimensions}
         return ", ".join(f"{d} {'–' if value is None else f'{value:.2f}'}" for d, value in known.items())
+
+
+def _first_difference(there: Interaction, here: Interaction) -> dict[str, str] | None:
+    """The part that differs first, with the first sentence of it that differs in each; None where nothing does."""
+    for one in find_divergences([there], [here]):
+        return {"part": one.part, "there": one.first, "here": one.second}
+    return None
 
 
 def _words(it: Interaction) -> str:

@@ -84,7 +84,7 @@ def _rounded(value: float | None) -> str:
 
 @app.command()
 def show(
-    source: Annotated[Path | None, typer.Argument(help="Run folder.")] = None,
+    source: Annotated[Path | None, typer.Argument(help="Run folder, or that of a what-if: both futures.")] = None,
     against: Annotated[Path | None, typer.Option(help="Second run to compare with.")] = None,
     live: Annotated[
         str | None, typer.Option(metavar="SCENARIO", help="Step a new world of this scenario from the page instead.")
@@ -97,7 +97,7 @@ def show(
     """Open a dashboard of a run: its map, its social graph, and every message."""
     from sandbox.models.scripted import ScriptedModel
     from sandbox.preview.dry_run import dry_run_world
-    from sandbox.store.run import open_run
+    from sandbox.store.run import is_run, open_run
     from visualize.page.serving import serve
 
     def tell(address: str) -> None:
@@ -117,6 +117,9 @@ def show(
         return
     if given:
         raise SettingsError(f"--set {next(iter(given))} is a setting of a new world; use it with --live")
+    futures = [(source or Path()) / name for name in ("with", "without")]
+    if against is None and not is_run(source or "") and all(map(is_run, futures)):
+        source, against = futures  # of sandbox what-if
     shown = {"run": str(open_run(source or "").path.resolve())}
     if against is not None:
         shown["against"] = str(open_run(against).path.resolve())
