@@ -13,8 +13,11 @@ from typing import Any
 
 import typer
 from formats import write_formats
-from tables import cell, first_line, settings_table, write
+from gallery import write_gallery
+from plugin_pages import write_llms, write_plugins
+from tables import cell, first_line, required, settings_table, write
 from trainer_pages import write_trainers
+from tutorials import write_tutorials
 from typer.core import TyperGroup
 
 import sandbox
@@ -74,7 +77,7 @@ def write_reference() -> list[tuple[str, str]]:
         lines += [f"## sandbox {name}", "", inspect.cleandoc(command.help or ""), ""]
         lines += ["| argument or option | default | |", "|---|---|---|"]
         for one in command.params:
-            words = getattr(one, "help", "") or ""
+            words = required(getattr(one, "help", ""), f"{one.name} of the command {name!r}")
             shown = one.opts if one.param_type_name == "option" else [(one.name or "").upper()]
             names = ", ".join(f"`{name}`" for name in shown)
             default = "" if one.default in (None, False, ()) or callable(one.default) else f"`{one.default}`"
@@ -93,6 +96,7 @@ def write_reference() -> list[tuple[str, str]]:
             if callable(getattr(module, name)):
                 lines += [f"::: {module.__name__}.{name}", ""]
         write(f"reference/{page}.md", "\n".join(lines))
+    write_plugins()
     lines = ["# Metrics", "", "Functions behind `sandbox measure`, `run.metrics()` and the plots.", ""]
     for name in METRICS:
         lines += [f"::: sandbox.metrics.{name}", "    options:", "      show_root_full_path: true", ""]
@@ -101,7 +105,8 @@ def write_reference() -> list[tuple[str, str]]:
         one for _, one in inspect.getmembers(sandbox.errors, inspect.isclass) if one.__module__ == "sandbox.errors"
     ]
     rows = [
-        f"| `{one.__name__}` | {cell(inspect.getdoc(one) or '')} |" for one in sorted(kinds, key=lambda k: k.__name__)
+        f"| `{one.__name__}` | {cell(required(one.__doc__, one.__name__))} |"
+        for one in sorted(kinds, key=lambda k: k.__name__)
     ]
     write(
         "reference/errors.md",
@@ -113,7 +118,8 @@ def write_reference() -> list[tuple[str, str]]:
     return [
         ("Commands", "reference/commands.md"), ("Settings", "reference/settings.md"), ("sandbox", "reference/sandbox.md"),
         ("trainers", "reference/trainers.md"), ("sandbox.testing", "reference/testing.md"),
-        ("Metrics", "reference/metrics.md"), ("Errors", "reference/errors.md"), ("File formats", "formats.md"),
+        ("Plugins", "reference/plugins.md"), ("Metrics", "reference/metrics.md"),
+        ("Errors", "reference/errors.md"), ("File formats", "formats.md"),
     ]  # fmt: skip
 
 
@@ -123,18 +129,23 @@ def write_navigation(shelves: dict[str, list[tuple[str, str]]]) -> None:
     for shelf, pages in shelves.items():
         lines += [f"* {shelf}", *(f"    * [{title}]({page})" for title, page in pages)]
     write("navigation.md", "\n".join(lines) + "\n")
+    write_llms(shelves)
 
 
 write("stylesheets/site.css", (ROOT / "docs" / "site" / "site.css").read_text(encoding="utf-8"))
 write_copies()
 write_formats()
+write_gallery()
 write_navigation(
     {
-        "Tutorials": write_examples(),
+        "Tutorials": write_tutorials(),
+        "Examples": write_examples(),
         "How-to": [(title, page) for page, title in HOW_TO.items()],
         "Concepts": [
             ("Architecture", "architecture.md"), ("Glossary", "glossary.md"),
-            ("Coming from another library", "coming_from.md"), ("Papers", "papers.md"), ("Gallery of scenarios", "gallery.md"),
+            ("Statistics", "statistics.md"),
+            ("Coming from another library", "coming_from.md"), ("Papers", "papers.md"),
+            ("Gallery", "scenarios.md"), ("Results of scenarios", "gallery.md"),
             ("The paper's claims", "paper.md"), ("Speed", "benchmarks.md"), ("Speed of trainers", "training_speed.md"),
             ("Contributing", "contributing.md"), ("Changelog", "changelog.md"),
         ],

@@ -19,6 +19,17 @@ def write(page: str, text: str, source: str = "") -> None:
         file.write(text if not source else f"<!-- source: {source} -->\n{text}")
 
 
+def required(words: str | None, what: str) -> str:
+    """Words that a page needs.
+
+    Raises:
+        ValueError: there are none; names what has none.
+    """
+    if not (words or "").strip():
+        raise ValueError(f"{what} has no description, so that its page cannot be made; write one")
+    return str(words)
+
+
 def first_line(text: str | None) -> str:
     """The first sentence of a docstring, on one line."""
     return " ".join((text or "").split("\n\n")[0].split())
@@ -55,6 +66,9 @@ def settings_table(owner: Any, without: Any = None) -> str:
             continue
         default = "" if (value := _default(field)) is dataclasses.MISSING else f"`{value!r}`"
         name, span = type_name(hints[field.name])
-        cells = (f"`{field.name}`", f"`{name}`", span, default, words.get(field.name, ""))
+        described_as = required(
+            words.get(field.name), f"setting {field.name!r} of {owner.__module__}.{owner.__qualname__}"
+        )
+        cells = (f"`{field.name}`", f"`{name}`", span, default, described_as)
         lines.append("| " + " | ".join(cell(one) for one in cells) + " |")
     return "\n".join(lines)
