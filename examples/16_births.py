@@ -45,5 +45,6 @@ scenario = Scenario(
     settle=settle,
     events={2: arrive},
     measures={"alive": alive},
+    size=4,
     society={"capacity": 2, "radius": 1},
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from sandbox.errors import SandboxError
 from sandbox.folders import finite
+from sandbox.progress import Progress
 from sandbox.text_cleaning import printable
 
 
@@ -80,6 +83,35 @@ def _how_to_repeat(summary: Mapping[str, Any]) -> str:
 def _one_line(text: str, width: int = 200) -> str:
     words = " ".join(text.split())
     return words if len(words) <= width else f"{words[:width]}…"
+
+
+def by_rounds(show: Progress, world: Any, rounds: int) -> Callable[[int], None]:
+    """A callback for ``World.on_calls`` that shows progress in rounds; the total is the number of rounds left.
+
+    Within the first round it follows the most calls that protocols declare, which may be far more than they make; within later
+    ones the calls of the round before. It is right again with each new round.
+
+    Args:
+        show: Shows the amount of work that was done.
+        world: The world.
+        rounds: Total number of rounds.
+    """
+    start = at = world.round
+    calls, shown, most = 0, 0.0, 1
+    with suppress(SandboxError):  # the round itself reports the fault
+        most = max(1, world.expected_calls(1))
+
+    def on_calls(n: int) -> None:
+        nonlocal at, calls, shown, most
+        if world.round != at:
+            at, calls, most = world.round, 0, max(1, calls)
+        calls += n
+        now = at - start + min(1.0, calls / most)
+        if now > shown:
+            show(now - shown, f"round {at + 1} of {rounds}")
+            shown = now
+
+    return on_calls
 
 
 def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:

@@ -94,7 +94,7 @@ def render_prompts(
         ScenarioError: the scenario is invalid, or no agent has the label.
     """
     settings = {name: value for name, value in settings.items() if name not in ("rows", "columns")}
-    _, made, _ = resolve_settings(scenario, _SIDE, settings)
+    society, made, _ = resolve_settings(scenario, _SIDE, settings | {"agents": "none"})
     # Its own grid, where that is small: groups and questions may be made for as many agents.
     rows, columns = made.rows or made.size or _MOST, made.columns or made.size or _MOST
     is_own = rows * columns <= _MOST
@@ -103,6 +103,11 @@ def render_prompts(
     # Every memory is recalled, so that its prompt is shown.
     traced = dataclasses.replace(made, prompts=Prompts(**own), society={**made.society, "recall_distance": 2.0})
     given = {k: v for k, v in settings.items() if is_society_setting(k)}
+    if not is_own and society.on_grid:  # as many as there is room for
+        wanted = resolve_settings(
+            scenario, max(rows, columns), {"agents": settings["agents"]} if "agents" in settings else {}
+        )
+        given["agents"] = None if wanted[0].agents is None else min(wanted[0].agents, _MOST * society.capacity)
     model = ScriptedModel()
     world = World(
         traced,

@@ -155,6 +155,20 @@ def test_a_class_talks_in_groups(tmp_path: Path) -> None:
     assert "You are the teacher of a class." in shown.output
 
 
+def test_who_asks_whom(tmp_path: Path) -> None:
+    """Each week one half is asked, drivers about the car; it ends after six weeks."""
+    path = ROOT / "examples" / "20_who_asks_whom.py"
+    check_scenario(str(path))
+    command = ["run", str(path), "--model", "scripted:", "--set", "embedder=hashing", "--rounds", "9"]
+    CliRunner().invoke(app, [*command, "--out", str(tmp_path / "run")], catch_exceptions=False)
+    run = open_run(tmp_path / "run")
+    assert (run.rounds, run.ended) == (6, True)
+    assert all(it.agent % 2 == it.round % 2 for it in run.interactions())
+    assert all(("to town" in it.question) == (it.label == "driver") for it in run.interactions())
+    shown = CliRunner().invoke(app, ["show-prompts", str(path)], catch_exceptions=False)
+    assert "It rains on" in shown.output
+
+
 def test_the_poor_leave_and_the_rich_have_a_child(tmp_path: Path) -> None:
     """Children begin with three coins and know their parent; those who left had none."""
     path = ROOT / "examples" / "16_births.py"

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import figures, say, say_json, say_losses
+from sandbox.cli.output import by_rounds, figures, say, say_json, say_losses
 from sandbox.errors import SettingsError
 
 _RECALLING = ("back_scatter", "debate", "gossip", "vote")  # protocols whose agents recall remembered answers
@@ -304,8 +304,8 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                 say(f"note: {note}")
         shown = None if quiet or not sys.stderr.isatty() else _live_map(world)
         below = None if shown is None else shown.picture
-        with progress("simulating", world.expected_calls(rounds - world.round), quiet=quiet, below=below) as show:
-            world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {rounds}")
+        with progress("simulating", rounds - world.round, quiet=quiet, below=below) as show:
+            world.on_calls = by_rounds(show, world, rounds)
             if (repaired := world.repair()) and not quiet:
                 say(f"repaired {repaired} interactions that had failed or lacked a rating")
             while world.round < rounds and world.running:

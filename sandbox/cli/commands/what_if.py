@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import say, say_json, table
+from sandbox.cli.output import by_rounds, say, say_json, table
 
 _SENTENCES = 10
 
@@ -72,8 +72,8 @@ def what_if(
     def watch(name: str, world: Any, total: int) -> Iterator[None]:
         from sandbox.progress import progress
 
-        with progress(f"{name} the event", world.expected_calls(total - world.round), quiet=as_json) as show:
-            world.on_calls = lambda calls: show(calls, f"round {world.round + 1} of {total}")
+        with progress(f"{name} the event", total - world.round, quiet=as_json) as show:
+            world.on_calls = by_rounds(show, world, total)
             yield
 
     found = run_what_if(
