@@ -11,7 +11,6 @@ CAR = "How do you get to town?"
 
 
 def talk(agent, question, world):
-    """An answer, and a choice among the scenario's options."""
     said = yield agent.answer(question)
     chosen = yield agent.choose(f"{question} Choose one.", world.scenario.options)
     return world.interaction(
@@ -25,20 +24,17 @@ def asked(world):
 
 
 def ask(agent, world):
-    """The drivers are asked about the bus, the others about the car."""
     return f"It rains on {agent.state['days']} days. " + (
         CAR if agent.label == "driver" else world.scenario.questions[1]
     )
 
 
 def rain(world):
-    """Before each round: the week, and how many days it rains for each agent."""
     for agent in world.members:
         agent.state["days"] = (world.round + agent.index) % 7
 
 
 def next_week(world):
-    """After each round."""
     world.state["week"] += 1
 
 
@@ -47,12 +43,17 @@ def walk(agent, world):
     return next(iter(world.space.free_near(agent)), None) if agent.state["days"] > 4 else None
 
 
+def wet(interactions, world):
+    """Days of rain of all agents, 0 or more."""
+    return sum(agent.state["days"] for agent in world.members)
+
+
 scenario = Scenario(
     name="Who asks whom", source="written for this example", questions=[CAR, "Would you take a bus?"],
     heldout=["Should the bus be free?"], options=["bus", "car"], rows=3, columns=4, society={"capacity": 2},
     population={"driver": 0.5, "walker": 0.5}, roles={"driver": "You own a car."},
     upbringing={"driver": [Upbringing(CAR, "By car, it is quick.")], "walker": [Upbringing(CAR, "On foot.")]},
     protocol=talk, asked=asked, ask=ask, before_round=rain, after_round=next_week, move=walk, state={"days": 0},
-    world_state={"week": 0}, measures={"wet": lambda its, world: sum(a.state["days"] for a in world.members)},
+    world_state={"week": 0}, measures={"wet": wet},
     stop=lambda world: world.state["week"] >= 6,
 )  # fmt: skip

@@ -107,7 +107,7 @@ def render_prompts(
         wanted = resolve_settings(
             scenario, max(rows, columns), {"agents": settings["agents"]} if "agents" in settings else {}
         )
-        given["agents"] = None if wanted[0].agents is None else min(wanted[0].agents, _MOST * society.capacity)
+        given["agents"] = None if wanted[0].agents is None else min(wanted[0].agents, _SIDE**2 * society.capacity)
     model = ScriptedModel()
     world = World(
         traced,
