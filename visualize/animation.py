@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from PIL import Image
 from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
 from sandbox.folders import whole_file
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import bar_ends, check_by, check_limits, default_by, values_title
+from visualize.drawing.agent_values import bar_ends, bar_title, check_by, check_limits, default_by, values_title
 from visualize.drawing.curves import set_round_axis, y_limits
 from visualize.drawing.inputs import Source, as_run
 from visualize.drawing.legends import fit_legend
@@ -98,7 +99,7 @@ def frames(
         with use_theme(theme):
             figure = Figure(figsize=(PAGE_IN, 3.6))
             _map(figure, plan, panel, round_)
-            _curves(figure.add_axes((0.62, 0.18, 0.36, 0.73)), run, round_)
+            _curves(figure.add_axes((0.67, 0.18, 0.315, 0.73)), run, round_)
             fix_ticks(figure)
         buffer = io.BytesIO()
         with output_settings():
@@ -117,7 +118,9 @@ def _map(figure: Figure, plan: MapPlan, panel: pd.DataFrame, round_: int) -> Non
         bar = figure.add_axes((0.465, 0.18, 0.012, 0.68))
         colours = ScalarMappable(plan.painter.norm, plan.painter.colours)
         ends = bar_ends(plan.painter.norm, plan.table[plan.by])
-        figure.colorbar(colours, cax=bar, extend=ends).outline.set_linewidth(0)  # type: ignore[operator]
+        scale = figure.colorbar(colours, cax=bar, extend=ends)
+        scale.set_label("\n".join(textwrap.wrap(bar_title(plan.by, plan.run), 44)))
+        scale.outline.set_linewidth(0)  # type: ignore[operator]
     fit_legend(figure, plan.legend(72 * side_in), loc="lower left", most=4)
 
 
