@@ -37,7 +37,8 @@ class Influence:
         question: What the row asks.
         answer: The row's best answer.
         part: Part of the record that the row comes from, or empty.
-        places: Where the answer was given: run, round and agent (both numbers as in the record, rounds from 1).
+        places: Where the answer was given, or was among those that the agent chose from: run, round (from 1) and agent (its
+            number in the record).
     """
 
     similarity: float
@@ -204,10 +205,13 @@ def _places(runs: Sequence[str]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     for path in runs:
         for it in open_run(path).interactions():
             place = {"run": path, "round": it.round + 1, "agent": it.agent}
-            for text in dict.fromkeys(filter(None, (it.draft, it.revision))):
+            tried = [one["answer"] for key in ("drafts", "revisions") for one in it.extra.get(key) or ()]
+            for text in dict.fromkeys(filter(None, (it.draft, it.revision, *tried))):
                 found.setdefault((it.question, text), []).append(place)
             for given in it.feedback:
-                found.setdefault((it.question, given.rating.reason or ""), []).append({**place, "agent": given.reviewer})
+                found.setdefault((it.question, given.rating.reason or ""), []).append(
+                    {**place, "agent": given.reviewer}
+                )
     return found
 
 
