@@ -205,14 +205,19 @@ def _places(runs: Sequence[str]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     for path in runs:
         for it in open_run(path).interactions():
             place = {"run": path, "round": it.round + 1, "agent": it.agent}
-            tried = [one["answer"] for key in ("drafts", "revisions") for one in it.extra.get(key) or ()]
-            for text in dict.fromkeys(filter(None, (it.draft, it.revision, *tried))):
+            for text in dict.fromkeys(filter(None, (it.draft, it.revision, *_candidates(it.extra)))):
                 found.setdefault((it.question, text), []).append(place)
             for given in it.feedback:
                 found.setdefault((it.question, given.rating.reason or ""), []).append(
                     {**place, "agent": given.reviewer}
                 )
     return found
+
+
+def _candidates(extra: Mapping[str, Any]) -> list[str]:
+    """Answers that an agent chose from, as the protocol ``back_scatter`` records them."""
+    listed = [one for key in ("drafts", "revisions") if isinstance(extra.get(key), list) for one in extra[key]]
+    return [str(one["answer"]) for one in listed if isinstance(one, Mapping) and "answer" in one]
 
 
 def _cosine(one: torch.Tensor, other: torch.Tensor) -> float:
