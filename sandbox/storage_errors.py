@@ -38,7 +38,10 @@ _STORAGE = {
     "database is locked": "another process is writing to it: wait for it to end",
 }
 _DAMAGED = ("malformed", "not a database", "database corruption", "no such table", "no such column")
-_KEPT = "What was recorded before is kept: once the cause is removed, continue with --resume"
+_KEPT = (
+    "What was finished before is kept: once the cause is removed, repeat the command; run, train and evaluate continue with "
+    "--resume"
+)
 
 
 @contextmanager

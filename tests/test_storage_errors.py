@@ -34,7 +34,11 @@ RUN = ["run", "value_alignment", "--model", "scripted:", "--size", "2", "--set",
         (OSError(errno.EROFS, "Read-only file system", "/x"), StorageError, "the disk is read-only"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "f/run"), StorageError, "is a file and not a folder"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300), StorageError, "choose a shorter one"),
-        (sqlite3.OperationalError("database or disk is full"), StorageError, "continue with --resume"),
+        (
+            sqlite3.OperationalError("database or disk is full"),
+            StorageError,
+            "run, train and evaluate continue with --resume",
+        ),
         (sqlite3.DatabaseError("database disk image is malformed"), DamagedFile, "is damaged"),
     ],
 )
