@@ -114,7 +114,8 @@ def Page() -> None:
             solara.Text(title, style={"font-size": "1.3rem", "font-weight": "600"})
             with solara.Div(classes=["filters"]):
                 solara.Select("colour by", data.colours.known(), value=by, on_value=set_by)
-                solara.SelectMultiple("labels", labels, data.labels, on_value=set_labels)
+                if len(data.labels) > 1:
+                    solara.SelectMultiple("labels", labels, data.labels, on_value=set_labels)
                 solara.InputText("text", value=text, on_value=set_text, continuous_update=True)
                 solara.SliderRangeFloat(
                     "rating", value=span, min=1.0, max=float(data.scale), step=0.1, on_value=set_span
@@ -150,15 +151,17 @@ def _Details(
 
     if chosen is not None:
         about, items = data.about(chosen), data.conversations(chosen, *wanted)
-        note = f"{about['label']}; {_count(items, wanted)}" + (f"; model {about['model']}" * bool(about["model"]))
+        note = f"{about['label']}{'; ' * bool(about['label'])}{_count(items, wanted)}" + (
+            f"; model {about['model']}" * bool(about["model"])
+        )
         show(about["name"], note, items, about["memories"])
     elif review is not None:
         items = data.reviews_between(review[0], review[1], *wanted)
         names = [data.about(agent)["name"] for agent in review]
-        show(f"{names[0]} on {names[1]}", _count(items, wanted, "reviews"), items)
+        show(f"{names[0]} on {names[1]}", _count(items, wanted, "review"), items)
     elif found is not None:
         items = data.conversations_of(round_, found)
-        note = f"{len(found)} conversations of round {round_ + 1} match" + (
+        note = f"{_number(len(found), 'conversation')} of round {round_ + 1} match{'es' * (len(found) == 1)}" + (
             f"; the first {len(items)}" * (len(items) < len(found))
         )
         show("Matches", note, items)
@@ -183,14 +186,18 @@ def _calls(data: PageData, inspected: tuple[int, int, str] | None) -> dict[str, 
 
 
 def _count(
-    items: list[dict[str, Any]], wanted: tuple[float | None, float | None, str], what: str = "conversations"
+    items: list[dict[str, Any]], wanted: tuple[float | None, float | None, str], what: str = "conversation"
 ) -> str:
     is_filtered = bool(wanted[2].strip()) or wanted[:2] != (None, None)
-    return f"{len(items)} {what}" + " that pass the filter" * is_filtered
+    return f"{_number(len(items), what)}{', as filtered' * is_filtered}"
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _graph_title(n_drawn: int, n: int) -> str:
-    return "who reviewed whom" + (f": {n_drawn:,} of {n:,} reviews, drawn at random" if n_drawn < n else "")
+    return "who reviewed whom" + (f" ({n_drawn:,} of {n:,} reviews, at random)" if n_drawn < n else "")
 
 
 def _shape(agents: list[dict[str, Any]], data: PageData) -> list[int]:

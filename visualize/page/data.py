@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import networkx as nx
+import pandas as pd
 
 from sandbox.counterfactual.divergence import find_divergences
 from sandbox.records import Interaction, Score
@@ -17,6 +18,7 @@ from sandbox.scenario.settings import recorded_shape
 from sandbox.seeding import keyed_rng
 from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run
+from visualize.drawing.agent_values import shown_labels
 from visualize.drawing.graph_layout import READABLE_NODES, node_positions
 from visualize.drawing.style import label_order
 from visualize.page.calls import show_calls
@@ -35,7 +37,7 @@ class PageData:
         other: Run to compare with, for example the same society with another model.
 
     Attributes:
-        labels: Labels, in the order used by all plots.
+        labels: Labels, in the order used by all plots; one empty text where they mean nothing.
         colours: What agents can be coloured by.
         scale: The highest rating.
         shape: Rows and columns of the grid, in cells; 1 and 1 for a network.
@@ -54,7 +56,10 @@ class PageData:
         """Read who ever lived; again where agents were added while the page is shown."""
         self._agents = {int(row["agent"]): row for row in self.run.agents().to_dict("records")}
         self._names = {agent: str(row["name"]) for agent, row in self._agents.items()}
-        self.labels = label_order(str(row["label"]) for row in self._agents.values())
+        given = pd.Series({agent: str(row["label"]) for agent, row in self._agents.items()}, dtype=object)
+        # Labels that mean nothing are not shown, as on pictures.
+        self._has_labels = shown_labels(self.run, given).equals(given)
+        self.labels = label_order(given) if self._has_labels else [""]
         self._places: dict[int, tuple[float, float]] | None = None
 
     @property
@@ -90,7 +95,7 @@ class PageData:
         there = self.round(round_, self.other) if self.other is not None and by == "difference" else {}
         found = []
         for agent, row, column in positions.itertuples(index=False):
-            kind = self.labels.index(self._agents[agent]["label"])
+            kind = self.labels.index(self._agents[agent]["label"]) if self._has_labels else 0
             value = self.colours.value(by, round_, int(agent), said.get(agent), there.get(agent))
             x, y = standing[agent]
             found.append(
@@ -162,7 +167,7 @@ class PageData:
         row = self._agents[agent]
         return {
             "name": row["name"],
-            "label": row["label"],
+            "label": row["label"] if self._has_labels else "",
             "model": row["model"] or "",
             "memories": [{"question": q, "answer": a} for q, a in self.run.memories(agent)],
         }
@@ -255,7 +260,7 @@ class PageData:
             "agent": it.agent,
             "name": names.get(it.agent, f"Agent {it.agent + 1}"),
             "round": it.round,
-            "label": it.label,
+            "label": it.label if self._has_labels else "",
             "question": it.question,
             "recalled": list(it.recalled) if it.recalled else None,
             "draft": it.draft,
