@@ -7,8 +7,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import griffe
-
 # Files of a run folder, beside figures and pages that are asked for.
 RUN_FOLDER: dict[str, str] = {
     "manifest.json": "What the run is: scenario, models, seed, settings, versions.",
@@ -44,6 +42,8 @@ def unnamed(fields: Mapping[str, str], value: Any, prefix: str = "") -> list[str
 
 def described(owner: type) -> dict[str, str]:
     """Descriptions of attributes and arguments in a docstring, those of base classes too."""
+    import griffe  # comes with mkdocs; all else here works without it
+
     found: dict[str, str] = {}
     for base in reversed(owner.__mro__):
         if base is object or not base.__doc__:

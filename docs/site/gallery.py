@@ -27,8 +27,9 @@ def write_gallery() -> None:
         if not (_PICTURES / f"{name}.png").is_file():
             raise ValueError(f"scenario {name!r} has no picture docs/scenarios/{name}.png; see examples/library.py")
         cards.append(
-            f"-   ![{name}](scenarios/{name}.png)\n\n    **{name}** – {words}\n\n    ```sh\n    sandbox run {name} "
-            f"--out runs/{name}\n    ```\n\n    "
+            f"-   [![{name}](scenarios/{name}.png)](scenarios/{name}.png)\n\n    **{name}** – {words}\n\n"
+            f"    ```sh\n    sandbox run {name}\n"
+            f"    ```\n\n    "
             f"`{module.replace('.', '/')}.py` · [what it shows, and results](gallery.md#{name})"
         )
     text = "\n\n".join(cards)

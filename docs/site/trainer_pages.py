@@ -13,6 +13,7 @@ from method_docstrings import metrics, sections
 from tables import cell, first_line, settings_table, write
 
 from sandbox.registry import plugins
+from trainers.methods.trl_catalog import SPECS
 from trainers.rows.kinds import COLUMNS, RowKind
 from trainers.settings import TrainingSettings
 
@@ -95,6 +96,15 @@ def _overview() -> str:
         lines.append(
             f"| [{name}]({name}.md) | {kind.accepts.value} | {cell(_code(about))} | {cell(_code(part['Suits']))} |"
         )
+    lines += [
+        "",
+        "Any other trainer of TRL is used by its name, for example `trl:CPO` "
+        "([training](../training.md#trainers-of-trl)):",
+        "",
+        "| trainer | learns from |",
+        "|---|---|",
+    ]
+    lines += [f"| `trl:{spec.name}` | {spec.accepts.value} |" for spec in SPECS.values()]
     lines += ["", "## Kinds of rows", "", "| kind | columns |", "|---|---|"]
     lines += [f"| {kind.value} | {', '.join(f'`{column}`' for column in COLUMNS[kind])} |" for kind in RowKind]
     return "\n".join([*lines, "", "How they are made and chosen: [training](../training.md)."])

@@ -14,6 +14,7 @@ import re
 import shlex
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 import warnings
@@ -33,7 +34,7 @@ ORDER = (
 )  # fmt: skip
 _BLOCK = re.compile(r'^```(python|sh|yaml|json)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _PICTURE = re.compile(r"<!-- picture: (\S+): (.+?) -->")
-_LONGEST = 40
+_LONGEST, _WIDEST = 40, 80  # lines of an output, and letters of a line
 
 
 def write_tutorials() -> list[tuple[str, str]]:
@@ -91,7 +92,8 @@ def _run(language: str, title: str | None, code: str, names: dict[str, Any], pag
         Path(title).write_text(code, encoding="utf-8")
         return ""
     if language == "sh":
-        return "".join(_command(line, page) for line in code.splitlines() if line.startswith("sandbox "))
+        lines = code.replace("\\\n", "").splitlines()
+        return "".join(_command(line, page) for line in lines if line.startswith("sandbox "))
     out = io.StringIO()
     if language == "python":
         try:
@@ -103,19 +105,26 @@ def _run(language: str, title: str | None, code: str, names: dict[str, Any], pag
 
 
 def _command(line: str, page: str) -> str:
-    ended = CliRunner().invoke(app, shlex.split(line, comments=True)[1:], env={"COLUMNS": "110", "NO_COLOR": "1"})
+    ended = CliRunner().invoke(app, shlex.split(line, comments=True)[1:], env={"COLUMNS": "84", "NO_COLOR": "1"})
     if ended.exit_code:
         raise RuntimeError(f"tutorials/{page}.md: {line}\n{ended.output}\n{ended.exception!r}")
     return ended.stdout
 
 
 def _shown(output: str) -> str:
-    lines = [line.rstrip() for line in output.strip("\n").splitlines()]
+    lines = [part for line in output.strip("\n").splitlines() for part in _wrapped(line.rstrip())]
     if not any(lines):
         return ""
     if len(lines) > _LONGEST:
         lines = [*lines[: _LONGEST - 1], f"... {len(lines) - _LONGEST + 1} more lines"]
     return "\n\n```{ .text .output }\n" + "\n".join(lines) + "\n```"
+
+
+def _wrapped(line: str) -> list[str]:
+    """A long line as several; those of tables stay as they are."""
+    if len(line) <= _WIDEST or not line.isascii() or line.count("  ") > 3:
+        return [line]
+    return textwrap.wrap(line, _WIDEST, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 @contextlib.contextmanager
