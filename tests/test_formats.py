@@ -76,3 +76,13 @@ def test_keys_without_words_are_found(docs_site: Callable[[str], Any]) -> None:
     fields = {"a": "", "b": "", "b.c": "", "d.*": "", "d": ""}
     held = {"a": {"any": 1}, "b": [{"c": 1}, {"e": 1}], "d": {"any": 1}, "f": 1}
     assert docs_site("file_fields").unnamed(fields, held) == ["b.e", "f"]
+
+
+@pytest.mark.needs_torch
+def test_rows_have_columns_that_the_page_names(run_dir: Path) -> None:
+    from trainers import rows_from
+    from trainers.rows.kinds import COLUMN_WORDS, RowKind
+    from trainers.rows.layouts import EXTRA_COLUMNS
+
+    columns = {name for kind in RowKind for name in rows_from(run_dir, kind).column_names}
+    assert columns | set(EXTRA_COLUMNS) <= set(COLUMN_WORDS)

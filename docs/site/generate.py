@@ -124,7 +124,14 @@ def write_reference() -> list[tuple[str, str]]:
 
 
 def write_navigation(shelves: dict[str, list[tuple[str, str]]]) -> None:
-    """The site's menu."""
+    """The site's menu.
+
+    Raises:
+        ValueError: a page of docs/ is not in it.
+    """
+    shown = {page for pages in shelves.values() for _, page in pages}
+    if left_out := sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name not in shown):
+        raise ValueError(f"{', '.join(left_out)} is in docs/, but not in the menu of docs/site/generate.py")
     lines = ["* [Social Sandbox](index.md)"]
     for shelf, pages in shelves.items():
         lines += [f"* {shelf}", *(f"    * [{title}]({page})" for title, page in pages)]
