@@ -233,6 +233,9 @@ def _mistyped(name: str, text: str, expected: str) -> NoReturn:
 
 
 def _noun(hint: Any) -> str:
+    if typing.get_origin(hint) in (tuple, list):
+        of = {int: "whole numbers", float: "numbers"}.get(typing.get_args(hint)[0], "values")
+        return f"{of}, separated by commas"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
     return names.get(hint, str(hint))
 

@@ -71,7 +71,7 @@ def find_agent(given: int | str, names: Mapping[int, str], where: str) -> int:
     if same:
         return same[0]
     raise SettingsError(
-        f"{where} has no agent {text}.{nearest(text, names.values())} Its agents are {number_spans(names)}{_called(names)}"
+        f"{where} has no agent {given!r}.{nearest(text, names.values())} Its agents are {number_spans(names)}{_called(names)}"
     )
 
 

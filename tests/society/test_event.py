@@ -228,7 +228,7 @@ def test_agents_are_meant_by_their_names() -> None:
         find_agents("removed", labels, names)
     assert find_agent("Ada", names, "the run") == find_agent(0, names, "the run") == 0
     with pytest.raises(
-        SettingsError, match=r"the run has no agent Adda. Did you mean 'Ada'\? Its agents are 0 to 4; names"
+        SettingsError, match=r"the run has no agent 'Adda'. Did you mean 'Ada'\? Its agents are 0 to 4; names"
     ):
         find_agent("Adda", names, "the run")
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from sandbox.errors import SettingsError
 from sandbox.scenario.scenario import Scenario
 from sandbox.store.run import Run, open_run
+from sandbox.typed_settings import typed
 from sandbox.world import World
 from visualize.drawing.agent_values import shown_labels
 from visualize.drawing.legends import REMOVED, fit_legend
@@ -47,6 +48,12 @@ def test_limits_set_the_ends_of_the_colours(society: Run) -> None:
             grid.draw(society, limits=wrong)
     with pytest.raises(SettingsError, match="labels are none"):
         grid.draw(society, by="label", limits=(1.0, 2.0))
+
+
+def test_limits_that_are_no_numbers_are_refused_in_words() -> None:
+    with pytest.raises(SettingsError, match="limits='a,b' is not numbers, separated by commas"):
+        typed("plot", {"limits": "a,b"}, {"limits": tuple[float, ...] | None})
+    assert typed("plot", {"limits": "1, 7"}, {"limits": tuple[float, ...] | None}) == {"limits": (1.0, 7.0)}
 
 
 def leave(world: World) -> None:
