@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -126,3 +127,18 @@ def figures(metrics: Mapping[str, Any], own: Collection[str] = ()) -> str:
     if metrics.get("failed"):
         shown.append(f"{metrics['failed']} failed")
     return ", ".join(shown)
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: ``1 round``, ``1,200 rounds``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def extent(interactions: int, rounds: int) -> str:
+    """How long a run is: ``27 interactions in 3 rounds``."""
+    return f"{counted(interactions, 'interaction')} in {counted(rounds, 'round')}"
+
+
+def dollars(most: float) -> str:
+    """An upper limit in US dollars, rounded up to cents."""
+    return f"${math.ceil(round(most * 100, 6)) / 100:,.2f}"

@@ -151,8 +151,8 @@ def what_if(
                 spent, stopped = world.budget.counts, stopped or world.capped
                 if world.capped:
                     notes.append(
-                        f"the future {name} the event was stopped by a cap after {world.round} rounds; to continue it, repeat "
-                        "the same with a higher cap"
+                        f"the future {name} the event was stopped by a cap after {_n_rounds(world.round)}; to continue it, "
+                        "repeat the same with a higher cap"
                     )
             write_measures(open_run(folders[name]))
     found = _compare(out, branch, described, start, end, notes, stopped)
@@ -212,6 +212,10 @@ def _check_models(run: Run, world: World, changed: Mapping[str, Any]) -> None:
         )
 
 
+def _n_rounds(n: int) -> str:
+    return "1 round" if n == 1 else f"{n} rounds"
+
+
 def _compare(
     out: Path, branch: str, event: Mapping[str, Any], start: int, end: int, notes: Sequence[str], stopped: bool
 ) -> WhatIf:
@@ -220,7 +224,7 @@ def _compare(
     both = range(start, max(start, min(end, complete)))
     remarks = list(notes)
     if complete < end:
-        remarks.append(f"compared: {_rounds(both)}, for a future ended or was stopped after {complete} rounds")
+        remarks.append(f"compared: {_rounds(both)}, for a future ended or was stopped after {_n_rounds(complete)}")
     divergences: list[Divergence] = []
     reach, futures = [], {name: {"interactions": 0, "failed": 0} for name in FUTURES}
     for round_ in both:

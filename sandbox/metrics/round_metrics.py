@@ -131,8 +131,20 @@ def own_measures(scenario: Scenario, interactions: Sequence[Interaction], world:
             raise ScenarioError(
                 f"{failing_line(error)}scenario {scenario.name!r}: measures[{name!r}] failed in round "
                 f"{world.round + 1}: {type(error).__name__}: {error}; it must return a number or None"
+                f"{_failed_before(interactions)}"
             ) from error
     return found
+
+
+def _failed_before(interactions: Sequence[Interaction]) -> str:
+    """For messages: that a measure was given interactions that failed, and why these did; empty if none failed."""
+    errors = [it.error for it in interactions if it.error is not None]
+    if not errors:
+        return ""
+    return (
+        f". {len(errors)} of {len(interactions)} interactions of the round had failed before, and a measure is given these "
+        f"too, without an answer: {errors[0]}"
+    )
 
 
 def _plain(value: float) -> float | None:

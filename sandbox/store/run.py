@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 # What is said of a failed call beside its cause: the end of the request, and the conversation.
-_WHERE = re.compile(r"; the request ends | \(protocol '")
+_WHERE = re.compile(r"; the request ends | \(protocol '| \(\d+ tr(?:y|ies) in ")
 
 
 class Run(Plottable):

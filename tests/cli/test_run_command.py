@@ -94,7 +94,7 @@ def test_a_cap_stops_says_so_and_can_be_gone_on_from(sandbox: Sandbox, run_dir: 
         "stopped by --max-calls 150 in round 2 of 3; all recorded interactions are complete. Resume with --resume --out a "
         "and a higher cap"
     )
-    assert lines[2].startswith("a: 13 interactions in 1 rounds, 0 failed, ")
+    assert lines[2].startswith("a: 13 interactions in 1 round, 0 failed, ")
     stopped = society(sandbox, "--rounds", 3, "--max-tokens", 10_000, "--out", "b", "--json")
     assert (stopped.code, stopped.said["stopped"]) == (0, True)
     done = society(sandbox, "--rounds", 3, "--resume", "--out", "a", "--json")

@@ -82,7 +82,7 @@ def test_a_sweep_in_which_some_or_all_runs_fail(sandbox: Sandbox, tmp_path: Path
     code, out, _ = sandbox("sweep", "value_alignment", "--grid", "population=all_good,all_bad", "--seeds", 1, *SCRIPTED,
                            "--set", f"protocol={path}", "--out", "s")  # fmt: skip
     assert (code, given[0] in out) == (0, False)
-    assert "failed: population=all_bad,seed=0: ScenarioError: a bad day" in out.splitlines()
+    assert "failed: population=all_bad,seed=0: ScenarioError: a bad day" in out
     code, out, _ = sandbox("sweep", "value_alignment", "--grid", "population=all_bad", "--seeds", 1, *SCRIPTED,
                            "--set", f"protocol={path}", "--out", "t")  # fmt: skip
     assert code == 1

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sandbox.cli.main import app
-from sandbox.errors import SettingsError, TrainingDataError
+from sandbox.errors import ModelNotFound, SettingsError, TrainingDataError
 from trainers import load_trainer, rows_from
 from trainers.config_file import write_config
 from trainers.diagnosis.attribution import attribute, weighted_answers
@@ -62,9 +62,11 @@ def test_the_command_names_who_said_it(model: str, run_dir: Path) -> None:
 def test_what_cannot_be_explained_is_refused(model: str, tiny_lm_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="a question and an answer are needed"):
         attribute(model, "What is the time?", " ")
-    with pytest.raises(SettingsError, match="does not say what it was trained on; name it: --rows RUN"):
-        attribute(f"hf:{tiny_lm_path}", "Q?", "A.")
     with pytest.raises(SettingsError, match="has no adapter, over whose weights rows could be compared"):
-        attribute(
-            f"hf:{tiny_lm_path}", "Q?", "A.", sources=[str(Path(model.removeprefix("hf:")).parent / "pairs.jsonl")]
-        )
+        attribute(f"hf:{tiny_lm_path}", "Q?", "A.")
+    with pytest.raises(ModelNotFound, match="nowhere"):
+        attribute("hf:nowhere", "Q?", "A.")
+    config = Path(model.removeprefix("hf:")) / "train.yaml"
+    config.rename(config.with_name("other.yaml"))
+    with pytest.raises(SettingsError, match="does not say what it was trained on; name it: --rows RUN"):
+        attribute(model, "Q?", "A.")

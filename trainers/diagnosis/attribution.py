@@ -23,6 +23,10 @@ from trainers.rows.kinds import RowKind
 if TYPE_CHECKING:
     import torch
 
+_NO_ADAPTER = (
+    "{model} has no adapter, over whose weights rows could be compared: train with --set lora=true --set merge=false"
+)
+
 # Answers of a row with their shares in its gradient: those that are to become likelier have shares above 0.
 Weighted = list[tuple[str, float]]
 
@@ -84,7 +88,8 @@ def attribute(
 
     if not question.strip() or not answer.strip():
         raise TrainingDataError("a question and an answer are needed: sandbox why MODEL ANSWER --question QUESTION")
-    rows, runs = _training_rows(model, sources)
+    folder = _adapter_folder(model)
+    rows, runs = _training_rows(model, folder, sources)
     loaded = _load(model)
     encoder = encoder_for(loaded.model, loaded.tokenizer, max_length)
     gradient = _Gradient(loaded.model, encoder)
@@ -153,27 +158,40 @@ class _Gradient:
         return torch.log_softmax(logits.float(), -1).gather(1, ids[0, len(prompt) :, None]).mean()
 
 
+def _adapter_folder(model: str) -> Path:
+    """The folder of a model that is an adapter.
+
+    Raises:
+        ModelNotFound: the model does not exist, or has no local weights.
+        SettingsError: it has no adapter.
+    """
+    from sandbox.models.local.loading import locate
+
+    kind, rest = resolve(model)
+    if kind != "hf":
+        raise ModelNotFound(f"{model} has no local weights: gradients need a model that was trained here, hf:FOLDER")
+    folder = Path(locate(rest))
+    if not (folder / "adapter_config.json").is_file():
+        raise SettingsError(_NO_ADAPTER.format(model=model))
+    return folder
+
+
 def _load(model: str) -> Any:
     """The model with its adapter beside its base.
 
     Raises:
         ModelNotFound: it cannot be loaded.
-        SettingsError: it has no adapter.
+        SettingsError: its adapter is of another kind than LoRA.
     """
     from sandbox.models.local.loading import load
 
-    kind, rest = resolve(model)
-    if kind != "hf":
-        raise ModelNotFound(f"{model} has no local weights: gradients need a model that was trained here, hf:FOLDER")
-    loaded = load(rest, device="cpu", dtype="float32", merge=False)
+    loaded = load(resolve(model)[1], device="cpu", dtype="float32", merge=False)
     if not any("lora_" in name for name, _ in loaded.model.named_parameters()):
-        raise SettingsError(
-            f"{model} has no adapter, over whose weights rows could be compared: train with --set lora=true --set merge=false"
-        )
+        raise SettingsError(_NO_ADAPTER.format(model=model))
     return loaded
 
 
-def _training_rows(model: str, sources: Sequence[str]) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
+def _training_rows(model: str, folder: Path, sources: Sequence[str]) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
     """The rows that a model was trained on, and the runs that they come from.
 
     Raises:
@@ -183,7 +201,6 @@ def _training_rows(model: str, sources: Sequence[str]) -> tuple[Sequence[Mapping
     from trainers.base import trainer_class
     from trainers.rows.build import rows_from
 
-    folder = Path(resolve(model)[1])
     config = folder / CONFIG
     if not config.is_file() and not sources:
         raise SettingsError(f"{folder} does not say what it was trained on; name it: --rows RUN or --rows FILE")

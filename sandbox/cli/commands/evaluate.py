@@ -67,8 +67,8 @@ def evaluate(
     max_cost: Annotated[
         float | None,
         typer.Option(
-            help="Approximate cap in US dollars on calls to models on servers; needs --set model.price_prompt=... and "
-            "model.price_completion=..., the prices of all of them."
+            help="Approximate cap in US dollars on calls to models on servers, at list prices or those of "
+            "--set model.price_prompt=... and model.price_completion=..., for all of them."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Output folder; default: evaluations/evaluation-N.")] = None,

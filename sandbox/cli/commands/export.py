@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.cli.app import Json, app
-from sandbox.cli.output import say, say_json
+from sandbox.cli.output import extent, say, say_json
 
 
 @app.command("export")
@@ -47,6 +47,4 @@ def import_(
         return
     for note in run.manifest["notes"]:
         say(f"note: {note}")
-    say(
-        f"{out}: {summary['interactions']} interactions in {summary['rounds']} rounds. Plot it with: sandbox plot {out}"
-    )
+    say(f"{out}: {extent(summary['interactions'], summary['rounds'])}. Plot it with: sandbox plot {out}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings, setting_types
-from sandbox.cli.output import say, say_json, table
+from sandbox.cli.output import extent, say, say_json, table
 from sandbox.errors import SettingsError
 
 
@@ -70,7 +70,7 @@ def measure(
     if as_json:
         say_json(found)
         return
-    title = f"{run}: {found['interactions']} interactions in {found['rounds']} rounds, {found['failed']} failed"
+    title = f"{run}: {extent(found['interactions'], found['rounds'])}, {found['failed']} failed"
     measures = {name: value for name, value in found.items() if isinstance(value, dict) and "value" in value}
     rows = [
         [name, *(_rounded(m[part]) for part in ("value", "low", "high")), str(m["n"])] for name, m in measures.items()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import by_rounds, figures, say, say_json, say_losses
+from sandbox.cli.output import by_rounds, dollars, extent, figures, say, say_json, say_losses
 from sandbox.errors import SettingsError
 
 _RECALLING = ("back_scatter", "debate", "gossip", "vote")  # protocols whose agents recall remembered answers
@@ -91,7 +91,7 @@ def run(
         int | None, typer.Option(help="Approximate cap on tokens: stop before the total exceeds N.", min=1)
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(help="Approximate cap in US dollars; needs --set model.price_prompt=...")
+        float | None, typer.Option(help="Approximate cap in US dollars, at list prices or --set model.price_prompt=...")
     ] = None,
     replicas: Annotated[int, typer.Option(help="Load-balanced copies of each local model.", min=1)] = 1,
     engine: Annotated[
@@ -150,7 +150,7 @@ def run(
     reused = f", {done['reused']} taken from the record" if done.get("reused") else ""
     reused += f", {done['cached_tokens']:,} tokens from the server's prefix cache" if done.get("cached_tokens") else ""
     say(
-        f"{done['run']}: {done['interactions']} interactions in {done['rounds']} rounds, {done['failed']} failed, "
+        f"{done['run']}: {extent(done['interactions'], done['rounds'])}, {done['failed']} failed, "
         f"{done['calls']} calls{reused}{f', ${usd:.4f}' if (usd := done.get('usd')) is not None else ''}. Plot it with: "
         f"sandbox plot {done['run']}"
     )
@@ -256,11 +256,13 @@ def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any
         say_json(found.as_dict() | ({} if usd is None else {"usd": usd}))
         return
     say(
-        f"{scenario}: {found.interactions:,} interactions in {rounds} rounds, about {found.calls:,} calls that read "
+        f"{scenario}: {extent(found.interactions, rounds)}, about {found.calls:,} calls that read "
         f"{found.prompt_tokens:,} tokens and write at most {found.completion_tokens:,}. Nothing was run"
     )
     if usd is not None:
-        say(f"at the prices of the agents' model: at most ${usd:.2f}")
+        say(f"at the prices of the agents' model: at most {dollars(usd)}")
+    elif str(settings.get("model") or "").startswith(("openai:", "openai-batch:")):
+        say("no prices of the agents' model are known: --set model.price_prompt=... --set model.price_completion=...")
     if found.failed:
         say(
             f"note: {found.failed:.0%} of the interactions failed on the placeholder replies of the dry run; with real "
@@ -315,7 +317,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
                         world.metrics, _places(world), world.members.removed, {a.index: a.state for a in world.members}
                     )
                     show(0.0, f"round {world.round} of {rounds} finished")
-                if not quiet and world.running:
+                if not quiet and not world.capped:
                     shown_metrics = figures(world.metrics, world.scenario.measures)
                     say(f"round {world.round} of {rounds}{shown_metrics and f': {shown_metrics}'}")
         write_measures(open_run(world.path))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import say, say_json, table
+from sandbox.cli.output import counted, say, say_json, table
 from sandbox.errors import SettingsError
 
 Grid = Annotated[
@@ -144,5 +144,5 @@ def _show(result: dict[str, Any]) -> None:
         ]
         for point in result["points"]
     ]
-    title = f"{result['scenario']}, {result['rounds']} rounds: mean over runs, with 95% interval"
+    title = f"{result['scenario']}, {counted(result['rounds'], 'round')}: mean over runs, with 95% interval"
     table(title, ["point", "runs", *result["dimensions"], "gain"], rows)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import by_rounds, say, say_json, table
+from sandbox.cli.output import by_rounds, counted, dollars, say, say_json, table
 
 _SENTENCES = 10
 
@@ -44,7 +44,7 @@ def what_if(
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Approximate cap on the tokens of these calls.", min=1)] = None,
     max_cost: Annotated[
-        float | None, typer.Option(help="Approximate cap in US dollars; needs --set model.price_prompt=...")
+        float | None, typer.Option(help="Approximate cap in US dollars, at list prices or --set model.price_prompt=...")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate calls and tokens; run nothing.")] = False,
     settings: Settings = [],  # noqa: B006 (typer reads the default)
@@ -124,13 +124,17 @@ def _show_forecast(
     recorded = "; the future without the event is in the record" if is_recorded else ""
     say(f"at most {n * one.calls:,} calls are made, for replies in the record are used again{recorded}")
     if usd is not None:
-        say(f"at the prices of the agents' model: at most ${usd:.2f}")
+        say(f"at the prices of the agents' model: at most {dollars(usd)}")
 
 
 def _show(found: Mapping[str, Any]) -> None:
     for note in found["notes"]:
         say(f"note: {note}")
     start, end = found["rounds"]
+    if end <= start:
+        say("nothing is compared yet: no round after the branch is complete in both futures")
+        say(f"{found['out']}: what_if.json, and the runs without and with")
+        return
     which = f"round {start + 1}" if end - start == 1 else f"rounds {start + 1} to {end}"
     rows = {**found["metrics"], **found["measures"]}
     rows |= {
@@ -139,7 +143,7 @@ def _show(found: Mapping[str, Any]) -> None:
     table(
         f"{found['branch']}, {which}: with the event less without it, with 95% intervals",
         ["", "of", "without", "with", "difference", "over"],
-        [[name, row["when"], f"{row['first']:.2f}", f"{row['second']:.2f}", _interval(row), f"{row['n']} {row['over']}"]
+        [[name, row["when"], f"{row['first']:.2f}", f"{row['second']:.2f}", _interval(row), _over(row)]
          for name, row in rows.items()],
     )  # fmt: skip
     for one in found["divergences"][:_SENTENCES]:
@@ -156,6 +160,11 @@ def _show(found: Mapping[str, Any]) -> None:
         f"{found['saved']} of {found['needed']} calls were taken from the record, {found['needed'] - found['saved']} were made"
     )
     say(f"{found['out']}: what_if.json, and the runs without and with")
+
+
+def _over(row: Mapping[str, Any]) -> str:
+    """Of how many agents, questions or rounds a difference is the mean; ``over`` is a plural."""
+    return counted(row["n"], row["over"].removesuffix("s"))
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import typer
@@ -24,15 +25,22 @@ def why(
         list[str] | None,
         typer.Option(help="Run or file of rows; may be repeated. Default: those that the model was trained on."),
     ] = None,
-    top: Annotated[int, typer.Option(help="Number of rows shown at either end.", min=1)] = 5,
+    top: Annotated[int, typer.Option(help="Number of rows shown at either end; --json lists all.", min=1)] = 5,
     max_length: Annotated[int, typer.Option(help="Maximum number of tokens of a prompt with an answer.", min=8)] = 512,
     as_json: Json = False,
 ) -> None:
     """Show which training rows make an answer likelier or less likely, and where in the run they come from."""
-    from sandbox.progress import progress
+    from sandbox.progress import Progress, progress
     from trainers.diagnosis.attribution import attribute
 
-    with progress("gradients", 1.0, quiet=as_json) as advance:
+    with ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def advance(share: float) -> None:
+            if not shown:  # what is refused is refused without a bar
+                shown.append(stack.enter_context(progress("gradients", 1.0, quiet=as_json)))
+            shown[0](share)
+
         found = attribute(model, question, answer, sources=rows or (), max_length=max_length, on_progress=advance)
     if as_json:
         say_json({"question": question, "answer": answer, "means": _MEANS, "rows": [one.as_dict() for one in found]})
