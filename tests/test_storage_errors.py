@@ -123,10 +123,21 @@ def test_a_run_in_a_folder_that_cannot_be_written_is_read(copied_run: Path) -> N
                 path.chmod(0o755)
 
 
+def heeds_interrupts() -> None:
+    """Ctrl-C reaches a process also where these tests run in the background of a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def started(words: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        words, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=heeds_interrupts
+    )
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_stopped_says_how_to_continue(tmp_path: Path, number: int, code: int) -> None:
     words = [*SANDBOX, *RUN, "--rounds", "100000", "--out", "run"]
-    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    with started(words, tmp_path) as process:
         while not (tmp_path / "run" / "manifest.json").exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(number)
@@ -162,9 +173,7 @@ def test_a_sweep_in_processes_is_stopped_at_once(tmp_path: Path) -> None:
         "embedder=hashing",
     ]
     words += ["--size", "2", "--seeds", "2", "--workers", "2", "--out", "sweep"]
-    with subprocess.Popen(
-        [*SANDBOX, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
+    with started([*SANDBOX, *words], tmp_path) as process:
         while not list(tmp_path.glob("sweep/*/manifest.json")) and process.poll() is None:
             time.sleep(0.05)
         began = time.monotonic()
