@@ -21,7 +21,7 @@ FUTURE = ("what-if", "{run}@1", "--event", "Rain.", "--out", "futures")
         (ASK, "rater", "the command sets it itself"),
         (FUTURE, "branch", "it is an argument of the command"),
         (FUTURE, "event-to", "use the option --event-to"),
-        (FUTURE, "max_calls", "the command sets it itself"),
+        (FUTURE, "max_calls", "use the option --max-calls"),
         (("show-prompts", "value_alignment"), "protocol", "use the option --protocol"),
     ],
 )

@@ -2,100 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_server import BatchHandler, StandInBatchServer, answered
 
 from sandbox import World
 from sandbox.errors import SettingsError
 from sandbox.models.base import Message, Request
 from sandbox.models.remote.batch import OpenAIBatchModel
-
-Answerer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
-
-
-def answered(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """A completion that repeats the end of the last message."""
-    text = "Rating: 5 ### Reason: " + body["messages"][-1]["content"][-20:]
-    usage = {"prompt_tokens": 10, "completion_tokens": 5}
-    return 200, {"choices": [{"message": {"content": text}, "finish_reason": "stop"}], "usage": usage}
-
-
-class StandInBatchServer(ThreadingHTTPServer):
-    """Keeps files and batches in memory. A batch is at work for ``polls`` questions, and then ends as ``status``."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer: Answerer = answered
-        self.status, self.polls, self.busy = "completed", 1, 0
-        self.files: dict[str, bytes] = {}
-        self.batches: list[dict[str, Any]] = []
-        self.keys: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: StandInBatchServer
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def _send(self, body: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        if self.headers.get("transfer-encoding") == "chunked":
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        self.server.keys.add(self.headers["authorization"])
-        if self.server.busy:
-            self.server.busy -= 1
-            return self._send(b'{"error": {"message": "busy"}}', 503)
-        if self.path == "/v1/files":
-            lines = [line for line in body.splitlines() if line.startswith(b'{"custom_id"')]
-            name = f"file-{len(self.server.files)}"
-            self.server.files[name] = b"\n".join(lines)
-            return self._send(json.dumps({"id": name}).encode())
-        asked = json.loads(body)
-        assert (asked["endpoint"], asked["completion_window"]) == ("/v1/chat/completions", "24h")
-        batch = {"id": f"batch-{len(self.server.batches)}", "file": asked["input_file_id"], "left": self.server.polls}
-        self.server.batches.append(batch)
-        self._send(json.dumps({"id": batch["id"]}).encode())
-
-    def do_GET(self) -> None:
-        kind, name = self.path.split("/")[2:4]
-        if kind == "files":
-            return self._send(self.server.files[name])
-        batch = next(one for one in self.server.batches if one["id"] == name)
-        batch["left"] -= 1
-        if batch["left"] >= 0:
-            return self._send(b'{"status": "in_progress"}')
-        if self.server.status != "completed":
-            fault = {"status": self.server.status, "errors": {"data": [{"message": "no such model"}]}}
-            return self._send(json.dumps(fault).encode())
-        lines = [json.loads(line) for line in self.server.files[batch["file"]].splitlines()]
-        found = []
-        for line in reversed(lines):  # in no order
-            status, said = self.server.answer(line["body"])
-            found.append(
-                {"custom_id": line["custom_id"], "response": {"status_code": status, "body": said}, "error": None}
-            )
-        self.server.files[f"out-{name}"] = "\n".join(map(json.dumps, found)).encode()
-        self._send(json.dumps({"status": "completed", "output_file_id": f"out-{name}", "error_file_id": None}).encode())
 
 
 @pytest.fixture
@@ -178,9 +96,11 @@ def test_a_busy_server_is_asked_again_and_one_without_batches_is_named(
 ) -> None:
     server.busy = 2
     assert model.generate(requests(1))[0].error is None
-    monkeypatch.setattr(_Handler, "do_POST", lambda self: self._send(b'{"error": {"message": "no such path"}}', 404))
+    monkeypatch.setattr(
+        BatchHandler, "do_POST", lambda self: self._send(b'{"error": {"message": "no such path"}}', 404)
+    )
     assert model.generate(requests(2))[0].error == f"{model.uri}: POST files: HTTP 404: no such path"
-    monkeypatch.setattr(_Handler, "do_POST", lambda self: self._send(b"<html>"))
+    monkeypatch.setattr(BatchHandler, "do_POST", lambda self: self._send(b"<html>"))
     assert "the server has no batch API: expected an object with 'id'" in str(model.generate(requests(3))[0].error)
 
 

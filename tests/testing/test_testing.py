@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from threading import Thread
 
 import pytest
+from batch_server import StandInBatchServer
 from stub_server import StubServer
 
 from sandbox import open_run, registry
+from sandbox.models.catalog import load_model
 from sandbox.models.scripted import ScriptedModel
 from sandbox.society.reviewer import Reviewer
 from sandbox.testing import (
@@ -73,6 +76,13 @@ def test_language_models_keep_their_promises(name, request, recorded, monkeypatc
             # It says the same to everybody, and knows of no limit and no stop string.
             asked = [r for r in recorded[1] if not r.choices and r.max_tokens > 20][:4]
             check_model(f"openai:stub@{server.url}", requests=asked)
+    elif name == "openai-batch":
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        with StandInBatchServer() as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            asked = [r for r in recorded[1] if not r.choices and r.max_tokens > 20][:4]
+            check_model(load_model(f"openai-batch:stub@{server.url}", poll_s=0.01), requests=asked)
+            server.shutdown()
     elif name == "replay":
         check_model(f"replay:{recorded[0]}", requests=recorded[1])
     elif name == "scripted":
