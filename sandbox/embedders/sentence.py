@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from sandbox.errors import ModelNotFound, SettingsError, nearest, require_packag
 from sandbox.models.local.fingerprint import fingerprint, weight_files
 from sandbox.models.local.weight_integrity import check_files
 
+# Models in use, by path, data type and state of their files: worlds and raters share them.
+_IN_USE: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 _DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
@@ -41,14 +45,20 @@ class SentenceEmbedder:
         path = rest or str(minilm_path())
         if (Path(path) / "config.json").is_file():
             check_files(Path(path))
+        key = (
+            path,
+            dtype,
+            *((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in weight_files(Path(path))),
+        )
         with quiet():
             from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
 
             try:
-                self._model = SentenceTransformer(path, model_kwargs={"dtype": dtype})
+                model = _IN_USE.get(key) or SentenceTransformer(path, model_kwargs={"dtype": dtype})
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 raise ModelNotFound(f"{path!r} cannot be loaded by sentence-transformers: {error}") from error
+        self._model: Any = _IN_USE.setdefault(key, model)
         self.name = f"minilm:{rest}" if rest else "minilm"
         self.dim = int(self._model.get_embedding_dimension())
         self._batch_size = batch_size
