@@ -18,12 +18,15 @@ def answered(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 class StandInBatchServer(ThreadingHTTPServer):
-    """Keeps files and batches in memory. A batch is at work for ``polls`` questions, and then ends as ``status``."""
+    """Keeps files and batches in memory. A batch is at work for ``polls`` questions, and then ends as ``status``.
+
+    Questions for its state are answered with the HTTP status ``asked_after``, if that is not 200.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), BatchHandler)
         self.answer: Answerer = answered
-        self.status, self.polls, self.busy = "completed", 1, 0
+        self.status, self.polls, self.busy, self.asked_after = "completed", 1, 0, 200
         self.files: dict[str, bytes] = {}
         self.batches: list[dict[str, Any]] = []
         self.keys: set[str] = set()
@@ -71,6 +74,8 @@ class BatchHandler(BaseHTTPRequestHandler):
         kind, name = self.path.split("/")[2:4]
         if kind == "files":
             return self._send(self.server.files[name])
+        if self.server.asked_after != 200:
+            return self._send(b'{"error": {"message": "not now"}}', self.server.asked_after)
         batch = next(one for one in self.server.batches if one["id"] == name)
         batch["left"] -= 1
         if batch["left"] >= 0:

@@ -62,6 +62,26 @@ def test_a_killed_process_finds_its_batch(
     assert len(server.batches) == 2
 
 
+@pytest.mark.parametrize(("asked_after", "n_batches"), [(503, 1), (404, 2)])
+def test_a_batch_that_cannot_be_asked_after_is_not_paid_for_again(
+    server: StandInBatchServer, model: OpenAIBatchModel, asked_after: int, n_batches: int
+) -> None:
+    """Unless the server does not know it."""
+    server.asked_after = asked_after
+    assert model.generate(requests(1))[0].error == f"{model.uri}: GET batches: HTTP {asked_after}: not now"
+    server.asked_after = 200
+    assert model.generate(requests(1))[0].error is None
+    assert len(server.batches) == n_batches
+
+
+def test_a_batch_that_takes_too_long_is_waited_for_again(server: StandInBatchServer, model: OpenAIBatchModel) -> None:
+    server.polls = 3
+    hasty = OpenAIBatchModel(f"m@{server.url}", poll_s=0.01, wait_s=1e-6)
+    assert "is in_progress after wait_s=1e-06 seconds; it is not lost" in str(hasty.generate(requests(1))[0].error)
+    assert model.generate(requests(1))[0].error is None
+    assert len(server.batches) == 1
+
+
 def test_what_is_refused_is_left_out_and_what_fails_says_why(
     server: StandInBatchServer, model: OpenAIBatchModel
 ) -> None:

@@ -10,10 +10,10 @@ from sandbox.conversation.steps import Call
 from sandbox.errors import CostCapReached, RunExists, SettingsError
 from sandbox.folders import refuse_link
 from sandbox.models.base import Reply
+from sandbox.models.remote.prices import is_served
 from sandbox.store.budget import Prices, cost
 
 FILE = "calls.jsonl"
-_PAID = ("openai:", "openai-batch:")  # beginnings of the URIs of models that may have prices
 
 
 class EvaluationCallLog(CallFile):
@@ -51,7 +51,7 @@ class EvaluationCallLog(CallFile):
             )
         super().__init__(path)
         self._folder, self._max_cost, self._prices = folder, max_cost, prices or (0.0, 0.0)
-        kept = [reply for key, reply in self._known.items() if key.startswith(_PAID)]
+        kept = [reply for key, reply in self._known.items() if is_served(key)]
         self.usd = sum(cost(self._prices, reply.prompt_tokens, reply.completion_tokens) for reply in kept)
         self._finished, self._pending = len(kept), 0
 
@@ -62,7 +62,7 @@ class EvaluationCallLog(CallFile):
             CostCapReached: it has to be made, and would exceed the cap together with those in progress.
         """
         known = super().recall(call)
-        if known is not None or self._max_cost is None or not call.model.uri.startswith(_PAID):
+        if known is not None or self._max_cost is None or not is_served(call.model.uri):
             return known
         mean = self.usd / self._finished if self._finished else 0.0
         if self.usd >= self._max_cost or self.usd + self._pending * mean >= self._max_cost:
@@ -76,7 +76,7 @@ class EvaluationCallLog(CallFile):
     def record(self, finished: Sequence[tuple[Call, Reply]]) -> None:
         """Take what calls returned, to be kept by the next :meth:`flush`; failed calls cost, too."""
         super().record(finished)
-        paid = [reply for call, reply in finished if call.model.uri.startswith(_PAID)]
+        paid = [reply for call, reply in finished if is_served(call.model.uri)]
         self.usd += sum(cost(self._prices, reply.prompt_tokens, reply.completion_tokens) for reply in paid)
         self._finished += len(paid)
         self._pending -= len(paid)

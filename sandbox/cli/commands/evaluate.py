@@ -150,9 +150,6 @@ def evaluate_to(
         return result
 
 
-_SERVED = ("openai:", "openai-batch:")
-
-
 def _prices(max_cost: float, models: Sequence[str], settings: dict[str, Any]) -> tuple[float, float] | None:
     """Take the prices of the models on servers out of the settings, or from their vendors' lists; None where none is known.
 
@@ -160,27 +157,28 @@ def _prices(max_cost: float, models: Sequence[str], settings: dict[str, Any]) ->
         SettingsError: they are no prices, or no model and no judge is on a server.
     """
     from sandbox.errors import SettingsError
+    from sandbox.models.remote.prices import is_served
     from sandbox.typed_settings import typed
 
     names = ("model.price_prompt", "model.price_completion")
     given = typed("sandbox evaluate", {n: settings.pop(n) for n in names if n in settings}, dict.fromkeys(names, float))
     if wrong := [f"{name}={price}" for name, price in given.items() if not 0 <= price < float("inf")]:
         raise SettingsError(f"{', '.join(wrong)}: prices must be 0 or more, in US dollars per million tokens")
-    if not any(str(uri).startswith(_SERVED) for uri in (*models, *(settings.get("judge") or ()))):
+    served = [uri for uri in map(str, (*models, *(settings.get("judge") or ()))) if is_served(uri)]
+    if not served:
         raise SettingsError(
             f"--max-cost {max_cost:g} has nothing to cap: no model and no judge is on a server (openai:...)"
         )
     if given:
         return given.get(names[0], 0.0), given.get(names[1], 0.0)
-    return _listed(uri for uri in map(str, (*models, *(settings.get("judge") or ()))) if uri.startswith(_SERVED))
+    return _listed(served)
 
 
 def _listed(uris: Iterable[str]) -> tuple[float, float] | None:
     """The highest list prices among models on servers; None if one of them is not listed."""
-    from sandbox.models.remote.openai import split_rest
-    from sandbox.models.remote.prices import list_prices
+    from sandbox.models.remote.prices import uri_prices
 
-    found = [list_prices(*split_rest(uri.partition(":")[2])) for uri in uris]
+    found = [uri_prices(uri) for uri in uris]
     known = [one for one in found if one is not None]
     return (max(p[0] for p in known), max(p[1] for p in known)) if len(known) == len(found) else None
 

@@ -248,6 +248,7 @@ def _say_recall(done: Mapping[str, Any]) -> None:
 
 def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any) -> None:
     """Print the estimated calls and tokens of a run."""
+    from sandbox.models.remote.prices import is_served
     from sandbox.preview.dry_run import forecast
 
     found = forecast(scenario, rounds=rounds, **settings)
@@ -261,7 +262,7 @@ def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any
     )
     if usd is not None:
         say(f"at the prices of the agents' model: at most {dollars(usd)}")
-    elif str(settings.get("model") or "").startswith(("openai:", "openai-batch:")):
+    elif is_served(str(settings.get("model") or "")):
         say("no prices of the agents' model are known: --set model.price_prompt=... --set model.price_completion=...")
     if found.failed:
         say(
@@ -272,8 +273,7 @@ def _show_forecast(scenario: str, *, rounds: int, as_json: bool, **settings: Any
 
 def forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float | None:
     """Return the cost of tokens in US dollars; None if the agents' model has no prices."""
-    from sandbox.models.remote.openai import split_rest
-    from sandbox.models.remote.prices import list_prices
+    from sandbox.models.remote.prices import uri_prices
     from sandbox.store.budget import cost
     from sandbox.typed_settings import typed
 
@@ -282,10 +282,8 @@ def forecast_cost(read: int, written: int, settings: Mapping[str, Any]) -> float
     if given:
         prices = typed("model", given, dict.fromkeys(names, float))
         return cost((prices.get(names[0], 0.0), prices.get(names[1], 0.0)), read, written)
-    kind, _, rest = str(settings.get("model") or "").partition(":")
-    share = {"openai": 1.0, "openai-batch": 0.5}.get(kind, 0.0)
-    listed = list_prices(*split_rest(rest)) if share else None
-    return None if listed is None else share * cost(listed, read, written)
+    listed = uri_prices(str(settings.get("model") or ""))
+    return None if listed is None else cost(listed, read, written)
 
 
 def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dict[str, Any]:

@@ -20,13 +20,16 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import orjson
 
-from sandbox.errors import ModelNotFound, SettingsError
+from sandbox.errors import SettingsError
 from sandbox.folders import write_json
 from sandbox.models.base import Reply, Request
+from sandbox.models.local.fingerprint import cache_dir
 from sandbox.models.remote.api_keys import read_key, scrubbed, scrubbed_keys
-from sandbox.models.remote.http_client import server_proxy
+from sandbox.models.remote.http_client import Lane, Lanes, NoAnswer, TooLong
 from sandbox.models.remote.openai import OpenAIModel
 from sandbox.models.remote.openai_schema import BadReply, excerpt, refusal
+from sandbox.models.remote.prices import uri_prices
+from sandbox.models.remote.retries import Failed, failure
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
@@ -35,11 +38,9 @@ _BYTES = 90_000_000  # of one file
 _ROUNDS = 8  # a request whose fields are refused is submitted again without them
 _TRIES = 6  # of one exchange with the server
 _OVER = ("completed", "failed", "expired", "cancelled")
-_SHARE = 0.5  # of the list price
-
-
-class _Refused(Exception):
-    """The server refused an exchange; a retry does not help."""
+_TIMEOUT_S = 300.0  # of one exchange
+_STATE = 2**20  # bytes of a response about a file or a batch
+_ANSWER = 2**17  # bytes of the answer to one request, on average
 
 
 class OpenAIBatchModel:
@@ -52,7 +53,7 @@ class OpenAIBatchModel:
     Args:
         rest: The part of the URI after ``openai-batch:``, as for :class:`~sandbox.models.remote.openai.OpenAIModel`.
         poll_s: Seconds between two questions for the state of a batch.
-        wait_s: Maximum duration of one batch, in seconds; after it, its requests fail.
+        wait_s: Maximum wait for one batch, in seconds; after it, its requests fail, and a resumed run waits again.
         key_env: Environment variable that holds the key.
         leave_out: Fields that are never sent, as for ``openai:``.
         price_prompt: US dollars per million prompt tokens in a batch; if no price is given, half the list price.
@@ -98,13 +99,11 @@ class OpenAIBatchModel:
         self.uri = "openai-batch:" + self._single.uri.removeprefix("openai:")
         self.fingerprint = self._single.fingerprint
         listed = price_prompt is price_completion is price_cached is None
-        prices = self._single.prices
-        self.prices = tuple(p * _SHARE for p in prices) if prices is not None and listed else prices
+        self.prices = uri_prices(self.uri) if listed else self._single.prices
         self.notes = self._single.notes
         self.notes[:] = [f"{note} (half of them in a batch)" for note in self.notes]
         self._poll_s, self._wait_s = poll_s, wait_s
-        self._headers = {"authorization": f"Bearer {read_key(key_env) or 'none'}"}
-        self._url = self._single.url
+        self._lanes = Lanes(self._single.url, {"authorization": f"Bearer {read_key(key_env) or 'none'}"}, 1)
 
     def __repr__(self) -> str:
         return f"OpenAIBatchModel({self.uri.removeprefix('openai-batch:')!r})"
@@ -124,7 +123,7 @@ class OpenAIBatchModel:
     def _chunks(self, wanted: Mapping[str, Request]) -> list[dict[str, bytes]]:
         """Lines of batch files by key, none larger than servers accept."""
         dialect = self._single.dialect
-        path = urlsplit(self._url).path + dialect.path
+        path = urlsplit(self._single.url).path + dialect.path
         chunks: list[dict[str, bytes]] = []
         size = _BYTES
         for key, request in wanted.items():
@@ -140,12 +139,12 @@ class OpenAIBatchModel:
     def _answer(self, lines: Mapping[str, bytes], wanted: Mapping[str, Request], known: dict[str, Reply]) -> None:
         """Put replies of a batch, and what failed, into ``known``; requests that are to be sent otherwise stay out."""
         content = b"".join(lines.values())
-        digest = hashlib.blake2b(self._url.encode() + content, digest_size=16).hexdigest()
-        note = _notes_folder() / f"{digest}.json"
+        digest = hashlib.blake2b(self._single.url.encode() + content, digest_size=16).hexdigest()
+        note = cache_dir() / "batches" / f"{digest}.json"
         try:
             found = _run(self._exchange(content, note))
-        except _Refused as refused:
-            error = scrubbed(f"{self.uri}: {refused}")
+        except Failed as failed:
+            error = scrubbed(f"{self.uri}: {failed}")
             known |= {key: Reply("", finish_reason="error", error=error) for key in lines}
             return
         used = self._single.dialect
@@ -171,87 +170,104 @@ class OpenAIBatchModel:
     async def _exchange(self, content: bytes, note: Path) -> dict[str, tuple[int, bytes]]:
         """Submit a batch unless it is at work already, wait for it, and read status and body of each answer by key.
 
+        Its note is removed when it is over, or when the server does not know it; so a batch that could not be asked after,
+        or that takes too long, is found again.
+
         Raises:
-            _Refused: the server refused it, or it took too long.
+            Failed: the server refused it or cannot be reached, or it takes too long.
         """
-        async with aiohttp.ClientSession(headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        lane = self._lanes.lane()
+        try:
             batch = _noted(note)
             if batch is None:
-                batch = await self._submit(session, content)
+                batch = await self._submit(lane, content)
                 write_json(note, {"id": batch, "model": self.uri, "submitted": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
                 _LOG.info("%s: batch %s of %d requests", self.uri, batch, content.count(b"\n"))
             try:
-                state = await self._wait(session, batch)
-            except _Refused:
-                note.unlink(missing_ok=True)
+                state = await self._wait(lane, batch)
+            except Failed as failed:
+                if str(failed).startswith("GET batches: HTTP 404"):
+                    note.unlink(missing_ok=True)
                 raise
             if state["status"] != "completed" and not state.get("output_file_id"):
                 note.unlink(missing_ok=True)
                 faults = (state.get("errors") or {}).get("data") or [{}]
-                raise _Refused(f"batch {batch} {state['status']}: {faults[0].get('message', 'no reason given')}")
+                words = f"batch {batch} {state['status']}: {faults[0].get('message', 'no reason given')}"
+                raise Failed(words, transient=False)
+            longest = _STATE + content.count(b"\n") * _ANSWER
             found: dict[str, tuple[int, bytes]] = {}
             for name in ("error_file_id", "output_file_id"):
                 if state.get(name):
                     path = f"/files/{quote(state[name], safe='')}/content"
-                    found |= _answers(await self._ask(session, "GET", path))
+                    found |= _answers(await self._ask(lane, "GET", path, longest=longest))
             return found
+        finally:
+            self._lanes.close()
 
-    async def _submit(self, session: aiohttp.ClientSession, content: bytes) -> str:
-        def form() -> aiohttp.FormData:
+    async def _submit(self, lane: Lane, content: bytes) -> str:
+        def form() -> aiohttp.MultipartWriter:
             data = aiohttp.FormData()
             data.add_field("purpose", "batch")
             data.add_field("file", content, filename="requests.jsonl", content_type="application/jsonl")
-            return data
+            made = data()
+            assert isinstance(made, aiohttp.MultipartWriter)
+            return made
 
-        file = _fields(await self._ask(session, "POST", "/files", form=form), "id")["id"]
-        endpoint = urlsplit(self._url).path + self._single.dialect.path
-        wanted = {"input_file_id": file, "endpoint": endpoint, "completion_window": "24h"}
-        return str(_fields(await self._ask(session, "POST", "/batches", content=wanted), "id")["id"])
+        file = _fields(await self._ask(lane, "POST", "/files", form), "id")["id"]
+        endpoint = urlsplit(self._single.url).path + self._single.dialect.path
+        wanted = orjson.dumps({"input_file_id": file, "endpoint": endpoint, "completion_window": "24h"})
+        return str(_fields(await self._ask(lane, "POST", "/batches", lambda: wanted), "id")["id"])
 
-    async def _wait(self, session: aiohttp.ClientSession, batch: str) -> dict[str, Any]:
+    async def _wait(self, lane: Lane, batch: str) -> dict[str, Any]:
         end = time.monotonic() + self._wait_s
         while True:
-            state = _fields(await self._ask(session, "GET", f"/batches/{quote(batch, safe='')}"), "status")
+            state = _fields(await self._ask(lane, "GET", f"/batches/{quote(batch, safe='')}"), "status")
             if state["status"] in _OVER:
                 return state
             if time.monotonic() > end:
-                raise _Refused(f"batch {batch} took more than wait_s={self._wait_s:g} seconds and is {state['status']}")
+                raise Failed(
+                    f"batch {batch} is {state['status']} after wait_s={self._wait_s:g} seconds; it is not lost: --resume waits "
+                    "for it again",
+                    transient=False,
+                )
             await asyncio.sleep(self._poll_s)
 
     async def _ask(
         self,
-        session: aiohttp.ClientSession,
+        lane: Lane,
         method: str,
         path: str,
+        body: Callable[[], bytes | aiohttp.MultipartWriter] | None = None,
         *,
-        content: Any = None,
-        form: Callable[[], aiohttp.FormData] | None = None,
+        longest: int = _STATE,
     ) -> bytes:
-        """One exchange, tried again after what passes. Redirects are not followed: they would forward the key."""
-        words = ""
+        """One exchange, tried again after failures that pass.
+
+        Raises:
+            Failed: the server refused it, or cannot be reached.
+        """
+        what = f"{method} {path.split('/')[1]}"
+        failed = Failed(what, transient=True)
         for number in range(_TRIES):
             if number:
-                await asyncio.sleep(min(self._poll_s, 0.5 * 2**number))
-            data = form() if form is not None else None
+                await asyncio.sleep(max(failed.wait_s, min(self._poll_s, 0.5 * 2**number)))
             try:
-                async with session.request(
-                    method,
-                    self._url + path,
-                    json=content,
-                    data=data,
-                    allow_redirects=False,
-                    proxy=server_proxy(self._url),
-                ) as response:
-                    body = await response.read()
-            except (aiohttp.ClientError, OSError) as error:
-                words = f"{type(error).__name__}: {error}"
-                continue
-            if response.status == 200:
-                return body
-            words = f"HTTP {response.status}: {refusal(body)[0]}"
-            if response.status < 500 and response.status not in (408, 409, 425, 429):
+                async with asyncio.timeout(_TIMEOUT_S):
+                    answer = await lane.exchange(
+                        method, self._single.url + path, None if body is None else body(), longest=longest
+                    )
+            except TimeoutError:
+                failed = Failed(f"{what}: no answer within {_TIMEOUT_S:g} s", transient=True)
+            except (NoAnswer, TooLong) as error:
+                failed = Failed(f"{what}: {error}", transient=isinstance(error, NoAnswer))
+            else:
+                if answer.status == 200:
+                    return answer.body
+                found = failure(answer)
+                failed = Failed(f"{what}: {found}", transient=found.transient, wait_s=found.wait_s)
+            if not failed.transient:
                 break
-        raise _Refused(f"{method} {path.split('/')[1]}: {words}")
+        raise failed
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
@@ -281,14 +297,15 @@ def _fields(body: bytes, name: str) -> dict[str, Any]:
     """An object with a field that is a text.
 
     Raises:
-        _Refused: it is none.
+        Failed: it is none.
     """
     try:
         said = json.loads(body)
     except ValueError:
         said = None
     if not isinstance(said, dict) or not isinstance(said.get(name), str):
-        raise _Refused(f"the server has no batch API: expected an object with {name!r}, found {excerpt(body)}")
+        words = f"the server has no batch API: expected an object with {name!r}, found {excerpt(body)}"
+        raise Failed(words, transient=False)
     return said
 
 
@@ -299,21 +316,3 @@ def _noted(note: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if isinstance(found, str) else None
-
-
-def _notes_folder() -> Path:
-    """Where identifiers of batches are kept.
-
-    Raises:
-        ModelNotFound: the cache folder cannot be written.
-    """
-    from sandbox.models.local.fingerprint import cache_dir
-
-    folder = cache_dir() / "batches"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelNotFound(
-            f"{folder} cannot be created ({error.strerror}); set SANDBOX_CACHE to a writable folder"
-        ) from None
-    return folder

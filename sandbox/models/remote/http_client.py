@@ -61,19 +61,29 @@ class Lane:
         )
 
     async def post(self, url: str, body: bytes, *, longest: int) -> Answer:
-        """POST a body, and read the response.
+        """POST a body, and read the response; see :meth:`exchange`."""
+        return await self.exchange("POST", url, body, longest=longest)
+
+    async def exchange(
+        self, method: str, url: str, body: bytes | aiohttp.MultipartWriter | None = None, *, longest: int
+    ) -> Answer:
+        """Send a request, and read the response.
 
         Args:
+            method: ``GET`` or ``POST``.
             url: The URL.
-            body: The body.
+            body: JSON, or a form with its own content type.
             longest: Maximum size of the response, in bytes; errors are truncated to it.
 
         Raises:
             NoAnswer: the server is unreachable, or the connection broke.
             TooLong: the response is longer than ``longest``.
         """
+        of_form = {"content-type": body.headers["content-type"]} if isinstance(body, aiohttp.MultipartWriter) else None
         try:
-            async with self._session.post(url, data=body, allow_redirects=False, proxy=self._proxy) as response:
+            async with self._session.request(
+                method, url, data=body, headers=of_form, allow_redirects=False, proxy=self._proxy
+            ) as response:
                 received = _inflated(await _read(response, longest), response.headers, longest)
                 if len(received) > longest and response.status == 200:
                     raise TooLong(f"the response is longer than {longest} bytes")
@@ -106,7 +116,7 @@ class Lanes:
         # Without compression, Content-Length is the size of the body.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
         self._connections = connections
-        self._proxy = server_proxy(url)
+        self._proxy = _proxy(url)
         self._lanes: dict[_Loop, Lane] = {}
 
     def lane(self) -> Lane:
@@ -164,8 +174,7 @@ def _inflated(body: bytes, headers: Mapping[str, str], longest: int) -> bytes:
     raise NoAnswer(f"the response is not {encoding}, which its header names")
 
 
-def server_proxy(url: str) -> str | None:
-    """The proxy by which the environment reaches a URL; None if there is none."""
+def _proxy(url: str) -> str | None:
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+# Kinds of models on servers, and what share of the list price their tokens cost.
+SHARES = {"openai": 1.0, "openai-batch": 0.5}
 _TOKENS = 1_000  # of a short call: some models cost more per token in long ones
 _PER = 1e6 / _TOKENS
 
@@ -42,6 +44,20 @@ def list_prices(name: str, url: str) -> tuple[float, float, float] | None:
         round(float(plain.output_price) * _PER, 6),
         round(float(kept.input_price) * _PER, 6),
     )
+
+
+def uri_prices(uri: str) -> tuple[float, float, float] | None:
+    """List prices of a model by its URI; half of them for a batch API, and None where none are known."""
+    from sandbox.models.remote.openai import split_rest
+
+    kind, _, rest = uri.partition(":")
+    listed = list_prices(*split_rest(rest)) if kind in SHARES else None
+    return None if listed is None else (listed[0] * SHARES[kind], listed[1] * SHARES[kind], listed[2] * SHARES[kind])
+
+
+def is_served(uri: str) -> bool:
+    """Whether a model is on a server, so that its calls may cost something."""
+    return uri.partition(":")[0] in SHARES
 
 
 def price_list() -> str:
