@@ -5,8 +5,9 @@ Names are imported when they are first used, so that ``import sandbox`` stays qu
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sandbox.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from sandbox.conversation.steps import CallFailed, Conversation
@@ -137,8 +138,4 @@ __all__ = [
     "what_if",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sandbox' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

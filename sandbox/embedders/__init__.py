@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from sandbox.lazy_imports import lazy_names
 
 _HOMES = {
-    "Embedder": "base",
-    "load_embedder": "base",
-    "HashingEmbedder": "hashing",
-    "SentenceEmbedder": "sentence",
-    "OpenAIEmbedder": "openai",
+    "Embedder": "sandbox.embedders.base",
+    "load_embedder": "sandbox.embedders.base",
+    "HashingEmbedder": "sandbox.embedders.hashing",
+    "SentenceEmbedder": "sandbox.embedders.sentence",
+    "OpenAIEmbedder": "sandbox.embedders.openai",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """The contract and the included classes by name, imported when they are first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)

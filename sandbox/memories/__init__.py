@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from sandbox.lazy_imports import lazy_names
 
 _HOMES = {
-    "Memory": "base",
-    "load_memory": "base",
+    "Memory": "sandbox.memories.base",
+    "load_memory": "sandbox.memories.base",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """The contract and the included classes by name, imported when they are first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)

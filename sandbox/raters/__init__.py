@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from sandbox.lazy_imports import lazy_names
 
 _HOMES = {
-    "Rater": "base",
-    "RatingRole": "base",
-    "load_rater": "base",
-    "LMRater": "lm",
-    "ValuesRater": "values",
-    "ProbeRater": "probe",
-    "RewardRater": "reward",
+    "Rater": "sandbox.raters.base",
+    "RatingRole": "sandbox.raters.base",
+    "load_rater": "sandbox.raters.base",
+    "LMRater": "sandbox.raters.lm",
+    "ValuesRater": "sandbox.raters.values",
+    "ProbeRater": "sandbox.raters.probe",
+    "RewardRater": "sandbox.raters.reward",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """The contract and the included classes by name, imported when they are first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)
