@@ -35,7 +35,7 @@ from sandbox.society.remembering import Remembering
 from sandbox.society.repair import repair_run
 from sandbox.society.round_runner import RoundRunner
 from sandbox.society.run_record import open_writer
-from sandbox.society.schedule import another_step_allowed
+from sandbox.society.schedule import another_step_allowed, release
 from sandbox.society.setup import prepare_society
 from sandbox.society.speaker import Speaker, find_speaker, make_speakers
 from sandbox.society.staging import Staging
@@ -395,6 +395,6 @@ class World(WorldTable, mesa.Model):
 
     def close(self) -> None:
         """Close the run folder, so that other processes may write to it, and end the copies of models."""
-        self.round_runner.close()
-        self.store.close()
-        self.setup.pool.close()
+        for part in (self.round_runner, self.store, self.setup.pool):
+            part.close()
+        release(self)

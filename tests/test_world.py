@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -365,3 +367,14 @@ def test_the_social_graph_of_a_world_is_that_of_its_run(tiny_world: MakeWorld) -
     assert set(graph.edges) == near
     assert len(near) == 24
     assert all(data["count"] == 2 for _, _, data in graph.edges(data=True))
+
+
+def test_a_closed_world_is_let_go() -> None:
+    """Mesa 3.3 and 3.4 keep every model in a class attribute; a training plays thousands of societies."""
+    world = World("value_alignment", model="scripted:", embedder="hashing", size=2)
+    world.run(1)
+    gone = weakref.ref(world)
+    world.close()
+    del world
+    gc.collect()
+    assert gone() is None

@@ -1,4 +1,4 @@
-"""Mesa's own schedule of steps, kept going after a step that raised."""
+"""What Mesa keeps of a model: its schedule of steps, kept going after a step that raised, and the model itself."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ def another_step_allowed(world: Any) -> Iterator[None]:
             schedule.pause()
             schedule.resume()
         raise
+
+
+def release(world: Any) -> None:
+    """Let go of a world that is closed: Mesa 3.3 and 3.4 keep every model, with all its agents, in their class of agents."""
+    from mesa import Agent
+
+    getattr(Agent, "_ids", {}).pop(world, None)

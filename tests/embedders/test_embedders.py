@@ -111,6 +111,7 @@ def test_invalid_sizes_are_refused(make: object) -> None:
 def test_minilm_knows_meanings_and_gives_a_text_one_vector_in_any_company() -> None:
     """Paraphrases are nearer than texts on other things; in double precision the company changes no bit."""
     embedder = load_embedder("minilm").inner  # type: ignore[attr-defined]
+    assert load_embedder("minilm").inner._model is embedder._model  # type: ignore[attr-defined]
     vectors = embedder.embed([*TEXTS, "Is it fine to tell untruths to people I like?", "word " * 300])
     assert vectors.shape == (8, 384)
     assert vectors.dtype == np.float32
