@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from fuzz_shell import LONGEST_S, SCENARIO, Shell
-from in_process import Ended, Sandbox
+from in_process import Sandbox, call
 
 COMMAND = cache(typer.main.get_command)
 
@@ -35,18 +34,5 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 @pytest.fixture
 def sandbox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
     """Runs the command line in this process, in an empty folder: ``sandbox("run", "value_alignment", ...)``."""
-    from sandbox.cli.main import main
-
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["sandbox", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return Ended(code, said.out, said.err)
-
-    return run
+    return lambda *arguments: call(arguments, monkeypatch, capsys)

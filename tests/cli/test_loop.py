@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import Ended, call
 
 from sandbox import open_run
 from sandbox.cli.commands.demo import whole_loop
@@ -18,28 +19,19 @@ from sandbox.models.catalog import load_model
 
 QUICK = ("epochs=1", "progress=false", "learning_rate=1e-3")
 
-Sandbox = Callable[..., subprocess.CompletedProcess[str]]
+Sandbox = Callable[..., Ended]
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sandbox:
     """Runs the command line in this process, in the test's folder: ``sandbox("ls", "trainers")``; any exit code but 0
     must be asked for."""
-    from sandbox.cli.main import main
-
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr("sys.argv", ["sandbox", *map(str, words)])
-        capsys.readouterr()
-        ended = 0
-        try:
-            main()
-        except SystemExit as stop:
-            ended = int(stop.code or 0)
-        printed = capsys.readouterr()
-        assert ended == code, printed.out + printed.err
-        return subprocess.CompletedProcess(words, ended, printed.out, printed.err)
+    def run(*words: str | Path, code: int = 0) -> Ended:
+        ended = call(words, monkeypatch, capsys)
+        assert ended.code == code, ended.out + ended.err
+        return ended
 
     return run
 
@@ -61,7 +53,7 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
         "run", "value_alignment", "--model", speaker, "--rater", "values", "--size", "2", "--rounds", "2", "--out", "run",
         *quick, "--json",
     )  # fmt: skip
-    summary = json.loads(said.stdout)
+    summary = json.loads(said.out)
     assert (summary["run"], summary["interactions"], summary["failed"], summary["rounds"]) == ("run", 8, 0, 2)
     assert set(summary) == {
         "run",
@@ -82,7 +74,7 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
 
     kind = {"dpo": "preferences", "stable_alignment": "ranked"}[trainer]
     said = sandbox("dataset", "run", "--kind", kind, "--out", "rows.jsonl", "--json")
-    told = json.loads(said.stdout)
+    told = json.loads(said.out)
     lines = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert (told["file"], told["kind"], told["rows"]) == ("rows.jsonl", kind, len(lines))
     assert told["rows"] > 0
@@ -91,7 +83,7 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
     said = sandbox(
         "train", "rows.jsonl", "--trainer", trainer, "--base", base, "--out", "models/a", *settings(QUICK), "--json"
     )
-    trained = json.loads(said.stdout)
+    trained = json.loads(said.out)
     assert (trained["uri"], trained["trainer"]) == ("hf:models/a", trainer)
     assert trained["metrics"]["loss"] > 0
     sandbox(
@@ -116,7 +108,7 @@ def test_from_a_society_to_a_trained_model_and_its_worth(
         *settings(["max_tokens=6", "embedder=hashing"]),
         "--json",
     )
-    result = json.loads(said.stdout)
+    result = json.loads(said.out)
     assert result == json.loads((tmp_path / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
     assert [m["uri"] for m in result["models"]] == [base, "hf:models/a"]
     assert (result["questions"], len(result["answers"]), result["differences"][0]["against"]) == (2, 4, base)
@@ -177,9 +169,9 @@ def test_what_the_user_can_mend_is_one_message_and_exit_code_2(
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     ended = sandbox(*words, code=2)
-    assert message in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -196,9 +188,9 @@ def test_a_run_that_is_there_is_refused_and_one_that_was_stopped_goes_on(sandbox
     run = ("run", "value_alignment", "--model", "scripted:", "--size", "2", "--out", "run", "--set", "embedder=hashing")
     sandbox(*run, "--rounds", "1")
     ended = sandbox(*run, "--rounds", "2", code=2)
-    assert "run already holds a run; add --resume to continue it, or choose another --out" in ended.stderr
+    assert "run already holds a run; add --resume to continue it, or choose another --out" in ended.err
     said = sandbox(*run, "--rounds", "2", "--resume")
-    assert "run: 8 interactions in 2 rounds, 0 failed" in said.stdout
+    assert "run: 8 interactions in 2 rounds, 0 failed" in said.out
     assert open_run(tmp_path / "run").rounds == 2
 
 
@@ -206,6 +198,6 @@ def test_runs_name_themselves_and_are_listed(sandbox: Sandbox) -> None:
     for _ in range(2):
         sandbox("run", "value_alignment", "--model", "scripted:", "--size", "2", "--rounds", "1",
                 "--set", "embedder=hashing")  # fmt: skip
-    listed = json.loads(sandbox("ls", "runs", "--json").stdout)
+    listed = json.loads(sandbox("ls", "runs", "--json").out)
     assert [one["name"] for one in listed] == ["runs/value_alignment-1", "runs/value_alignment-2"]
     assert listed[0]["summary"] == "value_alignment, 2x2, 1 round"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_process import call
 
 from sandbox.records import Interaction
 from sandbox.store.run import open_run
@@ -20,19 +20,11 @@ SCRIPTED = ("--model", "scripted:", "--set", "embedder=hashing", "--size", 2)
 @pytest.fixture
 def sandbox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
     """Runs the command line in this process, in an empty folder: its exit code, and what it printed."""
-    from sandbox.cli.main import main
-
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sandbox", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        ended = call(arguments, monkeypatch, capsys)
+        return ended.code, ended.out, ended.err
 
     return run
 

@@ -111,7 +111,6 @@ class OnlineFineTuning(FineTuning):
         from trainers.finetuning.monitor import MonitoredTrainer
 
         s = self.settings
-        tokenizer = ending_tokenizer(policy.tokenizer, self.name)
         ids = dict(zip(encoded["prompt"], encoded["ids"], strict=True))
 
         def _tokenize_prompts(self: Any, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
@@ -125,10 +124,26 @@ class OnlineFineTuning(FineTuning):
             "max_completion_length": s.max_tokens,
             "temperature": s.temperature,
         }
+        return self.make_rewarded(made, policy, encoded, watch, config(**{**arguments, **ours}))
+
+    def make_rewarded(self, made: Any, policy: Policy, encoded: Dataset, watch: Any, config: Any) -> Any:
+        """Make a trainer of TRL whose reward is the rating of a rater.
+
+        Args:
+            made: Class of the trainer, which includes MonitoredTrainer.
+            policy: The model in training.
+            encoded: Result of :meth:`encode`.
+            watch: A callback that the trainer includes.
+            config: Its configuration.
+
+        Raises:
+            SettingsError: nothing names the token that ends an answer, so that none that is drawn would end.
+        """
+        tokenizer = ending_tokenizer(policy.tokenizer, self.name)
         return made(
             model=policy.model,
-            reward_funcs=Reward(s, ends=(tokenizer.eos_token_id,)),
-            args=config(**{**arguments, **ours}),
+            reward_funcs=Reward(self.settings, ends=(tokenizer.eos_token_id,)),
+            args=config,
             train_dataset=encoded.remove_columns("ids"),
             processing_class=tokenizer,
             callbacks=[watch],

@@ -18,7 +18,7 @@ from sandbox.errors import ModelNotFound, SettingsError
 from sandbox.typed_settings import above, at_least
 from trainers.finetuning.base import FineTuning
 from trainers.methods.kto import mismatch_batches
-from trainers.methods.online import OnlineFineTuning, OnlineSettings, Reward, ending_tokenizer
+from trainers.methods.online import OnlineFineTuning, OnlineSettings, ending_tokenizer
 from trainers.methods.trl_catalog import Layout, TRLTrainerSpec, check_version, find_spec
 from trainers.methods.trl_rows import encode_for
 from trainers.settings import ArgumentsClass, TrainingSettings
@@ -152,21 +152,13 @@ class TRLOnlineTrainer(OnlineFineTuning):
             if hasattr(kind, "_tokenize_prompts"):
                 return self.make_online(policy, encoded, watch, kind, config, arguments)
             s = self.settings
-            tokenizer = ending_tokenizer(policy.tokenizer, self.name)
             ours = {
                 "train_sampling_strategy": "random",
                 "max_length": s.max_length + s.max_tokens,
                 "max_new_tokens": s.max_tokens,
                 "temperature": s.temperature,
             }
-            return _monitored(kind)(
-                model=policy.model,
-                reward_funcs=Reward(s, ends=(tokenizer.eos_token_id,)),
-                args=config(**{**arguments, **ours}),
-                train_dataset=encoded.remove_columns("ids"),
-                processing_class=tokenizer,
-                callbacks=[watch],
-            )
+            return self.make_rewarded(_monitored(kind), policy, encoded, watch, config(**{**arguments, **ours}))
 
 
 class TRLTaughtTrainer(OnlineFineTuning):
