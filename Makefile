@@ -10,7 +10,7 @@ TESTS_MESA ?=
 # Test processes: each is one thread, so as many as there are cores.
 JOBS ?= auto
 
-.PHONY: demo test test-mesa slow check docs setup clean
+.PHONY: demo test test-mesa slow check docs notebooks setup clean
 
 demo: $(VENV)/.ready
 	$(BIN)/sandbox demo
@@ -36,6 +36,10 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	PYTHONPATH=.:docs/site DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html (opens from disk, with its search)"
+
+# The tutorials as notebooks without outputs, in examples/notebooks; after a change of a tutorial or of how it is installed.
+notebooks: $(VENV)/.dev
+	$(BIN)/python docs/site/notebooks.py
 
 setup: $(VENV)/.dev
 

@@ -1,7 +1,8 @@
-"""Progress of long work: a bar on a terminal, plain lines in a log, nothing under ``--json``."""
+"""Progress of long work: a bar on a terminal, plain lines in a log or a notebook, nothing under ``--json``."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,14 @@ def silent(done: float, note: str = "") -> None:
     """Show nothing."""
 
 
+def on_terminal() -> bool:
+    """Whether standard error is a terminal that can redraw lines.
+
+    A notebook gives ``!sandbox ...`` a pseudo-terminal, but ignores movements of the cursor: each drawing of a bar would stay.
+    """
+    return sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ  # set by Jupyter for the children of a kernel
+
+
 @contextmanager
 def progress(
     what: str, total: float, *, quiet: bool = False, below: Callable[[], RenderableType] | None = None
@@ -38,7 +47,7 @@ def progress(
     """
     if quiet:
         yield silent
-    elif sys.stderr.isatty():
+    elif on_terminal():
         yield from _bar(what, total, below)
     else:
         yield from _lines(what, total)

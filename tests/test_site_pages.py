@@ -23,7 +23,8 @@ def test_blocks_run_in_order_and_their_output_stands_behind_them(docs_site: Call
         'text = Path("own.txt").read_text()\n```\n\n```python\nprint(text * 2)\nPath("p.png").write_bytes(b"png")\n```\n\n'
         "```sh\nsandbox ls protocols\nls\n```\n\n<!-- picture: p.png: A picture -->\n"
     )
-    shown, pictures = docs_site("tutorials").run_page(page, "t")
+    made = docs_site("tutorials")
+    shown, pictures = made.as_page(made.run_page(page, "t"), "t")
     assert "\n\n```{ .text .output }\nsome words\nsome words\n```" in shown
     assert "back_scatter" in shown
     assert shown.endswith("\n![A picture](t-p.png)\n")
@@ -42,7 +43,7 @@ def test_a_block_that_fails_is_named(docs_site: Callable[[str], Any]) -> None:
 def test_tutorials_are_short_and_import_public_names_only(path: Path, docs_site: Callable[[str], Any]) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) < 80
-    assert path.stem in docs_site("tutorials").ORDER
+    assert path.stem in docs_site("pieces").ORDER
     imported = {line.split()[1] for line in text.splitlines() if line.startswith(("from sandbox", "from trainers"))}
     assert imported <= {"sandbox", "sandbox.errors", "sandbox.testing", "trainers"}
 

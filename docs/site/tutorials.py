@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import shlex
 import sys
 import tempfile
@@ -19,89 +18,110 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mkdocs_gen_files
+from notebooks import colab, notebook, notebook_text
+from pieces import Block, Picture, Piece, is_run, pieces, source, tutorials
 from tables import write
 from typer.testing import CliRunner
 
 from sandbox.cli.main import app
 
-FOLDER = Path(__file__).parents[1] / "tutorials"
-ORDER = (
-    "first_society", "own_scenario", "own_protocol", "own_trainer", "own_reward", "look", "evaluate_and_evolve", "other_models",
-)  # fmt: skip
-_BLOCK = re.compile(r'^```(python|sh|yaml|json)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-_PICTURE = re.compile(r"<!-- picture: (\S+): (.+?) -->")
 _LONGEST, _WIDEST = 40, 80  # lines of an output, and letters of a line
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A piece of a page, and what it gave: the output of a block, or the bytes of a picture."""
+
+    piece: Piece
+    output: str | bytes = ""
+
+
 def write_tutorials() -> list[tuple[str, str]]:
-    """Run the tutorials and write their pages.
+    """Run the tutorials, and write their pages and notebooks.
 
     Raises:
         RuntimeError: a block fails; names the page, and holds the traceback.
         FileNotFoundError: a page of the order, or a picture, does not exist.
     """
-    pages = []
-    for name in (*ORDER, *sorted(path.stem for path in FOLDER.glob("*.md") if path.stem not in ORDER)):
+    written = []
+    for name in tutorials():
         began = time.process_time()
-        text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-        page, pictures = run_page(text, name)
+        text = source(name)
+        shown = run_page(text, name)
+        page, pictures = as_page(shown, name)
         for target, content in pictures.items():
             with mkdocs_gen_files.open(f"tutorials/{target}", "wb") as file:
                 file.write(content)
-        write(f"tutorials/{name}.md", page)
-        pages.append((text.partition("\n")[0].removeprefix("# "), f"tutorials/{name}.md"))
+        write(f"tutorials/{name}.md", page.replace("\n", f"\n\n{_offers(name)}\n", 1))
+        write(f"tutorials/{name}.ipynb", notebook_text(notebook([(one.piece, one.output) for one in shown], name)))
+        written.append((text.partition("\n")[0].removeprefix("# "), f"tutorials/{name}.md"))
         if os.environ.get("TUTORIAL_TIMES"):
             sys.stderr.write(f"{name}: {time.process_time() - began:.1f} s\n")
-    return pages
+    return written
 
 
-def run_page(text: str, name: str) -> tuple[str, dict[str, bytes]]:
+def run_page(text: str, name: str) -> list[Shown]:
     """Run the blocks of a page.
 
     Args:
         text: Its Markdown.
-        name: Its name, for errors and for the names of pictures.
+        name: Its name, for errors.
 
     Returns:
-        The page with the output behind each block, and its pictures by file name.
+        Its pieces, each with what it gave.
     """
-    parts, pictures = [], {}
+    shown = []
     names: dict[str, Any] = {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _quiet():
-        at = 0
-        for block in _BLOCK.finditer(text):
-            language, title, code = block.groups()
-            parts += [text[at : block.end()], _shown(_run(language, title, code, names, name))]
-            at = block.end()
-        page = "".join([*parts, text[at:]])
-        for picture, words in _PICTURE.findall(page):
-            target = f"{name}-{picture.replace('/', '-')}"
-            pictures[target] = Path(picture).read_bytes()
-            page = page.replace(f"<!-- picture: {picture}: {words} -->", f"![{words}]({target})")
-    return page, pictures
+        for piece in pieces(text):
+            if isinstance(piece, Block):
+                shown.append(Shown(piece, _shortened(_run(piece, names, name))))
+            else:
+                shown.append(Shown(piece, Path(piece.file).read_bytes() if isinstance(piece, Picture) else ""))
+    return shown
 
 
-def _run(language: str, title: str | None, code: str, names: dict[str, Any], page: str) -> str:
+def as_page(shown: list[Shown], name: str) -> tuple[str, dict[str, bytes]]:
+    """The page with the output behind each block, and its pictures by file name."""
+    parts, pictures = [], {}
+    for one in shown:
+        if isinstance(one.piece, Picture):
+            target = f"{name}-{one.piece.file.replace('/', '-')}"
+            pictures[target] = bytes(one.output)
+            parts.append(f"![{one.piece.words}]({target})")
+        else:
+            parts.append(one.piece.source)
+            parts += [f"\n\n```{{ .text .output }}\n{one.output}\n```"] if one.output else []
+    return "".join(parts), pictures
+
+
+def _offers(name: str) -> str:
+    """What stands above a page: its notebook, and where it can be opened."""
+    download = f'[Download the notebook]({name}.ipynb){{ download="{name}.ipynb" }}'
+    return " · ".join([download, *([f"[Open in Colab]({link})"] if (link := colab(name)) else [])])
+
+
+def _run(block: Block, names: dict[str, Any], page: str) -> str:
     """What a block prints."""
-    if title is not None:
-        Path(title).parent.mkdir(parents=True, exist_ok=True)
-        Path(title).write_text(code, encoding="utf-8")
+    if block.title is not None:
+        Path(block.title).parent.mkdir(parents=True, exist_ok=True)
+        Path(block.title).write_text(block.code, encoding="utf-8")
         return ""
-    if language == "sh":
-        lines = code.replace("\\\n", "").splitlines()
-        return "".join(_command(line, page) for line in lines if line.startswith("sandbox "))
     out = io.StringIO()
-    if language == "python":
+    if block.language == "python":
         try:
             with contextlib.redirect_stdout(out):
-                exec(compile(code, f"tutorials/{page}.md", "exec"), names)
+                exec(compile(block.code, f"tutorials/{page}.md", "exec"), names)
         except Exception as error:
-            raise RuntimeError(f"tutorials/{page}.md: a block fails:\n{code}\n{traceback.format_exc()}") from error
-    return out.getvalue()
+            raise RuntimeError(
+                f"tutorials/{page}.md: a block fails:\n{block.code}\n{traceback.format_exc()}"
+            ) from error
+    return out.getvalue() + "".join(_command(line, page) for line in block.commands() if is_run(line))
 
 
 def _command(line: str, page: str) -> str:
@@ -111,13 +131,14 @@ def _command(line: str, page: str) -> str:
     return ended.stdout
 
 
-def _shown(output: str) -> str:
+def _shortened(output: str) -> str:
+    """An output as it is shown: without empty lines around it, long lines broken, and cut after so many lines."""
     lines = [part for line in output.strip("\n").splitlines() for part in _wrapped(line.rstrip())]
     if not any(lines):
         return ""
     if len(lines) > _LONGEST:
         lines = [*lines[: _LONGEST - 1], f"... {len(lines) - _LONGEST + 1} more lines"]
-    return "\n\n```{ .text .output }\n" + "\n".join(lines) + "\n```"
+    return "\n".join(lines)
 
 
 def _wrapped(line: str) -> list[str]:

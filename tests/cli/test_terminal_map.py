@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.progress import on_terminal, progress
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX's")
 def test_a_terminal_shows_the_map_and_a_log_does_not(tmp_path: Path) -> None:
@@ -35,3 +37,17 @@ def test_a_terminal_shows_the_map_and_a_log_does_not(tmp_path: Path) -> None:
     assert "\x1b" not in logged.stdout + logged.stderr
     assert "simulating:   0% after 0 s" in logged.stderr
     assert "round 3 of 3: rating" in logged.stdout
+
+
+def test_a_command_in_a_notebook_prints_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There standard error is a pseudo-terminal, whose cursor cannot move up."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    assert on_terminal()
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert not on_terminal()
+    with progress("simulating", 1):
+        pass
+    assert capsys.readouterr().err.splitlines()[0] == "simulating:   0% after 0 s"

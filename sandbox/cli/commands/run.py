@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -291,7 +290,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
 
     The measures of the whole run are written to ``measures.json`` in the run folder.
     """
-    from sandbox.progress import progress
+    from sandbox.progress import on_terminal, progress
     from sandbox.society.event import late_events
     from sandbox.store.manifest import command_line
     from sandbox.store.run import open_run, write_measures
@@ -302,7 +301,7 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
         if not quiet:
             for note in (*world.notes, *late_events(world, rounds)):
                 say(f"note: {note}")
-        shown = None if quiet or not sys.stderr.isatty() else _live_map(world)
+        shown = None if quiet or not on_terminal() else _live_map(world)
         below = None if shown is None else shown.picture
         with progress("simulating", rounds - world.round, quiet=quiet, below=below) as show:
             world.on_calls = by_rounds(show, world, rounds)
