@@ -98,6 +98,7 @@ class Episode:
         rounds: Number of complete rounds.
         terminated: Whether the scenario's stop condition ended it.
         truncated: Whether its number of rounds, or a cap on calls, ended it.
+        totals: Sums of each of the scenario's rewards, by name, over rounds and agents of the learner.
     """
 
     seed: int
@@ -107,6 +108,7 @@ class Episode:
     rounds: int = 0
     terminated: bool = False
     truncated: bool = False
+    totals: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -118,7 +120,7 @@ class Episode:
         turns = [{**asdict(turn), "messages": [dict(one) for one in turn.messages]} for turn in self.turns]
         turns = [{**turn, "choices": [*turn["choices"]]} for turn in turns]
         return {
-            "seed": self.seed, "others": [*self.others], "total": self.total, "rounds": self.rounds,
-            "terminated": self.terminated, "truncated": self.truncated,
+            "seed": self.seed, "others": [*self.others], "total": self.total, "totals": dict(self.totals),
+            "rounds": self.rounds, "terminated": self.terminated, "truncated": self.truncated,
             "rewards": {str(agent): [*own] for agent, own in self.rewards.items()}, "turns": turns,
         }  # fmt: skip

@@ -33,6 +33,7 @@ class EpisodeRecord:
     ) -> None:
         self._seed, self._others, self._reward, self._discount, self._failed = seed, others, reward, discount, failed
         self._rewards: dict[int, list[float | None]] = {agent: [] for agent in agents}
+        self._totals = {reward: 0.0} if reward else {}
         self._turns: list[tuple[str, Turn]] = []
         self._rounds, self._terminated, self._truncated = 0, False, False
 
@@ -72,6 +73,8 @@ class EpisodeRecord:
             if (done := interactions.get(agent)) is not None:
                 value = self._failed if done.error is not None else done.rewards.get(self._reward)
                 found[agent] = value
+                for name, earned in {**done.rewards, self._reward: value}.items():
+                    self._totals[name] = self._totals.get(name, 0.0) + (earned or 0.0)
             own.append(value)
         self._rounds = round_ + 1
         return found
@@ -92,7 +95,9 @@ class EpisodeRecord:
                 turn = replace(turn, reward=earned or 0.0, credit=credits[turn.agent][turn.round])
             turns.append(turn)
         rewards = {agent: tuple(own) for agent, own in self._rewards.items()}
-        return Episode(self._seed, self._others, tuple(turns), rewards, self._rounds, self._terminated, self._truncated)
+        return Episode(
+            self._seed, self._others, tuple(turns), rewards, self._rounds, self._terminated, self._truncated, dict(self._totals)
+        )  # fmt: skip
 
 
 def _credits(rewards: Sequence[float | None], discount: float) -> list[float | None]:
