@@ -1,13 +1,15 @@
-"""How objects look in notebooks: small HTML tables, and a bar while a world runs.
+"""How objects look in notebooks: small HTML tables, figures as pictures, and a bar while a world runs.
 
 A class takes its table by inheriting from one of these. Texts of models are escaped. Knows no other module.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -169,6 +171,29 @@ def in_notebook() -> bool:
     """Whether the program runs in a notebook, and not in a script or on a terminal."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None) is not None
+
+
+def show_figures() -> None:
+    """Let a notebook show figures of matplotlib; by itself it does so once pyplot draws, which no plot of this project uses.
+
+    What the user has chosen (``%matplotlib``) is kept.
+    """
+    if not in_notebook():
+        return
+    from IPython.core.pylabtools import retina_figure
+    from matplotlib.figure import Figure
+
+    formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
+    if all(one.for_type(Figure) is None for one in formatters.values()):
+        formatters["image/png"].for_type(Figure, partial(retina_figure, base64=True))
+
+
+def called_from_notebook() -> bool:
+    """Whether the program is, or was called by (``!sandbox ...``), the kernel of a notebook.
+
+    A notebook gives commands a pseudo-terminal of 80 columns, and ignores movements of its cursor.
+    """
+    return "JPY_PARENT_PID" in os.environ  # set by Jupyter for kernels, and so for their children
 
 
 def _bar(total: int) -> Any:

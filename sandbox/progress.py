@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
+
+from sandbox.notebook import called_from_notebook
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,11 +27,8 @@ def silent(done: float, note: str = "") -> None:
 
 
 def on_terminal() -> bool:
-    """Whether standard error is a terminal that can redraw lines.
-
-    A notebook gives ``!sandbox ...`` a pseudo-terminal, but ignores movements of the cursor: each drawing of a bar would stay.
-    """
-    return sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ  # set by Jupyter for the children of a kernel
+    """Whether standard error is a terminal that can redraw lines; in a notebook each drawing of a bar would stay."""
+    return sys.stderr.isatty() and not called_from_notebook()
 
 
 @contextmanager

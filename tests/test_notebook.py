@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,6 +70,20 @@ def test_a_run_draws_itself(world: Any) -> None:
         run.plot("grid", bye="gain")
 
 
+def test_a_notebook_shows_figures(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyplot, which would teach it; a choice of the user's stays."""
+    ipython = pytest.importorskip("IPython.core.formatters")
+    from matplotlib.figure import Figure
+
+    run = world.run(rounds=1)
+    shell = SimpleNamespace(kernel=object(), display_formatter=ipython.DisplayFormatter())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
+    assert base64.b64decode(shell.display_formatter.format(run.plot("grid"))[0]["image/png"]).startswith(b"\x89PNG")
+    shell.display_formatter = ipython.DisplayFormatter()
+    shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, lambda figure: "<svg/>")
+    assert {*shell.display_formatter.format(run.plot("grid"))[0]} == {"image/svg+xml", "text/plain"}
+
+
 def test_a_bar_is_shown_in_notebooks_only(
     world: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,8 +118,6 @@ def test_a_bar_is_shown_in_notebooks_only(
 
 
 def test_a_notebook_is_told_by_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    from types import SimpleNamespace
-
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=Terminal))  # type: ignore[arg-type]
     assert notebook.in_notebook()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))  # type: ignore[arg-type]

@@ -168,6 +168,7 @@ def test_a_kernel_runs_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, str(tmp_path / name))
     cells = json.loads((KEPT / "first_society.ipynb").read_text(encoding="utf-8"))["cells"]
     _, *codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    codes.append('run.plot("grid")')
     heard: list[Any] = []
     os.makedirs(tmp_path / "here")
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path / "here"))
@@ -182,6 +183,7 @@ def test_a_kernel_runs_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "runs/first: 18 interactions in 2 rounds, 0 failed" in text
     assert "runs/first: 27 interactions in 3 rounds, 0 failed" in text
     assert "\x1b[1A" not in text
-    [shown] = [one for one in heard if "image/png" in one["content"].get("data", {})]
-    assert shown["content"]["metadata"]["image/png"]["width"] == 480
+    [page, figure] = [one["content"] for one in heard if "image/png" in one["content"].get("data", {})]
+    assert page["metadata"]["image/png"]["width"] == 480
+    assert "Figure" in figure["data"]["text/plain"]
     assert list((tmp_path / "here").iterdir()) == []

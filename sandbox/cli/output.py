@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.folders import finite
+from sandbox.notebook import called_from_notebook
 from sandbox.progress import Progress
 from sandbox.text_cleaning import printable
 
@@ -38,7 +39,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         shown.add_column(Text(printable(column)), justify="left" if number == 0 else "right")
     for row in rows:
         shown.add_row(*(Text(printable(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 110).print(shown)
+    Console(width=None if sys.stdout.isatty() and not called_from_notebook() else 110).print(shown)
 
 
 def say_losses(summary: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox import registry
-from sandbox.notebook import RunTable
+from sandbox.notebook import RunTable, show_figures
 from sandbox.typed_settings import check_settings, parameters
 
 if TYPE_CHECKING:
@@ -29,4 +29,5 @@ class Plottable(RunTable):
         draw = registry.load("plots", name)
         check_settings(f"plot {name!r}", settings, list(parameters(draw))[1:])
         figure: Figure = draw(self, **settings)
+        show_figures()
         return figure

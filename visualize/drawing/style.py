@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sandbox.errors import SettingsError, nearest
+from sandbox.notebook import show_figures
 
 Theme = Literal["light", "dark"]
 
@@ -84,12 +85,13 @@ LABEL_STYLES = (
 
 @contextmanager
 def use_theme(name: Theme) -> Iterator[None]:
-    """Draw in the project's style; the user's own matplotlib settings are restored afterwards.
+    """Draw in the project's style; the user's own matplotlib settings are restored afterwards. Notebooks show the figure.
 
     Raises:
         SettingsError: the theme is unknown.
     """
     check_choice("theme", name, get_args(Theme))
+    show_figures()
     fonts = {"font.family": ["DejaVu Sans", *_installed_fallback_fonts(), "sans-serif"]}
     with _LOCK, matplotlib.style.context(["default", _STYLE, fonts, _DARK if name == "dark" else {}]):
         yield
