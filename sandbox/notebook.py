@@ -17,6 +17,8 @@ Rows = Iterable[tuple[str, Any]]
 # Longer texts are cut; the object holds all of it.
 _CHARACTERS = 2_000
 _ITEMS = 12
+_HEADER = "text-align:left;vertical-align:top;overflow-wrap:break-word"
+# Unlike break-word, this lets a column be narrower than its longest word.
 _CELL = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
 
 
@@ -26,7 +28,7 @@ class _Table:
     def _repr_html_(self) -> str:
         title, rows = self._cells()
         lines = "".join(
-            f'<tr><th style="{_CELL}">{_text(name)}</th><td style="{_CELL};white-space:pre-wrap">{_text(value)}</td></tr>'
+            f'<tr><th style="{_HEADER}">{_text(name)}</th><td style="{_CELL};white-space:pre-wrap">{_text(value)}</td></tr>'
             for name, value in rows
             if value not in (None, "")
         )

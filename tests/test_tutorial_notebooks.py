@@ -125,9 +125,10 @@ def test_a_page_offers_colab_where_the_repository_is_on_github(
 ) -> None:
     pages = docs_site("tutorials")
     monkeypatch.setattr(pages, "colab", lambda name: None)
-    assert pages._offers("look") == '[Download the notebook](look.ipynb){ download="look.ipynb" }'
+    download = '[Download the notebook](look.ipynb){ download="look.ipynb" }'
+    assert pages._offers("look") == f"{download} · in a checkout: `examples/notebooks/look.ipynb`"
     monkeypatch.setattr(pages, "colab", lambda name: f"https://colab.test/{name}")
-    assert pages._offers("look").endswith(" · [Open in Colab](https://colab.test/look)")
+    assert pages._offers("look") == f"{download} · [Open in Colab](https://colab.test/look)"
 
 
 def test_the_address_is_that_of_pyproject(

@@ -29,7 +29,8 @@ import os
 import sys
 import tempfile
 
-os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]  # of the command sandbox
+# The command `sandbox` is beside Python, also where the environment is not activated.
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 os.chdir(tempfile.mkdtemp())  # an empty folder
 os.getcwd()"""
 
@@ -105,12 +106,13 @@ def _install() -> str:
         return f"%pip install --quiet git+{address}\n{bundled}"
     return "\n".join(
         [
-            f"# Installs the checkout whose {NOTEBOOKS} holds this notebook. Elsewhere: put its path in the place of {_UP}",
+            f"# Installs the checkout whose {NOTEBOOKS} holds this notebook;",
+            f"# anywhere else, replace {_UP} by the path of a checkout.",
             f"%pip install --quiet {package[1].replace('-c ', f'-c {_UP}/')} -e {_UP}",
             bundled,
             "import site",
             "import sysconfig\n",
-            'site.addsitedir(sysconfig.get_path("purelib"))  # this kernel was started before',
+            'site.addsitedir(sysconfig.get_path("purelib"))  # finds it without a restart of the kernel',
         ]
     )
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import mkdocs_gen_files
-from notebooks import colab, notebook, notebook_text
+from notebooks import NOTEBOOKS, colab, notebook, notebook_text
 from pieces import Block, Picture, Piece, is_run, pieces, source, tutorials
 from tables import write
 from typer.testing import CliRunner
@@ -101,9 +101,10 @@ def as_page(shown: list[Shown], name: str) -> tuple[str, dict[str, bytes]]:
 
 
 def _offers(name: str) -> str:
-    """What stands above a page: its notebook, and where it can be opened."""
+    """What stands above a page: its notebook, and where that can be opened."""
     download = f'[Download the notebook]({name}.ipynb){{ download="{name}.ipynb" }}'
-    return " · ".join([download, *([f"[Open in Colab]({link})"] if (link := colab(name)) else [])])
+    opened = f"[Open in Colab]({link})" if (link := colab(name)) else f"in a checkout: `{NOTEBOOKS}/{name}.ipynb`"
+    return f"{download} · {opened}"
 
 
 def _run(block: Block, names: dict[str, Any], page: str) -> str:
