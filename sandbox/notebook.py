@@ -1,6 +1,6 @@
-"""How objects look in notebooks: small HTML tables, figures as pictures, and a bar while a world runs.
+"""How objects look: one line on a terminal; in notebooks small HTML tables, figures as pictures, and a bar while a world runs.
 
-A class takes its table by inheriting from one of these. Texts of models are escaped. Knows no other module.
+A class takes its line and its table by inheriting from one of these. Texts of models are escaped. Knows no other module.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ class _Table:
         )
         return f'<table><caption style="text-align:left"><b>{_text(title)}</b></caption>{lines}</table>'
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {' '.join(self._line().split())}>"
+
     def _cells(self) -> tuple[str, Rows]:
+        raise NotImplementedError
+
+    def _line(self) -> str:
         raise NotImplementedError
 
 
@@ -56,6 +62,15 @@ class WorldTable(_Table):
             ("last round", _counts(self.metrics)),
             ("folder", self.path),
         ]
+
+    def _line(self: Any) -> str:
+        if not hasattr(self, "store"):  # not set up yet, as in a debugger
+            return "(not set up)"
+        labels = Counter(agent.label for agent in self.members)
+        return (
+            f"{_cut(self.scenario.name)!r}: {_counted(len(self.members), 'agent')} ({_counts(labels)}), {self.protocol_name}, "
+            f"model {_cut(self.lm.uri)}, {_counted(self.round, 'complete round')}, in {self.path}"
+        )
 
 
 class RunTable(_Table):
@@ -80,6 +95,10 @@ class RunTable(_Table):
             ("folder", self.path),
         ]
 
+    def _line(self: Any) -> str:
+        scenario = _cut(str(self.manifest.get("scenario", "a scenario")))
+        return f"{str(self.path)!r}: {scenario}, {_counted(self.rounds, 'complete round')}"
+
 
 class ScenarioTable(_Table):
     """A scenario: what agents are asked, who they are, and what is measured."""
@@ -95,6 +114,15 @@ class ScenarioTable(_Table):
             ("roles", "\n".join(f"{label}: {role}" for label, role in self.roles.items())),
             ("measures", ", ".join(self.measures)),
         ]
+
+    def _line(self: Any) -> str:
+        stages = [one if isinstance(one, str) else getattr(one, "__name__", "a protocol of its own")
+                  for one in self.stages or (self.protocol,)]  # fmt: skip
+        population = (
+            self.population if isinstance(self.population, str) else getattr(self.population, "__name__", "dealt")
+        )
+        questions = _counted(len(self.questions), "question")
+        return f"{_cut(self.name)!r}: {questions}, {', '.join(stages)}, population {_cut(population)}"
 
 
 class AgentTable(_Table):
@@ -113,6 +141,13 @@ class AgentTable(_Table):
             ("state", _lines(self.state)),
         ]
 
+    def _line(self: Any) -> str:
+        if not hasattr(self, "name"):  # not set up yet, as in a debugger
+            return "(not set up)"
+        state = ", ".join(f"{key} {_cut(_number(value))}" for key, value in list(self.state.items())[:_ITEMS])
+        label = f"label {_cut(self.label)!r}"
+        return f"{_cut(self.name)!r}: index {self.index}, {label}{', state ' * bool(state)}{state}"
+
 
 class InteractionTable(_Table):
     """An interaction: what was said in it, with the ratings."""
@@ -121,23 +156,33 @@ class InteractionTable(_Table):
 
     def _cells(self: Any) -> tuple[str, Rows]:
         reviews = [
-            (f"agent {f.reviewer} " + ("said" if f.kind == "said" else f"rates it {_number(f.rating.value)}"),
+            (f"agent {f.reviewer + 1} " + ("said" if f.kind == "said" else f"rates it {_number(f.rating.value)}"),
              f.rating.reason or f.rating.raw or "–")
             for f in self.feedback
         ]  # fmt: skip
-        return f"Interaction of agent {self.agent} in round {self.round} (counted from 0)", [
+        return f"Interaction of agent {self.agent + 1} in round {self.round + 1}", [
             ("label", self.label),
             ("question", self.question),
             ("draft", self.draft),
             ("its scores", _scores(self.before)),
             *reviews[:_ITEMS],
             ("more feedback", f"{len(reviews) - _ITEMS} more" if len(reviews) > _ITEMS else ""),
-            *((f"agent {h.agent} hears {h.name}", h.text) for h in self.heard[:_ITEMS]),
+            *((f"agent {h.agent + 1} hears {h.name}", h.text) for h in self.heard[:_ITEMS]),
             ("revision", self.revision),
             ("its scores", _scores(self.after)),
             ("rewards", _counts(self.rewards)),
             ("error", self.error),
         ]
+
+    def _line(self: Any) -> str:
+        scores = _scores(self.after) or _scores(self.before)
+        parts = [
+            f"round={self.round}, agent={self.agent}, label={_cut(self.label)!r}, question={_cut(self.question)!r}"
+        ]
+        parts += [f"final={_cut(self.final)!r}"] * (self.final is not None)
+        parts += [_counted(len(self.feedback), "review")] * bool(self.feedback) + [f"scores {scores}"] * bool(scores)
+        parts += [f"error={_cut(self.error)!r}"] * (self.error is not None)
+        return ", ".join(parts)
 
 
 def rounds_with_bar(world: Any, rounds: int) -> Iterator[None]:
@@ -211,6 +256,15 @@ def _text(value: Any) -> str:
     text = str(value)
     more = f" … ({len(text) - _CHARACTERS} more characters)" if len(text) > _CHARACTERS else ""
     return escape(text[:_CHARACTERS] + more)
+
+
+def _cut(text: Any, limit: int = 60) -> str:
+    words = str(text)
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _number(value: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -153,7 +154,7 @@ class StructuredReply:
     tries: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Interaction(InteractionTable):
     """One finished conversation around one agent.
 
@@ -247,6 +248,18 @@ def _rating(data: Mapping[str, Any]) -> Rating:
 
 def _score(data: Mapping[str, Any]) -> Score:
     return Score({name: _rating(rating) for name, rating in data["ratings"].items()})
+
+
+# The last word of keys of ``Interaction.extra`` and of states under which whole numbers name agents, and are no quantities.
+AGENT_WORDS = frozenset({"agent", "partner", "opponent", "reviewer", "to", "id", "index"})
+
+
+def names_agent(key: str) -> bool:
+    """Whether the last word of a key says that its value names an agent: ``partner``, ``best_partner``, ``deal.to``.
+
+    Such numbers are not averaged and colour no map. See ``AGENT_WORDS``.
+    """
+    return re.split(r"[._\s-]", key.lower())[-1] in AGENT_WORDS
 
 
 class RecordedRun(Protocol):

@@ -65,14 +65,16 @@ def punish(agent: Any, question: str, world: World) -> Conversation:
     }
     others = {i: gift for i, gift in gifts.items() if i != agent.index}
     if not others:
-        return world.interaction(agent, "Nobody else is in the group.", draft="I let it be.", extra={"fined": None})
+        return world.interaction(
+            agent, "Nobody else is in the group.", draft="I let it be.", extra={"fined_agent": None}
+        )
     least = min(others, key=lambda i: (others[i], i))
     said = ", ".join(f"{world.members[i].name}: {gift:.0f}" for i, gift in gifts.items())
     asked = f"Coins given: {said}. Do you pay 1 coin so that {world.members[least].name} loses {FINE}?"
     choice = yield agent.choose(asked, ["no", "yes"])
     fined = least if drawn(choice, agent, world) == "yes" else None
     return world.interaction(
-        agent, asked, draft="I punish." if fined is not None else "I let it be.", extra={"fined": fined}
+        agent, asked, draft="I punish." if fined is not None else "I let it be.", extra={"fined_agent": fined}
     )
 
 
@@ -98,9 +100,9 @@ def settle(world: World, interactions: Sequence[Interaction]) -> None:
         if world.stage == "give" and not it.error:
             pot = sum(gifts.get(i, 0.0) for i in group(it.agent, world))
             world.members[it.agent].state["purse"] += ENDOWMENT - it.extra["gift"] + RETURN * pot
-        elif world.stage == "punish" and it.extra.get("fined") is not None:
+        elif world.stage == "punish" and it.extra.get("fined_agent") is not None:
             world.members[it.agent].state["purse"] -= 1
-            world.members[it.extra["fined"]].state["purse"] -= FINE
+            world.members[it.extra["fined_agent"]].state["purse"] -= FINE
 
 
 def contribution(interactions: Sequence[Interaction], world: World) -> float | None:
@@ -128,4 +130,4 @@ def purse(interactions: Sequence[Interaction], world: World) -> float:
 
 def fines(interactions: Sequence[Interaction], world: World) -> float:
     """Fines in the round, per player."""
-    return sum(it.extra.get("fined") is not None for it in interactions) / len(world.members)
+    return sum(it.extra.get("fined_agent") is not None for it in interactions) / len(world.members)

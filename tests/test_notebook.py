@@ -43,7 +43,7 @@ def test_tables_hold_texts_as_text(world: Any) -> None:
         (run, "1 complete"),
         (world.scenario, "alignment, engagement"),
         (world.members[0], "Agent 1"),
-        (said, f"agent {said.feedback[0].reviewer} rates it"),
+        (said, f"agent {said.feedback[0].reviewer + 1} rates it"),
     ):
         html = shown._repr_html_()
         assert html.startswith("<table>")
@@ -127,3 +127,21 @@ def test_a_notebook_is_told_by_its_kernel(monkeypatch: pytest.MonkeyPatch) -> No
 def test_tables_load_nothing_heavy() -> None:
     code = "import sys, sandbox.notebook; print({'pandas', 'matplotlib', 'tqdm', 'IPython'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_objects_are_one_readable_line(world: Any) -> None:
+    run = world.run(rounds=1)
+    said = run.interactions()[0]
+    assert repr(world.scenario) == f"<Scenario 'of {EVIL}': 1 question, back_scatter, population half_half>"
+    assert repr(world) == (
+        f"<World 'of {EVIL}': 4 agents (good 2, bad 2), back_scatter, model {world.lm.uri}, 1 complete round, in {world.path}>"
+    )
+    assert repr(run) == f"<Run '{world.path}': of {EVIL}, 1 complete round>"
+    assert repr(world.members[1]) == f"<SocialAgent 'Agent 2': index 1, label '{world.members[1].label}'>"
+    assert repr(said).startswith(
+        f"<Interaction round=0, agent=0, label='{said.label}', question='Is {EVIL} right?', final='Yes"
+    )
+    assert all(
+        "\n" not in repr(one) and len(repr(one)) < 400 for one in (world, run, said, world.scenario, world.members[0])
+    )
+    assert "Interaction of agent 1 in round 1" in said._repr_html_()

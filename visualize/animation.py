@@ -18,7 +18,15 @@ from PIL import Image
 from sandbox.errors import NothingToShow, SettingsError, ToolNotFound
 from sandbox.folders import whole_file
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import bar_ends, bar_title, check_by, check_limits, default_by, values_title
+from visualize.drawing.agent_values import (
+    bar_ends,
+    bar_title,
+    check_limits,
+    default_by,
+    find_by,
+    is_grouped,
+    values_title,
+)
 from visualize.drawing.curves import set_round_axis, y_limits
 from visualize.drawing.inputs import Source, as_run
 from visualize.drawing.legends import fit_legend
@@ -56,7 +64,8 @@ def animate(
     Args:
         source: A run or its folder.
         out: A ``.gif`` file, or an ``.mp4`` file if ffmpeg is installed; missing folders are created.
-        by: Colour of agents: ``rating``, ``gain``, ``label``, ``state.KEY`` or ``extra.KEY``, as on the map.
+        by: Colour of agents: ``rating``, a dimension, ``gain``, ``label``, a column of the personas, ``state.KEY`` or
+            ``extra.KEY``, as on the map.
         seconds: Duration of a frame.
         limits: Lowest and highest value of the colours; by default the scale of ratings, or the range of the values.
         theme: ``light`` or ``dark``.
@@ -76,8 +85,7 @@ def animate(
     run = as_run(source)
     if not run.rounds:
         raise NothingToShow(f"{run.path} has no complete round to animate; list runs with: sandbox ls runs")
-    check_by(by, run)
-    check_limits(limits, by)
+    check_limits(limits, by := find_by(by, run))
     write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
     with whole_file(path) as fresh:
         write(fresh, frames(run, by=by, limits=limits, theme=theme), seconds)
@@ -88,17 +96,20 @@ def frames(
     run: Run, *, by: str = "rating", limits: tuple[float, ...] | None = None, theme: Theme = "light"
 ) -> Iterator[Image.Image]:
     """Yield the frames of an animation, all of the same size."""
+    by = find_by(by, run)
     table = grid.panel_table(run, "strip", FRAMES, by)
     if by != (by := default_by(by, run, bool(table["rating"].notna().any()))):
-        table = grid.panel_table(run, "strip", FRAMES, by)
+        table = grid.in_view(run, grid.panel_table(run, "strip", FRAMES, by), by)
     if (graph := drawn_network(run)) is not None:
         table = place_at_nodes(table, graph)
+    if by != "label":
+        check_limits(limits, by, is_groups=is_grouped(by, table[by]))
     plan = make_plan(run, table, by, theme, limits)
     for _, panel in plan.table.groupby("panel", sort=False):
         round_ = int(panel["through"].max()) - 1
         with use_theme(theme):
             figure = Figure(figsize=(PAGE_IN, 3.6))
-            _map(figure, plan, panel, round_)
+            _map(figure, plan, panel, values_title(by, run), round_)
             _curves(figure.add_axes((0.67, 0.18, 0.315, 0.73)), run, round_)
             fix_ticks(figure)
         buffer = io.BytesIO()
@@ -107,13 +118,13 @@ def frames(
         yield Image.open(buffer).convert("RGB")
 
 
-def _map(figure: Figure, plan: MapPlan, panel: pd.DataFrame, round_: int) -> None:
+def _map(figure: Figure, plan: MapPlan, panel: pd.DataFrame, title: str, round_: int) -> None:
     """Draw the map of a round on the left; colours and legends are those of all rounds, so that they do not change."""
     place = figure.add_axes((0.01, 0.13, 0.44, 0.78))
     height, width = plan.shape
     side_in = min(PAGE_IN * 0.44 / width, 3.6 * 0.78 / height)
     plan.paint(place, panel, side_in)
-    place.set_title(f"{values_title(plan.by, plan.run)}, round {round_ + 1}")
+    place.set_title(f"{title}, round {round_ + 1}")
     if plan.by != "label":
         bar = figure.add_axes((0.465, 0.18, 0.012, 0.68))
         colours = ScalarMappable(plan.painter.norm, plan.painter.colours)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sandbox.metrics.intervals import LEVEL, bounds, mean_interval, resampled_sums
 from sandbox.metrics.run_metrics import RunSums
-from sandbox.records import RecordedRun
+from sandbox.records import RecordedRun, names_agent
 
 
 def metric_differences(
@@ -100,11 +100,12 @@ def agent_differences(
 
     Returns:
         For each name with a number, or truth value, of an agent in both: as :func:`metric_differences`, with Student's t
-        interval over these agents. Other values are left out.
+        interval over these agents. Other values are left out, and numbers whose names say that they name agents (see
+        :func:`sandbox.records.names_agent`).
     """
     agents = sorted(set(first) & set(second))
     found = {}
-    for name in dict.fromkeys(name for agent in agents for name in first[agent]):
+    for name in dict.fromkeys(name for agent in agents for name in first[agent] if not names_agent(name)):
         pairs = [(first[agent].get(name), second[agent].get(name)) for agent in agents]
         known = [pair for pair in pairs if all(isinstance(v, int | float) and math.isfinite(v) for v in pair)]
         if known:

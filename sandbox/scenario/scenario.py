@@ -21,7 +21,7 @@ from sandbox.scenario.rubric import Rubric, Upbringing
 from sandbox.scenario.settings import MAX_SIZE, NETWORK_FILES, SOCIETY_SETTINGS, is_society_setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenario(ScenarioTable):
     """The configuration of a society; only ``questions`` is required.
 

@@ -57,9 +57,6 @@ class Run(Plottable):
         self.manifest = read_manifest(self.path)
         self._db = connect_to_read(self.path / "run.sqlite")
 
-    def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
-
     @property
     def name(self) -> str:
         """The folder's name."""

@@ -79,7 +79,7 @@ def test_the_options_of_choices_are_what_was_said(played: Callable[[str], Run]) 
         assert it.rewards["cooperation"] == float(it.extra["chose"] == "cooperate")
     for it in played("public_goods").interactions():
         gift, fine = (said.text for said in sorted(it.utterances, key=lambda said: said.stage))
-        assert (float(gift or -1), fine) == (it.extra["gift"], "no" if it.extra["fined"] is None else "yes")
+        assert (float(gift or -1), fine) == (it.extra["gift"], "no" if it.extra["fined_agent"] is None else "yes")
     for it in played("commons").interactions():
         assert float(next(said.text for said in it.utterances if said.stage == "fish") or -1) == it.extra["wanted"]
 
@@ -90,8 +90,8 @@ def test_payoffs_of_public_goods_are_by_the_table(played: Callable[[str], Run]) 
     for agent, it in done.items():
         group = range(agent // 4 * 4, agent // 4 * 4 + 4)
         pot = sum(done[other].extra["gift"] for other in group)
-        fines = sum(done[other].extra["fined"] == agent for other in group)
-        expected = 20 - it.extra["gift"] + 0.4 * pot - (it.extra["fined"] is not None) - 3 * fines
+        fines = sum(done[other].extra["fined_agent"] == agent for other in group)
+        expected = 20 - it.extra["gift"] + 0.4 * pot - (it.extra["fined_agent"] is not None) - 3 * fines
         assert it.rewards["payoff"] == pytest.approx(expected)
 
 

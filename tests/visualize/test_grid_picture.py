@@ -155,7 +155,10 @@ def test_labels_in_any_script_are_shown_as_they_are(make_run: Callable[..., Run]
 @pytest.mark.parametrize(
     ("settings", "words_"),
     [
-        ({"by": "ratin"}, "by='ratin' is not one of rating, label, gain. Did you mean 'rating'?"),
+        (
+            {"by": "ratin"},
+            "by='ratin' is not one of rating, label, gain, alignment, engagement. Did you mean 'rating'?",
+        ),
         ({"rounds": "lst"}, "rounds='lst' is not last, all, strip, or the number of a round. Did you mean 'last'?"),
         ({"rounds": "3"}, "rounds=3 is not in the run, which has rounds 1 to 2"),
         ({"theme": "drak"}, "theme='drak' is not one of light, dark. Did you mean 'dark'?"),

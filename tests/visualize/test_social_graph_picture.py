@@ -61,7 +61,7 @@ def test_an_arrow_has_the_mean_rating_and_the_count_of_its_reviews(society: Run)
 def test_every_agent_is_a_node_with_its_number_and_the_colour_of_its_rating(society: Run) -> None:
     figure = social_graph.draw(society)
     assert sum(len(c.get_offsets()) for c in nodes(figure)) == 4
-    assert {"0", "1", "2", "3"} <= set(words(figure))
+    assert {"1", "2", "3", "4"} <= set(words(figure))
     good = next(c for c in nodes(figure) if c.get_label() == "good")
     expected = rating_colormap()(rating_norm(7)([4.5, 6.5]))  # means of agents 0 and 1 over both rounds
     assert np.allclose(good.get_facecolors(), expected)

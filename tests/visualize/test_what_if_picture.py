@@ -59,3 +59,31 @@ def test_each_difference_says_which_rounds_it_describes(tiny_world: MakeWorld, t
     what_if(f"{tmp_path / 'game'}@2", "Rain.", out=tmp_path / "two" / "rain", **given)
     with pytest.raises(DataFileError, match="what-ifs of 2 different events or rounds"):
         what_if_plot.draw(tmp_path / "two")
+
+
+def level(interactions: list[Any], world: World) -> float:
+    """Mean purse."""
+    return sum(agent.state["purse"] for agent in world.members) / len(world.members)
+
+
+def test_a_state_that_a_measure_shows_is_drawn_once(tiny_world: MakeWorld, tmp_path: Path) -> None:
+    """And numbers of states that name agents are no quantities: neither drawn nor compared."""
+
+    def scenario() -> Scenario:
+        state = {"purse": 100.0, "partner": 2}
+        return Scenario(
+            name="game",
+            questions=["?"],
+            protocol=give,
+            settle=pay,
+            state=state,
+            measures={"level": level, "bank": bank},
+        )
+
+    tiny_world(scenario(), size=2, out=tmp_path / "game").run(1)
+    given: dict[str, Any] = {"scenario": scenario(), "rounds": 2, "model": "scripted:"}
+    found = what_if(f"{tmp_path / 'game'}@1", NEWS, to=0, out=tmp_path / "two", **given)
+    table = what_if_plot.data(tmp_path / "two")
+    assert set(table["measure"]) == {"level", "bank"}
+    assert not table.duplicated(["measure", "round", "future"]).any()
+    assert (set(found.states), set(found.extra)) == ({"purse"}, {"gift"})

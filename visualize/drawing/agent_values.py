@@ -1,4 +1,4 @@
-"""What colours agents on maps, graphs and animations: a rating, a gain, a label, or a number of the scenario's own."""
+"""What colours agents on maps, graphs and animations: ratings, gains, labels, personas, or numbers of the scenario's own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pandas as pd
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 
 from sandbox.errors import SettingsError
+from sandbox.records import names_agent
 from sandbox.store.run import Run
 from visualize.drawing.inputs import final_scores, finished_rounds
+from visualize.drawing.persona_columns import PERSONA, persona_columns, persona_values
 from visualize.drawing.style import LabelStyle, check_choice, one_line, rating_colormap, rating_norm
 
 By = Literal["rating", "label", "gain"]
@@ -21,55 +23,84 @@ _NUMBERED = re.compile(r"Agent \d+")
 STATE, EXTRA = "state.", "extra."  # before the key of a state, and of a number in ``Interaction.extra``
 
 
-def check_by(by: str, run: Run) -> None:
-    """Refuse a ``by`` that the run has no values for.
+def find_by(by: str, run: Run) -> str:
+    """The full name of what is shown: ``persona.job`` for the column ``job``, and ``rating`` for the first dimension.
 
     Raises:
-        SettingsError: names what there is.
+        SettingsError: the run has no values for it; names what there is.
     """
-    known = list(get_args(By))
-    if by in known:
-        return
-    known += [*state_numbers(run).columns, *extra_numbers(run).columns]
-    kinds = {STATE: "states", EXTRA: "interactions' extra"}
-    where = next((words for start, words in kinds.items() if by.startswith(start)), "")
-    if by not in known and where:
+    if by in get_args(By):
+        return by
+    if by in run.dimensions:
+        return "rating" if by == run.dimensions[0] else by
+    columns = persona_columns(run)
+    if (named := by if by.startswith(PERSONA) else f"{PERSONA}{by}") in columns:
+        return named
+    own = [*state_numbers(run).columns, *extra_numbers(run).columns]
+    if by in own:
+        return by
+    known = [*get_args(By), *run.dimensions, *columns, *own]
+    kinds = {STATE: "states", EXTRA: "interactions' extra", PERSONA: "agents' personas"}
+    if (start := next((start for start in kinds if by.startswith(start)), None)) is None:
+        check_choice("by", by, known)
+    if start != PERSONA and names_agent(by):
         raise SettingsError(
-            f"by={by!r}: the run has no number of that name in its {where}. There are: {', '.join(known)}"
+            f"by={by!r} names agents, and is no quantity that colours could show. There are: {', '.join(known)}"
         )
-    check_choice("by", by, known)
+    what = "column" if start == PERSONA else "number"
+    raise SettingsError(
+        f"by={by!r}: the run has no {what} of that name in its {kinds[start or STATE]}. There are: {', '.join(known)}"
+    )
 
 
 def default_by(by: str, run: Run, has_ratings: bool) -> str:
-    """``by``; where it is ``rating`` and there are none, the first number of the states, or else of the interactions."""
+    """``by``; where it is ``rating`` and there are none, the first number of the states or interactions, or else the labels."""
     if by != "rating" or has_ratings:
         return by
-    return next((str(name) for found in (state_numbers, extra_numbers) for name in found(run).columns), by)
+    return next(iter(own_numbers(run)), "label")
+
+
+def own_numbers(run: Run) -> list[str]:
+    """Names of the numbers in the agents' states, as ``state.KEY``, and of those in ``extra``, as ``extra.KEY``."""
+    return [str(name) for found in (state_numbers, extra_numbers) for name in found(run).columns]
+
+
+def is_rated(by: str, run: Run) -> bool:
+    """Whether ratings on a dimension are shown."""
+    return by == "rating" or by in run.dimensions
+
+
+def is_grouped(by: str, values: pd.Series[Any]) -> bool:
+    """Whether groups of agents are shown, by label or by a text of their personas, rather than numbers."""
+    return by == "label" or (by.startswith(PERSONA) and not pd.api.types.is_numeric_dtype(values))
 
 
 def state_numbers(run: Run) -> pd.DataFrame:
-    """The numbers in the agents' states: columns state.KEY, by number of complete rounds and agent."""
-    states = run.states().set_index(["rounds", "agent"])
-    return states.select_dtypes("number").add_prefix(STATE)
+    """The numbers in the agents' states: columns state.KEY, by number of complete rounds and agent; none that name agents."""
+    states = run.states().set_index(["rounds", "agent"]).select_dtypes("number").add_prefix(STATE)
+    return states[[name for name in states if not names_agent(str(name))]]
 
 
 def extra_numbers(run: Run) -> pd.DataFrame:
-    """The numbers and truth values in ``Interaction.extra``: columns extra.KEY, by round and agent."""
+    """The numbers and truth values in ``Interaction.extra``: columns extra.KEY, by round and agent; none that name agents."""
     frame = run.frame(extra=True).set_index(["round", "agent"])
-    found = frame[[name for name in frame if str(name).startswith(EXTRA)]].convert_dtypes()
+    found = frame[[name for name in frame if str(name).startswith(EXTRA) and not names_agent(str(name))]]
+    found = found.convert_dtypes()
     numbers = found.select_dtypes(["number", "bool"])
     return numbers.astype("float64")
 
 
 def agent_values(by: str, run: Run) -> pd.Series[Any]:
-    """A number of each agent, by its index: the mean over complete rounds; of a state, its value after the last."""
+    """The value of each agent, by its index: the mean over complete rounds; of a state, its value after the last."""
     if by.startswith(STATE):
         states = state_numbers(run)[by]
         last = states.index.get_level_values("rounds") == run.rounds
         return states[last].droplevel("rounds")
     if by.startswith(EXTRA):
         return extra_numbers(run)[by].groupby(level="agent").mean()
-    frame, dimension = finished_rounds(run), run.dimensions[0]
+    if by.startswith(PERSONA):
+        return persona_values(run, by)
+    frame, dimension = finished_rounds(run), by if by in run.dimensions else run.dimensions[0]
     gains = frame[f"{dimension}_after"] - frame[f"{dimension}_before"]
     shown = gains if by == "gain" else final_scores(frame, dimension)
     return shown.groupby(frame["agent"]).mean()
@@ -77,20 +108,23 @@ def agent_values(by: str, run: Run) -> pd.Series[Any]:
 
 def values_title(by: str, run: Run) -> str:
     """What is shown, as a title."""
-    if by.startswith((STATE, EXTRA)):
+    if by.startswith((STATE, EXTRA, PERSONA)):
         return one_line(by.partition(".")[2])
-    name = one_line(run.dimensions[0])
-    return {"rating": f"{name} of final answers", "gain": f"gain in {name}", "label": "labels"}[by]
+    if is_rated(by, run):
+        return f"{one_line(run.dimensions[0] if by == 'rating' else by)} of final answers"
+    return f"gain in {one_line(run.dimensions[0])}" if by == "gain" else "labels"
 
 
 def bar_title(by: str, run: Run) -> str:
     """Title of the colour bar: what is shown, with its unit or range."""
     name = f"{values_title(by, run)}{_unit(by, run)}"
+    if by.startswith(PERSONA):
+        return values_title(by, run)
     if by.startswith(STATE):
         return f"{name}, after the round"
     if by.startswith(EXTRA):
         return f"{name}, in the round"
-    name = one_line(run.dimensions[0])
+    name = one_line(by if by in run.dimensions else run.dimensions[0])
     return f"{name}, revision minus draft (points)" if by == "gain" else f"{name} (1 to {run.scale})"
 
 
@@ -101,16 +135,22 @@ def _unit(by: str, run: Run) -> str:
     return f" ({one_line(unit)})" if unit and name not in unit else ""
 
 
-def check_limits(limits: Sequence[float] | None, by: str) -> None:
+def check_limits(limits: Sequence[float] | None, by: str, *, is_groups: bool = False) -> None:
     """Refuse limits of colours that are not two ascending numbers.
+
+    Args:
+        limits: The limits.
+        by: What is shown.
+        is_groups: Whether it has no numbers, as :func:`is_grouped` says.
 
     Raises:
         SettingsError: says what was given and what is expected.
     """
     if limits is None:
         return
-    if by == "label":
-        raise SettingsError("limits are of numbers, and labels are none; leave limits out, or choose another by")
+    if by == "label" or is_groups:
+        what = "labels are none" if by == "label" else f"{by} has texts"
+        raise SettingsError(f"limits are of numbers, and {what}; leave limits out, or choose another by")
     if len(limits) != 2 or not all(map(math.isfinite, limits)) or not limits[0] < limits[1]:
         given = ",".join(f"{one:g}" for one in limits)
         raise SettingsError(f"limits={given!r} must be two numbers, LOW,HIGH, the first below the second, as in 1,7")
@@ -136,10 +176,10 @@ def colour_scale(
     """
     if by == "label":
         return ListedColormap([style.colour for style in styles.values()]), Normalize(0, len(styles)), ""
-    form = {"rating": "{:.1f}", "gain": "{:+z.1f}"}.get(by, "{:.3g}")
+    form = "{:.1f}" if is_rated(by, run) else "{:+z.1f}" if by == "gain" else "{:.3g}"
     if limits is not None:
         return rating_colormap(), Normalize(*limits), form
-    if by == "rating":
+    if is_rated(by, run):
         return rating_colormap(), rating_norm(run.scale), form
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
@@ -180,7 +220,10 @@ def shown_labels(run: Run, labels: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series("agents", index=labels.index, dtype=object) if means_nothing else labels
 
 
-def given_names(names: Iterable[str]) -> list[str]:
-    """Names as figures show them, on one line; empty texts where all are made of numbers: Agent 1, Agent 2 and so on."""
-    found = [one_line(str(name)) for name in names]
+def given_names(names: Iterable[str], limit: int = 40) -> list[str]:
+    """Names as figures show them, on one line of at most ``limit`` characters.
+
+    Empty texts where all are made of numbers: Agent 1, Agent 2 and so on.
+    """
+    found = [one_line(str(name), limit) for name in names]
     return [""] * len(found) if all(_NUMBERED.fullmatch(name) for name in found) else found

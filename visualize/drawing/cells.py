@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, Normalize, to_hex
+from matplotlib.font_manager import FontProperties
 
 from visualize.drawing.agent_values import given_names
-from visualize.drawing.style import GREY, LabelStyle, Theme, background, contrast_colour
+from visualize.drawing.style import GREY, LabelStyle, Theme, background, contrast_colour, missing_glyphs_ignored
 
 # The smallest side of a cell, in points, at which names, numbers, markers and grid lines are drawn.
 NAME_PT, NUMBER_PT, MARK_PT, LINE_PT = 24.0, 17.0, 4.0, 3.0
+# The smallest letters of names, in points; names that are too long even so are cut.
+_SMALLEST_PT = 5.5
 # Maps with more cells on a side show colours alone; with at most so many, also names.
 MARK_CELLS, NAME_CELLS = 20, 6
 
@@ -134,8 +139,33 @@ class CellPainter:
         *,
         down: float,
     ) -> None:
-        size = float(np.clip(side_pt * 0.16, 5.5, 7.5))
-        longest = max(3, int(0.95 * side_pt / (0.58 * size)))  # letters that fit into a cell
+        largest = float(np.clip(side_pt * 0.16, _SMALLEST_PT, 7.5))
+        measure = FigureCanvasAgg(ax.get_figure(root=True)).get_renderer()  # type: ignore[no-untyped-call, arg-type]
         for row, column, name, value in zip(agents["row"], agents["column"], names, values, strict=True):
-            short = name if len(name) <= longest else name[: longest - 1] + "…"
+            short, size = fit_name(name, 0.9 * side_pt, largest, measure)
             ax.text(column, row + down, short, ha="center", va="center", size=size, color=self.text_colour(value))
+
+
+def fit_name(name: str, room_pt: float, largest_pt: float, measure: RendererAgg) -> tuple[str, float]:
+    """A name that fits into a cell, and the size of its letters: smaller ones first, then fewer with an ellipsis.
+
+    Args:
+        name: The name.
+        room_pt: Room for it, in points.
+        largest_pt: Largest size of letters, in points.
+        measure: Renderer of the figure.
+    """
+
+    def width(text: str, size: float) -> float:
+        with missing_glyphs_ignored():
+            pixels = measure.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0]  # type: ignore[no-untyped-call]
+        return float(pixels) * 72 / measure.dpi
+
+    if (wide := width(name, largest_pt)) <= room_pt:
+        return name, largest_pt
+    if (size := math.floor(20 * largest_pt * room_pt / wide) / 20 - 0.05) >= _SMALLEST_PT:
+        return name, size
+    short = name
+    while len(short) > 1 and width(short + "…", _SMALLEST_PT) > room_pt:
+        short = short[:-1]
+    return short.rstrip() + "…", _SMALLEST_PT

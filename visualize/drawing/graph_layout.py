@@ -41,6 +41,7 @@ def merge_blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
             y=float(np.mean([graph.nodes[n]["y"] for n in inside])),
             alignment=float(np.mean(known)) if known else None,
             members=len(inside),
+            agents=inside,
             influence=sum(graph.nodes[n]["influence"] or 0.0 for n in inside) if has_influence else None,
         )
     for reviewer, author, data in graph.edges(data=True):

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from sandbox.scenario.settings import recorded_shape
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import STATE, colour_scale, colour_values, shown_labels
+from visualize.drawing.agent_values import STATE, colour_scale, colour_values, is_grouped, is_rated, shown_labels
 from visualize.drawing.cells import CellPainter
 from visualize.drawing.legends import arrow_handle, removed_handle, unknown_handle
 from visualize.drawing.network import NetworkPainter, drawn_network, network_side
@@ -30,7 +30,7 @@ class MapPlan:
 
     Attributes:
         run: The run.
-        by: What is shown.
+        by: What is shown; ``label`` also for texts of personas, which are then the labels of the table.
         table: One row per panel and living agent, with its position in squares, or in the network.
         shape: Rows and columns of a map in squares; (1, 1) for a network.
         parts: Squares on a side of a cell.
@@ -94,7 +94,9 @@ class MapPlan:
                 mark |= {"markerfacecolor": style.colour if self.by == "label" else "none"}
                 handles.append(Line2D([], [], linestyle="none", label=one_line(label), **mark))
         if self.by != "label" and bool(self.table[self.by].isna().any()):
-            handles.append(unknown_handle("no rating" if self.by in ("rating", "gain") else "no value", theme))
+            handles.append(
+                unknown_handle("no rating" if is_rated(self.by, self.run) or self.by == "gain" else "no value", theme)
+            )
         if len(self.table) and len(self.removed_by(int(self.table["through"].max()))):
             handles.append(removed_handle())
         if on_links is not None and on_links.draws_arrows():
@@ -113,6 +115,8 @@ def make_plan(run: Run, table: pd.DataFrame, by: str, theme: Theme, limits: Sequ
         limits: Lowest and highest value of the colours.
     """
     table = table.assign(shown_label=shown_labels(run, table["label"]))
+    if by != "label" and is_grouped(by, table[by]):
+        table, by = table.assign(label=table[by]), "label"
     removed = removed_places(run)
     if by.startswith(STATE):  # agents that were removed after a panel's last round have no state after it
         last = table["agent"].map(removed.set_index("agent")["removed"].astype("float64"))

@@ -25,6 +25,8 @@ from visualize.drawing.style import GREY, LabelStyle, Theme, background, contras
 # Maximum numbers of links with arrowheads, of agents with names and numbers, and of agents with the markers of their labels,
 # that remain readable; and how many of the agents of a larger network are named: those with the most links.
 MAX_ARROWS, MAX_NAMED, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
+# Names of more characters are cut where there are more than a few, or they would cover each other.
+NAME_LENGTH, FEW = 18, 9
 # Maximum number of nodes on a terminal, and the rows and columns that they are spread over.
 MAX_IN_CELLS, CELLS_SIDE = 250, 20
 
@@ -174,11 +176,10 @@ class NetworkPainter:
 
     def _words(self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], side_pt: float) -> None:
         named = self._named(agents)
+        names = given_names(agents["name"], NAME_LENGTH if len(agents) > FEW else 40)
         has_numbers = bool(self.form) and side_pt >= 13 and len(agents) <= MAX_NAMED
         halo = [withStroke(linewidth=1.6, foreground=background(self.theme))]
-        for row, (name, x, y, value) in enumerate(
-            zip(given_names(agents["name"]), agents["x"], agents["y"], values, strict=True)
-        ):
+        for row, (name, x, y, value) in enumerate(zip(names, agents["x"], agents["y"], values, strict=True)):
             if has_numbers and not np.isnan(value):
                 colour = contrast_colour(to_hex(self.colours(self.norm(value))))
                 words = self.form.format(value)

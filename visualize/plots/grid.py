@@ -17,11 +17,13 @@ from visualize.drawing.agent_values import (
     EXTRA,
     bar_ends,
     bar_title,
-    check_by,
     check_limits,
     default_by,
     extra_numbers,
+    find_by,
+    is_grouped,
     is_whole,
+    shown_labels,
     state_numbers,
     values_title,
 )
@@ -29,6 +31,7 @@ from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, fin
 from visualize.drawing.legends import fit_legend
 from visualize.drawing.map_plan import make_plan
 from visualize.drawing.network import drawn_network, place_at_nodes
+from visualize.drawing.persona_columns import PERSONA, persona_values
 from visualize.drawing.style import (
     COLUMN_IN,
     PAGE_IN,
@@ -57,7 +60,8 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
     Returns:
         Columns panel (its title), through (number of complete rounds when it ends), agent, name, label, row, column (position
         in the panel's last round), rating (mean of its final answers on the rubric's first dimension, in 1..scale) and gain
-        (mean of revision minus draft), NaN if there is none; extra.KEY (mean) if ``by`` is one; and state.KEY for each number
+        (mean of revision minus draft), NaN if there is none; the dimension or extra.KEY (means), or
+        persona.COLUMN, if ``by`` is one; and state.KEY for each number
         in the agents' states, after the panel's last round. Of a network of up to 1,000 nodes also node, x and y (where it is
         drawn).
 
@@ -65,7 +69,7 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
         SettingsError: a setting is invalid, or the run has no such round.
     """
     run = as_run(source)
-    check_by(by, run)
+    by = find_by(by, run)
     table, graph = panel_table(run, rounds, STRIP_PANELS, by), drawn_network(run)
     return table if graph is None else place_at_nodes(table, graph)
 
@@ -81,8 +85,13 @@ def panel_table(run: Run, rounds: str | int, max_panels: int, by: str = "rating"
         rating=final_scores(frame, dimension), gain=frame[f"{dimension}_after"] - frame[f"{dimension}_before"]
     )
     parts, states, shown = [], state_numbers(run), ["rating", "gain"]
+    if by in run.dimensions[1:]:
+        frame, shown = frame.assign(**{by: final_scores(frame, by)}), [*shown, by]
     if by.startswith(EXTRA):
         frame, shown = frame.join(extra_numbers(run)[by], on=["round", "agent"]), [*shown, by]
+    people = [by] if by.startswith(PERSONA) else []
+    if people:
+        agents = agents.assign(**{by: agents["agent"].map(persona_values(run, by))})
     for title, rows in _panels(frame, rounds, unfinished_note(run), max_panels):
         positions = run.positions(int(rows["round"].max())).rename(columns={"x": "row", "y": "column"})
         means = rows.groupby("agent")[shown].mean()
@@ -93,7 +102,7 @@ def panel_table(run: Run, rounds: str | int, max_panels: int, by: str = "rating"
         part.insert(0, "panel", title)
         part.insert(1, "through", int(rows["round"].max()) + 1)
         parts.append(part)
-    columns = ["panel", "through", "agent", "name", "label", "row", "column", *shown, *states.columns]
+    columns = ["panel", "through", "agent", "name", "label", "row", "column", *shown, *people, *states.columns]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
@@ -122,6 +131,11 @@ def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) 
     return [(f"round {r + 1}{note}", frame[frame["round"] == r]) for r in shown]
 
 
+def in_view(run: Run, table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """A table for the view that was chosen where there are no ratings: its labels are one where they mean nothing."""
+    return table.assign(label=shown_labels(run, table["label"])) if by == "label" else table
+
+
 def draw(
     source: Source,
     *,
@@ -130,7 +144,7 @@ def draw(
     limits: tuple[float, ...] | None = None,
     theme: Theme = "light",
 ) -> Figure:
-    """Map of a society: a square for each agent, or its node in the network, coloured by rating, gain or label.
+    """Map of a society: a square for each agent, or its node in the network, coloured by rating, gain, label, persona or state.
 
     Ratings are those of observers for final answers on the first dimension of the rubric; squares without one are
     hatched, and those whose last agent was removed are crossed. Each label has its own marker, on maps of at most 20 squares
@@ -141,8 +155,9 @@ def draw(
 
     Args:
         source: A run or its folder.
-        by: ``rating``, ``gain`` (revision minus draft), ``label``, ``state.KEY``, a number in the agents' states, or
-            ``extra.KEY``, a number in ``Interaction.extra``.
+        by: ``rating``, a dimension of the rubric, ``gain`` (revision minus draft), ``label``, a column of the personas
+            (``COLUMN`` or ``persona.COLUMN``), ``state.KEY``, a number in the agents' states, or ``extra.KEY``, a number in
+            ``Interaction.extra``. Without ratings, ``rating`` is the first state or number in ``extra``, or else the label.
         rounds: ``last``, ``all`` (means over rounds), ``strip`` (one map per round, at most 12, evenly spaced), or the
             number of a round.
         limits: Lowest and highest value of the colours; by default the scale of ratings, or the range of the values.
@@ -152,13 +167,16 @@ def draw(
         SettingsError: a setting is invalid, or the run has no such round.
     """
     run = as_run(source)
-    check_limits(limits, by)
+    check_limits(limits, by := find_by(by, run))
     with use_theme(theme):
         table = data(run, by=by, rounds=rounds)
         if table.empty:
             return empty_figure(NO_ROUND)
         if by != (by := default_by(by, run, bool(table["rating"].notna().any()))):
-            table = data(run, by=by, rounds=rounds)
+            table = in_view(run, data(run, by=by, rounds=rounds), by)
+        shown = "agents" if by == "label" and table["label"].nunique() == 1 else values_title(by, run)
+        if by != "label":
+            check_limits(limits, by, is_groups=is_grouped(by, table[by]))
         plan = make_plan(run, table, by, theme, limits)
         panels = list(plan.table.groupby("panel", sort=False))
         across = min(len(panels), 4)
@@ -173,12 +191,12 @@ def draw(
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for ax, (title, panel) in zip(axes, panels, strict=False):
             plan.paint(ax, panel, side_in)
-            ax.set_title(wrap_title(f"{values_title(by, run)}, {title}") if across == 1 else str(title))
+            ax.set_title(wrap_title(f"{shown}, {title}") if across == 1 else str(title))
         if across > 1:
-            figure.suptitle(values_title(by, run), x=0.01, ha="left", weight="bold", size="medium")
+            figure.suptitle(shown, x=0.01, ha="left", weight="bold", size="medium")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        if by != "label":
+        if plan.by != "label":
             coloured = ScalarMappable(plan.painter.norm, plan.painter.colours)
             ends = bar_ends(plan.painter.norm, table[by])
             bar = figure.colorbar(coloured, ax=list(axes), shrink=0.8, pad=0.02, aspect=25, extend=ends)

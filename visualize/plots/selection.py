@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sandbox import Run
+from visualize.drawing.agent_values import own_numbers, shown_labels
 
 _UNRATED = "no answer was rated"
+_NO_NUMBER = f"{_UNRATED}, and neither states nor extra have a number"
 
 
 def select_plots(run: Run) -> dict[str, str]:
@@ -21,10 +23,11 @@ def select_plots(run: Run) -> dict[str, str]:
     is_rated = frame.empty or bool(frame[scores].notna().any(axis=None))
     is_reviewed = frame.empty or run.social_graph().number_of_edges() > 0
     is_judged = frame.empty or bool(frame["rating"].notna().any())
+    has_map = is_rated or bool(own_numbers(run)) or shown_labels(run, run.agents()["label"]).nunique() > 1
     found = {"measures": ""} if run.own_measures else {}
     return {
         **found,
-        "grid": "",
+        "grid": "" if has_map or run.network() is not None else _NO_NUMBER,
         "social_graph": "" if is_reviewed else "no answer was reviewed",
         "ratings": "" if is_rated else _UNRATED,
         "pareto": "" if is_rated else _UNRATED,

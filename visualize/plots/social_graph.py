@@ -25,21 +25,26 @@ from sandbox.errors import SettingsError
 from sandbox.store.run import Run
 from visualize.drawing.agent_groups import COMMUNITY, LABEL, choose_groups, group_agents, group_table
 from visualize.drawing.agent_values import (
+    EXTRA,
+    STATE,
     agent_values,
     bar_ends,
     bar_title,
-    check_by,
     check_limits,
     colour_scale,
     colour_values,
     default_by,
+    find_by,
     given_names,
+    is_grouped,
     shown_labels,
+    values_title,
 )
 from visualize.drawing.graph_layout import READABLE_NODES, Layout, merge_blocks, node_positions
 from visualize.drawing.group_matrix import draw_matrices
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
 from visualize.drawing.legends import arrow_handle, fit_legend, unknown_handle
+from visualize.drawing.persona_columns import PERSONA, persona_values
 from visualize.drawing.style import (
     GREY,
     PAGE_IN,
@@ -62,6 +67,8 @@ from visualize.drawing.style import (
 # Maximum numbers of edges with arrowheads, of nodes with names or numbers and of nodes with the markers of their labels, that
 # remain readable; and of the nodes of a larger graph that are named.
 MAX_ARROWS, MAX_NUMBERED_NODES, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
+# Names of more characters are cut where there are more than a few, or they would cover each other.
+NAME_LENGTH, FEW = 18, 9
 # More agents are drawn as a matrix of groups.
 GRAPH_AGENTS = 200
 
@@ -93,7 +100,7 @@ def data(
     """
     check_choice("layout", layout, get_args(Layout))
     run = as_run(source)
-    check_by(by, run)
+    by = find_by(by, run)
     if (kind := _groups(run, view, groups)) is not None:
         graph = run.social_graph()
         return group_table(graph, group_agents(run, graph, kind))
@@ -112,7 +119,13 @@ def data(
     numbers = dict.fromkeys(columns[5:], "float64")
     table = pd.DataFrame(nodes + edges, columns=columns).astype(numbers)
     if by not in ("rating", "label"):
-        table[by] = table["reviewer"].map(agent_values(by, run)).where(table["kind"] == "node").astype("float64")
+        values = agent_values(by, run)
+        if is_grouped(by, values):
+            table[by] = table["label"]
+        else:
+            members = {node: d.get("agents", [node]) for node, d in graph.nodes(data=True)}
+            means = {node: values.reindex(inside).mean() for node, inside in members.items()}
+            table[by] = table["reviewer"].map(means).where(table["kind"] == "node").astype("float64")
     return table
 
 
@@ -140,9 +153,15 @@ def note(source: Source, *, view: View = "auto", groups: str = "auto") -> str:
 
 
 def _graph(run: Run, by: str) -> tuple[nx.DiGraph[int], bool]:
-    """The graph to draw, and whether it is reduced to blocks; labels are one where they mean nothing."""
+    """The graph to draw, and whether it is reduced to blocks; labels are one where they mean nothing.
+
+    Where a text of personas is shown, it is in the place of labels.
+    """
     graph = run.social_graph()
-    if by != "label":
+    if by.startswith(PERSONA) and is_grouped(by, groups := persona_values(run, by)):
+        for node in graph:
+            graph.nodes[node]["label"] = groups[node]
+    elif by != "label":
         labels = pd.Series([label for _, label in graph.nodes(data="label")], dtype=object)
         for node, label in zip(graph, shown_labels(run, labels), strict=True):
             graph.nodes[node]["label"] = label
@@ -172,7 +191,8 @@ def draw(
     Args:
         source: A run or its folder.
         layout: ``spring`` attracts agents that review each other; ``grid`` is their positions.
-        by: Colour of nodes: ``rating``, ``gain``, ``label``, ``state.KEY`` (after the last round) or ``extra.KEY`` (mean).
+        by: Colour of nodes: ``rating``, a dimension of the rubric, ``gain``, ``label``, a column of the personas,
+            ``state.KEY`` (after the last round) or ``extra.KEY`` (mean).
         view: ``graph``, ``matrix``, or ``auto``: a matrix beyond 200 agents, and where ``groups`` are named.
         groups: Groups of a matrix: ``label``, ``community`` (those that speak among themselves; Louvain), a column of the
             personas, or ``auto``: labels where there are several, else communities.
@@ -183,7 +203,7 @@ def draw(
         SettingsError: a setting is invalid, or the run has no such column.
     """
     run = as_run(source)
-    check_limits(limits, by)
+    check_limits(limits, by := find_by(by, run))
     with use_theme(theme):
         table = data(run, layout=layout, by=by, view=view, groups=groups)
         if (kind := _groups(run, view, groups)) is not None:
@@ -194,7 +214,11 @@ def draw(
             words = "reviews" if _is_rated(run) else "messages"
             return fix_ticks(draw_matrices(table, title, words, rating, limits or (1, run.scale), theme))
         if by != (by := default_by(by, run, bool(table["alignment"].notna().any() or table["rating"].notna().any()))):
-            table = data(run, layout=layout, by=by, view=view, groups=groups)
+            table = table if by == "label" else data(run, layout=layout, by=by, view=view, groups=groups)
+        title = values_title(by, run)
+        if by not in ("rating", "label"):
+            by = "label" if is_grouped(by, table[by]) else by
+            check_limits(limits, title, is_groups=by == "label")
         nodes, edges = table[table["kind"] == "node"], table[table["kind"] == "edge"]
         if edges.empty:
             return empty_figure(_nothing(run))
@@ -212,7 +236,8 @@ def draw(
         ax.set_axis_off()
         ax.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12), aspect="equal")
         in_blocks = len(run.agents()) > READABLE_NODES
-        ax.set_title("social graph in blocks: agents of a label, by part of the grid" if in_blocks else "social graph")
+        words = "social graph in blocks: agents of a label, by part of the grid" if in_blocks else "social graph"
+        ax.set_title(words if by != "label" or title == "labels" else f"{words}, by {title}")
         _bars(figure, ax, run, by, norm, nodes, edges, scale)
         fit_legend(figure, _legend(nodes, edges, by, theme, is_rated=_is_rated(run)), most=4)
         return fix_ticks(figure)
@@ -318,7 +343,7 @@ def _words(
 
     Agents without names have their numbers inside.
     """
-    names = given_names(nodes["name"])
+    names = given_names(nodes["name"], NAME_LENGTH if len(nodes) > FEW else 40)
     halo = [withStroke(linewidth=1.6, foreground=background(theme))]
     is_few = len(nodes) <= MAX_NUMBERED_NODES
     named: set[int] = set(range(len(nodes))) if is_few else set()
@@ -338,7 +363,7 @@ def _words(
         elif is_few:
             face = background(theme) if np.isnan(values[row]) else scale[0](scale[1](values[row]))
             size = float(np.clip(math.sqrt(area) * 0.45, 5, 8))
-            ax.text(x, y, str(number), ha="center", va="center", size=size, color=contrast_colour(face), zorder=3)
+            ax.text(x, y, str(number + 1), ha="center", va="center", size=size, color=contrast_colour(face), zorder=3)
 
 
 def _legend(nodes: pd.DataFrame, edges: pd.DataFrame, by: str, theme: Theme, *, is_rated: bool) -> list[Artist]:
@@ -365,5 +390,5 @@ def _legend(nodes: pd.DataFrame, edges: pd.DataFrame, by: str, theme: Theme, *, 
     if is_rated and edges["rating"].isna().any():
         handles.append(Line2D([], [], color=GREY, label="rating not readable"))
     if by != "label" and nodes["alignment" if by == "rating" else by].isna().any():
-        handles.append(unknown_handle("no rating" if by in ("rating", "gain") else "no value", theme))
+        handles.append(unknown_handle("no value" if by.startswith((STATE, EXTRA, PERSONA)) else "no rating", theme))
     return handles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from sandbox.errors import DataFileError
 from sandbox.metrics.intervals import mean_interval
+from sandbox.records import names_agent
 from sandbox.storage_errors import read_as_written
 from sandbox.store.run import Run, open_run
 from visualize.drawing.curves import draw_curve, set_round_axis
@@ -30,7 +32,8 @@ def data(source: Source) -> pd.DataFrame:
         source: The folder of a what-if; or a folder of several, with one event and other seeds.
 
     Returns:
-        Columns measure (a dimension of the rubric, ``rating``, an own measure, or ``state.KEY``, the mean over the agents),
+        Columns measure (a dimension of the rubric, ``rating``, an own measure, or ``state.KEY``, the mean over the agents,
+        unless an own measure is the same),
         round (from 0), future (``without`` or ``with``), mean over the seeds, low and high (95% Student's t interval over
         seeds; NaN for a single one) and n (number of seeds).
 
@@ -39,8 +42,13 @@ def data(source: Source) -> pd.DataFrame:
     """
     rows = []
     for folder, _ in _found(source):
-        for future in FUTURES:
-            for measure, values in _measured(open_run(folder / future)).items():
+        futures = {future: open_run(folder / future) for future in FUTURES}
+        measured = {future: _measured(run) for future, run in futures.items()}
+        repeated = _repeated(measured, futures[FUTURES[0]].own_measures)
+        for future, of in measured.items():
+            for measure, values in of.items():
+                if measure in repeated:
+                    continue
                 rows += [(measure, r, future, value) for r, value in enumerate(values) if value is not None]
     table = pd.DataFrame(rows, columns=["measure", "round", "future", "value"])
     found = []
@@ -111,6 +119,18 @@ def _found(source: Source) -> list[tuple[Path, dict[str, Any]]]:
     return found
 
 
+def _repeated(measured: dict[str, dict[str, list[float | None]]], own: Iterable[str]) -> set[str]:
+    """The means of states that are the same as a measure of the scenario's own in both futures: one panel shows both."""
+
+    def is_same(state: str, measure: str) -> bool:
+        pairs = [pair for found in measured.values() for pair in zip(found[state], found[measure], strict=True)]
+        return all(a == b or (None not in (a, b) and math.isclose(a, b, rel_tol=1e-9)) for a, b in pairs)  # type: ignore[arg-type]
+
+    shared = set.intersection(*map(set, measured.values()))
+    states = {name for name in shared if name.startswith("state.")}
+    return {state for state in states for measure in shared & set(own) if is_same(state, measure)}
+
+
 def _measured(run: Run) -> dict[str, list[float | None]]:
     """What is measured of a future, by round: the rubric's dimensions, the rating, own measures, and numbers in states."""
     metrics = run.metrics()
@@ -119,6 +139,8 @@ def _measured(run: Run) -> dict[str, list[float | None]]:
     states = run.states()
     means = states[states["agent"] >= 0].drop(columns="agent").groupby("rounds").mean(numeric_only=True)
     for key in means.columns if len(means) else ():
+        if names_agent(str(key)):
+            continue
         values = [means[key].get(after) for after in range(1, len(metrics) + 1)]
         found[f"state.{key}"] = [None if value is None or math.isnan(value) else float(value) for value in values]
     return {name: values for name, values in found.items() if any(value is not None for value in values)}
