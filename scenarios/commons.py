@@ -26,11 +26,13 @@ from sandbox import Conversation, Feedback, Interaction, Measure, Reward, Scenar
 CAPACITY, GROWTH, COLLAPSED = 10.0, 2.0, 0.1  # tons a fisher; a month; of the capacity
 
 
-def scenario(talk: bool = True) -> Scenario:
+def scenario(talk: bool = True, growth: float = GROWTH, stock: float = CAPACITY) -> Scenario:
     """A shared lake is fished over rounds, with or without communication: how long does it last?
 
     Args:
         talk: Whether fishers hear what their neighbours say before they fish.
+        growth: Factor by which the fish left in the lake grow in a month; catches of ``10 - 10 / growth`` tons are sustainable.
+        stock: Tons of fish per fisher in the first month, at most 10.
     """
     return Scenario(
         name="commons",
@@ -40,12 +42,12 @@ def scenario(talk: bool = True) -> Scenario:
         options=("1", "3", "5", "7", "9"),
         ask=ask,
         state={"caught": 0.0, "total": 0.0},
-        world_state=lambda world: {"stock": CAPACITY * len(world.members)},
+        world_state=lambda world: {"stock": min(stock, CAPACITY) * len(world.members), "growth": float(growth)},
         stages=[discuss, fish] if talk else [fish],
         settle=settle,
         reward={"catch": Reward(catch, unit="tons"), "survival": Reward(survival, discount=0.9)},
         measures={
-            "stock": Measure(stock, unit="tons", limits=(0, None)),
+            "stock": Measure(in_lake, unit="tons", limits=(0, None)),
             "harvest": Measure(harvest, unit="tons a fisher", limits=(0, None)),
             "equality": Measure(equality, unit="1 minus Gini", limits=(0, 1)),
         },
@@ -62,9 +64,11 @@ def level(world: World) -> float:
 def ask(agent: Any, world: World) -> str:
     """Ask for a catch, given the stock of the lake."""
     n, now, (question, *_) = len(world.members), level(world), world.scenario.questions
+    growth = world.state["growth"]
+    grows = "doubles" if growth == GROWTH else f"is multiplied by {growth:g}"
     return (
         f"The lake holds {now:.0f} tons of fish for {n} fishers, {now / n:.1f} tons each. What is left at the end of the "
-        f"month doubles, up to {CAPACITY * n:.0f} tons. {question}"
+        f"month {grows}, up to {CAPACITY * n:.0f} tons. {question}"
     )
 
 
@@ -103,10 +107,10 @@ def settle(world: World, interactions: Sequence[Interaction]) -> None:
         agent.state["caught"] = share * wanted.get(agent.index, 0.0)
         agent.state["total"] += agent.state["caught"]
     left = level(world) - share * sum(wanted.values())
-    world.state["stock"] = round(min(CAPACITY * len(world.members), GROWTH * left), 6)
+    world.state["stock"] = round(min(CAPACITY * len(world.members), world.state["growth"] * left), 6)
 
 
-def stock(interactions: Sequence[Interaction], world: World) -> float:
+def in_lake(interactions: Sequence[Interaction], world: World) -> float:
     """Tons in the lake after the month, 0 to ten a fisher."""
     return level(world)
 

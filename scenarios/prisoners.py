@@ -3,7 +3,8 @@
 After Axelrod (1984) and, in space, Nowak and May (1992, Nature 359, 826): in each round a player chooses once, to cooperate
 or to defect, and plays that choice with every neighbour. Two that cooperate earn 3 each, two that defect 1 each; who defects
 against a cooperator earns 5, and the cooperator nothing. Players read what their neighbours chose in the previous round, and
-what they themselves earned. Choices and points are states of the agents.
+what they themselves earned. Choices and points are states of the agents. The reward ``payoff`` is what the player earned in a
+game, ``welfare`` the mean of both players.
 
 See ``cooperation`` over the rounds and ``payoff`` (of a game; 3 if all cooperate, 1 if nobody does), and the map by
 choice: ``sandbox plot RUN grid --set by=state.cooperated``. In :func:`imitation`, the game without language, players copy the
@@ -38,10 +39,14 @@ def scenario(temptation: float = 5.0) -> Scenario:
         options=MOVES,
         ask=ask,
         protocol=play,
-        state={"cooperated": 0.0, "chose": "", "earned": 0.0, "points": 0.0},
+        state={"cooperated": 0.0, "chose": "", "earned": 0.0, "shared": 0.0, "points": 0.0},
         world_state={"temptation": float(temptation)},
         settle=settle,
-        reward={"payoff": Reward(earned, unit="points a game"), "cooperation": cooperated},
+        reward={
+            "payoff": Reward(earned, unit="points a game"),
+            "welfare": Reward(shared, unit="points a game"),
+            "cooperation": cooperated,
+        },
         measures={
             "cooperation": Measure(cooperation, unit="share of players", limits=(0, 1)),
             "payoff": Measure(payoff, unit="points a game", limits=(SUCKER, temptation)),
@@ -83,10 +88,12 @@ def settle(world: World, interactions: Sequence[Interaction]) -> None:
     }  # fmt: skip
     for agent in world.members:
         mine = chose.get(agent.index, "")
-        games = [pays[mine, chose[o.index]] for o in world.space.neighbors(agent) if mine and o.index in chose]
+        others = [chose[o.index] for o in world.space.neighbors(agent) if mine and o.index in chose]
+        own, theirs = sum(pays[mine, other] for other in others), sum(pays[other, mine] for other in others)
         agent.state["chose"], agent.state["cooperated"] = mine, float(mine == "cooperate")
-        agent.state["earned"] = sum(games) / len(games) if games else 0.0
-        agent.state["points"] += sum(games)
+        agent.state["earned"] = own / max(1, len(others))
+        agent.state["shared"] = (own + theirs) / 2 / max(1, len(others))
+        agent.state["points"] += own
 
 
 def cooperation(interactions: Sequence[Interaction], world: World) -> float | None:
@@ -101,11 +108,16 @@ def payoff(interactions: Sequence[Interaction], world: World) -> float | None:
     return sum(played) / len(played) if played else None
 
 
-def earned(interaction: Interaction, world: World) -> float | None:
+def earned(interaction: Interaction, world: World, key: str = "earned") -> float | None:
     """Mean points of the player's games in the round; none without a game."""
     agent = world.members[interaction.agent]
     games = any(other.state["chose"] for other in world.space.neighbors(agent))
-    return float(agent.state["earned"]) if games else None
+    return float(agent.state[key]) if games else None
+
+
+def shared(interaction: Interaction, world: World) -> float | None:
+    """Mean points of both players in the player's games of the round; none without a game."""
+    return earned(interaction, world, "shared")
 
 
 def cooperated(interaction: Interaction, world: World) -> bool:

@@ -4,7 +4,8 @@ After Fehr and Gächter (2000, American Economic Review 90; 2002, Nature 415): g
 round a player has 20 coins and gives some of them to its group's pot; every coin in the pot brings 0.4 coins to each member
 of the group. Giving nothing is what pays best alone, for a coin given brings 0.4 back; giving all is best for the group. With
 punishment a second stage follows: players read what the others gave, and may pay 1 coin to take 3 from the one that gave
-least. Purses are states of the agents, changed after each stage.
+least. Purses are states of the agents, changed after each stage. Two rewards to train on oppose each other: ``payoff``, the
+player's own coins, and ``welfare``, the mean of its group.
 
 Compare ``contribution`` over the rounds for ``punishment=yes`` and ``punishment=no``: among people it decays without
 punishment and rises with it. ``purse`` is what players earned, ``fines`` how often they punish. Known limits: amounts are
@@ -18,29 +19,35 @@ from typing import Any
 
 from sandbox import Conversation, Interaction, Measure, Prompts, Reward, Scenario, World, keyed_rng
 
-ENDOWMENT, RETURN, FINE, GROUP = 20, 0.4, 3, 4
+ENDOWMENT, FINE, GROUP = 20, 3, 4
 
 
-def scenario(punishment: bool = True) -> Scenario:
+def scenario(punishment: bool = True, pot_return: float = 0.4) -> Scenario:
     """Public goods with and without punishment: do contributions to a common pot last?
 
     Args:
         punishment: Whether players may pay to punish after they have read what others gave.
+        pot_return: Coins that each coin in the pot brings to each member of the group; the dilemma needs 0.25 to 1.
     """
     return Scenario(
         name="public_goods",
         questions=[
-            f"You have {ENDOWMENT} coins. Each coin that you give to the pot brings {RETURN} coins to each of the {GROUP} "
-            "members of your group; you keep the others. How many coins do you give?"
+            f"You have {ENDOWMENT} coins. Each coin that you give to the pot brings {pot_return:g} coins to each of the "
+            f"{GROUP} members of your group; you keep the others. How many coins do you give?"
         ],
         population={"player": 1.0},
         roles={"player": "You play a game about money with the same three people over many rounds."},
         options=("0", "5", "10", "15", "20"),
         prompts=Prompts(choose="You own {state[purse]:.0f} coins.\n\n{question}\n\nAnswer with one of: {options}."),
         state={"purse": 0.0},
+        world_state={"pot_return": float(pot_return)},
         stages=[give, punish] if punishment else [give],
         settle=settle,
-        reward={"payoff": Reward(payoff, unit="coins"), "contribution": Reward(given, unit="coins")},
+        reward={
+            "payoff": Reward(payoff, unit="coins"),
+            "welfare": Reward(welfare, unit="coins"),
+            "contribution": Reward(given, unit="coins"),
+        },
         measures={
             "contribution": Measure(contribution, unit="coins a round", limits=(0, ENDOWMENT)),
             "purse": Measure(purse, unit="coins"),
@@ -99,7 +106,7 @@ def settle(world: World, interactions: Sequence[Interaction]) -> None:
     for it in interactions:
         if world.stage == "give" and not it.error:
             pot = sum(gifts.get(i, 0.0) for i in group(it.agent, world))
-            world.members[it.agent].state["purse"] += ENDOWMENT - it.extra["gift"] + RETURN * pot
+            world.members[it.agent].state["purse"] += ENDOWMENT - it.extra["gift"] + world.state["pot_return"] * pot
         elif world.stage == "punish" and it.extra.get("fined_agent") is not None:
             world.members[it.agent].state["purse"] -= 1
             world.members[it.extra["fined_agent"]].state["purse"] -= FINE
@@ -115,6 +122,12 @@ def payoff(interaction: Interaction, world: World) -> float:
     """Coins that the player earned in the round, after costs and fines."""
     agent = world.members[interaction.agent]
     return float(agent.state["purse"] - agent.state_before["purse"])
+
+
+def welfare(interaction: Interaction, world: World) -> float:
+    """Mean coins that the members of the player's group earned in the round, after costs and fines."""
+    members = [world.members[i] for i in group(interaction.agent, world)]
+    return float(sum(m.state["purse"] - m.state_before["purse"] for m in members) / len(members))
 
 
 def given(interaction: Interaction, world: World) -> float | None:

@@ -67,7 +67,7 @@ def test_the_library_is_whole() -> None:
 def test_it_keeps_its_promises_and_is_short_and_says_what_it_is(name: str) -> None:
     check_scenario(name)
     module = importlib.import_module(f"scenarios.{name}")
-    assert len(Path(str(module.__file__)).read_text(encoding="utf-8").splitlines()) < 135
+    assert len(Path(str(module.__file__)).read_text(encoding="utf-8").splitlines()) <= 145
     words = " ".join((module.__doc__ or "").split())
     assert [part for part in ("After ", "Known limits") if part not in words] == []
     assert re.search(r"\b(See|Compare)\b", words), "it does not say which measures to look at"

@@ -18,8 +18,8 @@ REWARDS = {
     "market": {"sales"},
     "misinformation": {"truth"},
     "norm_emergence": {"agreement"},
-    "prisoners": {"payoff", "cooperation"},
-    "public_goods": {"payoff", "contribution"},
+    "prisoners": {"payoff", "welfare", "cooperation"},
+    "public_goods": {"payoff", "contribution", "welfare"},
     "rumour": {"fidelity", "truth"},
 }
 
@@ -93,6 +93,18 @@ def test_payoffs_of_public_goods_are_by_the_table(played: Callable[[str], Run]) 
         fines = sum(done[other].extra["fined_agent"] == agent for other in group)
         expected = 20 - it.extra["gift"] + 0.4 * pot - (it.extra["fined_agent"] is not None) - 3 * fines
         assert it.rewards["payoff"] == pytest.approx(expected)
+        assert it.rewards["welfare"] == pytest.approx(sum(done[i].rewards["payoff"] for i in group) / len(group))
+
+
+def test_the_welfare_of_prisoners_is_that_of_both_players(played: Callable[[str], Run]) -> None:
+    """Points of both in a game: 3 for two that cooperate, 1 for two that defect, (5 + 0) / 2 for one of each."""
+    both = {2: 3.0, 1: 2.5, 0: 1.0}  # by how many of the two cooperate
+    run = played("prisoners")
+    near = {agent: set(run.network().neighbors(agent)) for agent in range(len(run.agents()))}
+    chose = {it.agent: it.extra["chose"] == "cooperate" for it in run.interactions(0)}
+    for it in run.interactions(0):
+        games = [both[chose[it.agent] + chose[other]] for other in near[it.agent]]
+        assert it.rewards["welfare"] == pytest.approx(sum(games) / len(games))
 
 
 def test_a_verdict_agrees_with_those_of_the_other_jurors(played: Callable[[str], Run]) -> None:

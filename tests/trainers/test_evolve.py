@@ -32,7 +32,8 @@ def make(tiny_lm_path: Path, tmp_path: Path) -> Make:
             "base": f"hf:{tiny_lm_path}", "out": tmp_path / "evo", "generations": 1, "rounds": 1, "n_questions": 6,
             "max_tokens": 6, "settings": SMALL, "training": {"epochs": 1, "progress": False, "learning_rate": 1e-3},
         }  # fmt: skip
-        return Evolution("value_alignment", **{**given, **plan})
+        whole = {"scenario": "value_alignment", **given, **plan}
+        return Evolution(whole.pop("scenario"), **whole)
 
     return made
 
@@ -141,4 +142,70 @@ def test_an_evolution_that_is_refused_as_it_starts_does_not_block_its_folder(mak
     """A rater that only its loading can find missing; the same folder then takes another evolution."""
     with pytest.raises(SandboxError, match="nowhere"):
         make(judge="reward:./nowhere").run()
+    assert not (tmp_path / "evo").exists()
+
+
+@pytest.fixture
+def rewarded(make: Make) -> Make:
+    """Evolutions of a game about money on one of its rewards; the game has no held-out questions."""
+    training = {"max_steps": 2, "baseline": "record", "progress": False, "learning_rate": 1e-3}
+    given = {"reward": "welfare", "record": "last", "societies": 2, "heldout": ("pot_return=0.6,punishment=no",)}
+
+    def made(**plan: Any) -> Evolution:
+        base = {"scenario": "public_goods", "settings": {"agents": 8, "embedder": "hashing"}, "training": training}
+        return make(**{**base, **given, "trainers": ("policy_gradient",), **plan})
+
+    return made
+
+
+def test_a_reward_is_measured_in_held_out_societies(
+    rewarded: Make, tmp_path: Path, docs_site: Callable[[str], Any]
+) -> None:
+    """The mean over agents and rounds of each society's own record, the same seeds in each generation, paired."""
+    result = rewarded().run()
+    paid = []
+    for number in (0, 1):
+        outcome = result["generations"][number]["outcome"]
+        runs = [open_run(tmp_path / "evo" / f"generation-{number}" / f"heldout-1-{one}") for one in (1, 2)]
+        means = [run.frame()["reward.welfare"].mean() for run in runs]
+        assert [one["reward"] for one in outcome["societies"]] == pytest.approx(means)
+        assert outcome["reward"]["mean"] == pytest.approx(sum(means) / 2)
+        assert [one["measures"]["fines"] for one in outcome["societies"]] == [0, 0]  # without punishment
+        assert all("brings 0.6 coins" in it.question for run in runs for it in run.interactions())
+        paid.append(means)
+    gain = result["generations"][1]["outcome_since_first"]
+    assert gain["mean"] == pytest.approx(sum(after - before for before, after in zip(*paid, strict=True)) / 2)
+    seeds = [{s["seed"] for s in one["outcome"]["societies"]} for one in result["generations"]]
+    assert seeds[0] == seeds[1]
+    assert len(seeds[0]) == 2
+    assert (result["heldout_questions"], result["generations"][1]["heldout"]) == (0, None)
+    fields = docs_site("file_fields")
+    assert fields.unnamed({**FIELDS, **fields.described(EvolutionSettings)}, result) == []
+    assert rewarded().run()["generations"] == json.loads(json.dumps(result["generations"]))
+
+
+def test_the_best_of_several_is_the_one_that_is_rewarded_most(rewarded: Make) -> None:
+    [_, first] = rewarded(trainers=("rft", "policy_gradient"), training={"max_steps": 2, "progress": False}).run()[
+        "generations"
+    ]
+    fitness = {c["trainer"]: c["fitness"]["mean"] for c in first["candidates"]}
+    assert fitness[first["trainer"]] == max(fitness.values())
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"reward": None, "heldout": ()}, r"too few held-out questions.*--reward"),
+        ({"reward": None}, "name it with reward"),
+        ({"heldout": ("pot_return",)}, "'pot_return' are not of the form name=value"),
+        ({"heldout": ("agents=4,agents=8",)}, "twice"),
+        ({"heldout": ("pot_returns=0.3",)}, "pot_return"),
+        ({"reward": "wellfare"}, "welfare"),
+    ],
+)
+def test_held_out_societies_that_cannot_be_made_are_refused_before_anything_starts(
+    rewarded: Make, tmp_path: Path, plan: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SandboxError, match=said):
+        rewarded(**plan).run()
     assert not (tmp_path / "evo").exists()

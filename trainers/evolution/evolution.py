@@ -2,7 +2,8 @@
 
 The folder contains ``generation-0``, the base, and for each later generation N in ``generation-N`` its society ``run``, which
 uses earlier models, the ``model`` trained on the record, and the ``evaluation`` of that model. Held-out answers are rated by
-the society's raters, on whose ratings it is trained, and by an independent judge.
+the society's raters, on whose ratings it is trained, and by an independent judge. With a reward, societies that the model was
+not trained in (``heldout-1-1``, ...) are simulated as well, and their rewards compared.
 
 ``FIELDS`` says what ``evolve.json`` holds.
 """
@@ -10,6 +11,7 @@ the society's raters, on whose ratings it is trained, and by an independent judg
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -38,6 +40,7 @@ from trainers.evolution.generations import (
     verdict,
     verdict_text,
 )
+from trainers.evolution.outcomes import HeldOutSociety, heldout_seed, outcome_gain, outcome_of, read_heldout
 from trainers.evolution.settings import EvolutionSettings, check_owners, check_rated, plain_setting, settings_for
 from trainers.rows.build import rows_from
 
@@ -60,8 +63,15 @@ FIELDS: dict[str, str] = {
     "generations.trainer": "Trainer of the model; null for the base.",
     "generations.society": "Scores of its society: interactions, failed, scores, rating; null for the base.",
     "generations.candidates": "Trainer, model and fitness of each model that was trained.",
-    "generations.heldout": "Mean score on held-out questions, by judge and dimension, with a 95% interval.",
-    "generations.tokens_mean": "Mean length of the answers to them, in tokens.",
+    "generations.heldout": (
+        "Mean score on held-out questions, by judge and dimension, with a 95% interval; null if there are no such questions."
+    ),
+    "generations.outcome": (
+        "With a reward, its mean in held-out societies, with a 95% interval over societies, and for each society its settings, "
+        "seed, mean reward and means of its measures; else null."
+    ),
+    "generations.outcome_since_first": "Difference of that reward from generation 0, paired by society; null for the base.",
+    "generations.tokens_mean": "Mean length of the answers to held-out questions, in tokens.",
     "generations.since_first": "Differences from generation 0, paired by question, by judge and dimension.",
     "generations.since_previous": "Differences from the generation before.",
     "generations.verdict": (
@@ -102,10 +112,10 @@ class Evolution:
         named: dict[str, Any] = {
             n: self._world.pop(n) for n in ("population", "protocol", "rater", "observer") if n in self._world
         }
-        given = typed("evolve", {"size": self._world.pop("size", None)}, {"size": int | None})["size"]
-        society, self.scenario, side = resolve_settings(scenario, given, self._world)
+        given_size = typed("evolve", {"size": self._world.pop("size", None)}, {"size": int | None})["size"]
+        society, self.scenario, side = resolve_settings(scenario, given_size, self._world)
         self._size = side if society.rows is None else None
-        self._rated = {
+        self._rated: dict[str, Any] = {
             name: given for name in ("reward", "dimension") if (given := getattr(self.plan, name)) is not None
         }
         check_rated(f"scenario {self.scenario.name!r}", self.scenario, **self._rated)
@@ -129,13 +139,15 @@ class Evolution:
         self._embedder = str(society.embedder or getattr(base, "default_embedder", "minilm"))
         asked = read_questions(self.plan.questions) if self.plan.questions else list(self.scenario.heldout)
         asked = asked[: self.plan.n_questions]
-        several = len(self.plan.trainers) > 1
+        several = len(self.plan.trainers) > 1 and self.plan.reward is None
         self._choosing = asked[::3] if several else []
         self._heldout = [q for q in asked if q not in set(self._choosing)]
-        if not self._heldout:
+        if not self._heldout and self.plan.reward is None:
             raise SettingsError(
-                f"scenario {self.scenario.name!r} has too few held-out questions; give a file with --questions"
+                f"scenario {self.scenario.name!r} has too few held-out questions; give a file with --questions, or train on "
+                "a reward of the scenario (--reward), which is measured in held-out societies"
             )
+        self._societies = {} if self.plan.reward is None else self._held_out(scenario, given_size)
         self.header: dict[str, Any] = {
             "schema": SCHEMA,
             "scenario": self.scenario.name,
@@ -148,6 +160,20 @@ class Evolution:
             "scale": self.scenario.rubric.scale,
             "heldout_questions": len(self._heldout),
         }
+
+    def _held_out(self, scenario: str | Scenario, size: int | None) -> dict[str, list[HeldOutSociety]]:
+        """The societies in which models are tried, and, for several trainers, those by which the best is chosen."""
+        found: dict[str, list[HeldOutSociety]] = {"heldout": [], "choice": []}
+        asked = [("heldout", settings) for settings in read_heldout(self.plan.heldout)]
+        if len(self.plan.trainers) > 1:
+            asked.append(("choice", {}))
+        for number, (use, settings) in enumerate(asked, 1):
+            _, made, _ = resolve_settings(scenario, size, {**self._world, **settings})
+            own = {name: value for name, value in settings.items() if is_society_setting(name)}
+            for one in range(1, self.plan.societies + 1):
+                seed = heldout_seed(self.plan.seed, number * 1000 + one)
+                found[use].append(HeldOutSociety(settings, made, own, seed, f"{use}-{number}-{one}"))
+        return found
 
     def run(self, on_stage: Callable[[str], Any] | None = None) -> dict[str, Any]:
         """Run the remaining generations.
@@ -195,20 +221,34 @@ class Evolution:
                 candidates.append(self._train(folder, trainer, number, models, tell))
             record |= self._best(folder, candidates)
         tell(f"generation {number} of {self.plan.generations}: evaluating")
+        record |= {"candidates": candidates, "heldout": None, "tokens_mean": None, "outcome": None}
+        if self._societies:
+            record["outcome"] = self._outcome(folder, record["model"], "heldout")
+        if not self._heldout:
+            return record, None
         result = self._evaluate(folder / "evaluation", record["model"], self._heldout)
         judges = [self.raters, self.plan.judge]
         found = scores_by_question(result["answers"], self.header["dimensions"], judges)
-        tokens = result["models"][0]["tokens_mean"]
-        return record | {"candidates": candidates, "heldout": mean_scores(found), "tokens_mean": tokens}, found
+        return record | {"heldout": mean_scores(found), "tokens_mean": result["models"][0]["tokens_mean"]}, found
+
+    def _outcome(self, folder: Path, model: str, use: str) -> dict[str, Any]:
+        """Simulate the held-out societies of a model, and what their reward came to."""
+        societies = self._societies[use]
+        for one in societies:
+            self._play(one.scenario, folder / one.folder, model, one.seed, one.society)
+        return outcome_of(societies, folder, str(self.plan.reward))
 
     def _simulate(self, path: Path, number: int, models: Sequence[str]) -> None:
         """Simulate the society of a generation; questions continue after those of the previous one."""
         questions = list(self.scenario.questions)
         start = (number - 1) * self.plan.rounds * self._agents % len(questions)
         turned = replace(self.scenario, questions=questions[start:] + questions[:start])
+        self._play(turned, path, model_shares(models, self.plan.share), self.plan.seed + number, {})
+
+    def _play(self, scenario: Scenario, path: Path, model: Any, seed: int, settings: Mapping[str, Any]) -> None:
         world = World(
-            turned, model=model_shares(models, self.plan.share), size=self._size, seed=self.plan.seed + number, out=path,
-            resume=True, command=self._command, **self._society,
+            scenario, model=model, size=self._size, seed=seed, out=path, resume=True, command=self._command,
+            **{**self._society, **settings},
         )  # fmt: skip
         with closing(world), repeated_by_command():
             world.run(self.plan.rounds)
@@ -222,7 +262,7 @@ class Evolution:
             trainer = load_trainer(name, **{"seed": self.plan.seed + number, **given})
             first = 1 if self.plan.record == "all" else number
             runs = [self.out / f"generation-{n}" / "run" for n in range(first, number + 1)]
-            rows = rows_from(list(runs), trainer.accepts, **self._rated)
+            rows = rows_from(list(runs), trainer.accepts, **self._rated, **self._learners(models))
             if len(rows) == 0:
                 raise SettingsError(
                     f"{folder / 'run'} has no training rows for {name}; use more --rounds or a larger --size"
@@ -233,15 +273,26 @@ class Evolution:
                 tell(f"generation {number} of {self.plan.generations}: {name}: {note}")
         return {"trainer": name, "model": f"hf:{target}"}
 
+    def _learners(self, models: Sequence[str]) -> dict[str, Any]:
+        """On a reward, agents with earlier models are others, of whom the newest model does not learn."""
+        others = self.plan.reward is not None and self.plan.record == "last" and self.plan.share < 1
+        return {"models": [models[-1]]} if others else {}
+
     def _best(self, folder: Path, candidates: list[dict[str, Any]]) -> dict[str, Any]:
-        """The best candidate by the score of the society's raters."""
-        if len(candidates) > 1:
+        """The best candidate, by the reward in societies, or by the score of the society's raters."""
+        if len(candidates) > 1 and self._societies:
+            for candidate in candidates:
+                own = folder / f"choice-{candidate['trainer']}"
+                candidate["fitness"] = self._outcome(own, candidate["model"], "choice")["reward"]
+        elif len(candidates) > 1:
             dimension = self.header["dimensions"][0]
             for candidate in candidates:
                 result = self._evaluate(folder / f"choice-{candidate['trainer']}", candidate["model"], self._choosing)
                 [about] = result["models"]
                 candidate["fitness"] = about["by_judge"][self.raters][dimension]
-        best = max(candidates, key=lambda c: c.get("fitness", {}).get("mean") or 0.0)
+        best = max(
+            candidates, key=lambda c: mean if (mean := c.get("fitness", {}).get("mean")) is not None else -math.inf
+        )
         return {"model": best["model"], "trainer": best["trainer"]}
 
     def _evaluate(self, folder: Path, model: str, questions: Sequence[str]) -> dict[str, Any]:
@@ -259,8 +310,13 @@ class Evolution:
 
     def _compare(self, record: dict[str, Any], scores: Sequence[Any]) -> None:
         """Compare the model of a generation with the first and the previous one."""
-        record |= {"since_first": None, "since_previous": None, "verdict": None}
+        record |= {"since_first": None, "since_previous": None, "verdict": None, "outcome_since_first": None}
         if len(scores) == 1:
+            self._first_outcome = record["outcome"]
+            return
+        if record["outcome"] is not None:
+            record["outcome_since_first"] = outcome_gain(record["outcome"], self._first_outcome)._asdict()
+        if scores[-1] is None:
             return
         first, dimension = paired_differences(scores[-1], scores[0]), self.header["dimensions"][0]
         previous = paired_differences(scores[-1], scores[-2])

@@ -29,6 +29,9 @@ class EvolutionSettings:
         record: Train on the records of ``all`` generations, or of the ``last``.
         reward: Reward of the scenario that rates the rows, instead of the rubric.
         dimension: Dimension of the rubric that rates them; by default the first.
+        heldout: With a reward: settings in which societies of each generation's model are tried, not trained, for example
+            ``growth=1.3,stock=6``; by default those of the training.
+        societies: With a reward: number of such societies, each with a seed of its own, for each of these settings.
         judge: Judge of held-out answers, outside the society: see :mod:`trainers.evaluation.judges`.
         questions: File of held-out questions; by default the scenario's.
         n_questions: Maximum number of questions.
@@ -47,6 +50,8 @@ class EvolutionSettings:
     record: Literal["all", "last"] = "all"
     reward: str | None = None
     dimension: str | None = None
+    heldout: tuple[str, ...] = ()
+    societies: Annotated[int, between(1, 1000)] = 3
     judge: str = INDEPENDENT
     questions: str | None = None
     n_questions: Annotated[int | None, at_least(1)] = None
@@ -59,6 +64,8 @@ class EvolutionSettings:
         faults = setting_faults(self)
         if not self.trainers or len(set(self.trainers)) < len(self.trainers):
             faults.append(f"name trainers, each once; found {', '.join(self.trainers) or 'none'}")
+        if self.heldout and self.reward is None:
+            faults.append("heldout settings are those of societies whose reward is compared; name it with reward")
         refuse("this evolution cannot start", faults)
 
 

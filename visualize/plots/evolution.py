@@ -1,4 +1,4 @@
-"""Generations of a language model, rated by the raters of its society and by an independent judge."""
+"""Generations of a language model: ratings by the raters of its society and an independent judge, and rewards."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from visualize.drawing.style import (
     use_theme,
 )
 
+_PANELS = ("outcome", "outcome gain", "held-out", "gain", "society")
 COLUMNS = ("panel", "series", "generation", "mean", "low", "high", "n")
 
 
@@ -38,9 +39,9 @@ def data(source: Path | str) -> pd.DataFrame:
         source: The folder of an evolution.
 
     Returns:
-        Columns panel (``held-out``, ``gain`` since generation 0, or ``society``), series (``raters`` or ``judge``;
-        ``drafts`` or ``final answers``), generation, mean, low, high (95%: Student's t over questions, paired for gains;
-        bootstrap over agents for the society) and n.
+        Columns panel (``held-out``, ``gain`` since generation 0, ``society``, and with a reward ``outcome`` and ``outcome
+        gain``), series (``raters`` or ``judge``; ``drafts`` or ``final answers``; ``reward``), generation, mean, low, high
+        (95%: Student's t over questions or held-out societies, paired for gains; bootstrap over agents for the society) and n.
 
     Raises:
         DataFileError: the folder contains no ``evolve.json``.
@@ -51,14 +52,17 @@ def data(source: Path | str) -> pd.DataFrame:
 def _table(found: dict[str, Any]) -> pd.DataFrame:
     dimension = found["dimensions"][0]
     judges = {"raters": found["raters"], "judge": found["judge"]}
+    nothing = {"mean": 0.0, "low": None, "high": None, "n": 0}
     rows = []
     for one in found["generations"]:
-        for series, judge in judges.items():
+        if one.get("outcome") is not None:
+            rows.append(("outcome", "reward", one["generation"], one["outcome"]["reward"]))
+            rows.append(("outcome gain", "reward", one["generation"], one["outcome_since_first"] or nothing))
+        for series, judge in judges.items() if one["heldout"] is not None else ():
             rows.append(("held-out", series, one["generation"], one["heldout"][judge][dimension]))
-            nothing = {"mean": 0.0, "low": None, "high": None, "n": 0}
             since = nothing if one["since_first"] is None else one["since_first"][judge][dimension]
             rows.append(("gain", series, one["generation"], since))
-        if one["society"] is not None:
+        if one["society"] is not None and one["heldout"] is not None:
             scores = one["society"]["scores"]
             rows.append(("society", "drafts", one["generation"], scores[f"{dimension}_draft"]))
             rows.append(("society", "final answers", one["generation"], scores[dimension]))
@@ -68,6 +72,9 @@ def _table(found: dict[str, Any]) -> pd.DataFrame:
 
 def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
     """Ratings of held-out answers of each generation, their gain since generation 0, and the ratings in its society.
+
+    With a reward, its mean in held-out societies and the gain in it come first; a scenario without held-out questions has these
+    two panels alone.
 
     The background is shaded where the society's raters and the independent judge disagree: lightly if only the means
     differ in direction, darker if the disagreement is significant.
@@ -85,33 +92,47 @@ def draw(source: Path | str, *, theme: Theme = "light") -> Figure:
         table = _table(found)
         if table.empty or table["mean"].isna().all():
             return empty_figure("no generation is finished")
-        dimension = one_line(found["dimensions"][0])
-        figure = Figure(figsize=(PAGE_IN, 2.7), layout="constrained")
-        axes = figure.subplots(1, 3)
+        panels = [name for name in _PANELS if name in set(table["panel"])]
+        figure = Figure(figsize=(PAGE_IN, 2.7 if len(panels) <= 3 else 5.0), layout="constrained")
+        grid = figure.subplots(1 if len(panels) <= 3 else 2, len(panels) if len(panels) <= 3 else 3, squeeze=False)
+        axes = dict(zip(panels, grid.flat, strict=False))
+        for spare in list(grid.flat)[len(panels) :]:
+            spare.set_axis_off()
         names = {
             "raters": (f"society's raters: {one_line(found['raters'], 24)}", LABEL_STYLES[1]),
             "judge": (f"judge: {one_line(found['judge'], 24)}", LABEL_STYLES[0]),
             "drafts": ("drafts", LABEL_STYLES[1]._replace(colour=DRAFT, marker="v")),
             "final answers": ("final answers", LABEL_STYLES[0]._replace(colour=REVISION, marker="^")),
+            "reward": (f"reward {one_line(found.get('reward') or '', 24)}", LABEL_STYLES[2]),
         }
-        titles = {
-            "held-out": f"held-out {dimension}",
-            "gain": f"gain in {dimension} since 0",
-            "society": f"{dimension} in the society",
-        }
-        for ax, (panel, title) in zip(axes, titles.items(), strict=True):
+        for panel, ax in axes.items():
             _panel(ax, table[table["panel"] == panel], names)
-            ax.set_title(title)
             _shade(ax, found["generations"], foreground(theme))
             _generations(ax, found["generations"])
-        axes[0].set_ylabel(f"mean rating (1 to {found['scale']})")
-        axes[2].set_ylabel(f"mean rating (1 to {found['scale']})")
-        share_limits((axes[0], axes[2]), "y")
-        axes[1].set_ylabel("difference (points), paired")
-        axes[1].axhline(0, color=foreground(theme), linewidth=0.8, linestyle=":")
-        handles = [handle for ax in (axes[0], axes[2]) for handle in ax.get_legend_handles_labels()[0]]
+        _title(axes, found, foreground(theme))
+        shown = [panel for panel in panels if "gain" not in panel]
+        handles = [handle for panel in shown for handle in axes[panel].get_legend_handles_labels()[0]]
         fit_legend(figure, handles, most=4)
         return fix_ticks(figure)
+
+
+def _title(axes: dict[str, Axes], found: dict[str, Any], colour: str) -> None:
+    dimension, reward = one_line(found["dimensions"][0]), one_line(found.get("reward") or "")
+    titles = {
+        "outcome": (f"{reward}, held-out societies", "mean reward"),
+        "outcome gain": (f"gain in {reward} since 0", "difference, paired by society"),
+        "held-out": (f"held-out {dimension}", f"mean rating (1 to {found['scale']})"),
+        "gain": (f"gain in {dimension} since 0", "difference (points), paired"),
+        "society": (f"{dimension} in the society", f"mean rating (1 to {found['scale']})"),
+    }
+    for panel, ax in axes.items():
+        title, label = titles[panel]
+        ax.set_title(title)
+        ax.set_ylabel(label)
+        if "gain" in panel:
+            ax.axhline(0, color=colour, linewidth=0.8, linestyle=":")
+    if "held-out" in axes and "society" in axes:
+        share_limits((axes["held-out"], axes["society"]), "y")
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, names: dict[str, tuple[str, LabelStyle]]) -> None:

@@ -31,6 +31,17 @@ def evolve(
     ] = "all",
     reward: RewardName = None,
     dimension: DimensionName = None,
+    heldout: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE,...",
+            help="With --reward: settings in which each generation is tried, not trained, such as growth=1.3,stock=6; "
+            "repeatable. Default: those of the training.",
+        ),
+    ] = None,
+    societies: Annotated[
+        int, typer.Option(help="With --reward: societies, with their own seeds, for each of these settings.", min=1)
+    ] = 3,
     judge: Annotated[
         str,
         typer.Option(help="Judge outside the society: independent, reward:MODEL, or the URI of a model that rates."),
@@ -65,7 +76,8 @@ def evolve(
     evolution = Evolution(
         scenario, out=out, training=training, settings=society, command=command_line(),
         trainers=tuple(name.strip() for name in trainer.split(",") if name.strip()), generations=generations, base=base,
-        rounds=rounds, share=share, begin=begin, record=record, reward=reward, dimension=dimension, judge=judge,
+        rounds=rounds, share=share, begin=begin, record=record, reward=reward, dimension=dimension,
+        heldout=tuple(heldout or ()), societies=societies, judge=judge,
         questions=questions, n_questions=n_questions, samples=samples, stop=stop, seed=seed,
     )  # fmt: skip
     result = evolution.run(on_stage=None if as_json else say)
@@ -78,6 +90,37 @@ def evolve(
 
 
 def _show(result: dict[str, Any]) -> None:
+    if result["reward"] is not None:
+        _show_outcome(result)
+    if result["heldout_questions"]:
+        _show_heldout(result)
+
+
+def _show_outcome(result: dict[str, Any]) -> None:
+    rows = []
+    measures = list(result["generations"][0]["outcome"]["societies"][0]["measures"])
+    for one in result["generations"]:
+        found, gain = one["outcome"], one["outcome_since_first"]
+        means = [[s["measures"][name] for s in found["societies"] if name in s["measures"]] for name in measures]
+        rows.append(
+            [
+                str(one["generation"]),
+                one["trainer"] or "-",
+                f"{found['reward']['mean']:.2f}" if found["reward"]["mean"] is not None else "-",
+                _difference(gain) if gain else "",
+                *(f"{sum(values) / len(values):.2f}" if values else "-" for values in means),
+            ]
+        )
+    n = len(result["generations"][0]["outcome"]["societies"])
+    settings = "; ".join(result["heldout"]) or "the settings of the training, other seeds"
+    title = (
+        f"reward {result['reward']} in {n} held-out societ{'y' if n == 1 else 'ies'} ({settings}); difference to generation 0, "
+        "paired by society, 95%; means of the scenario's measures"
+    )
+    table(title, ["generation", "trainer", result["reward"], "gain", *measures], rows)
+
+
+def _show_heldout(result: dict[str, Any]) -> None:
     dimension = result["dimensions"][0]
     judges = [result["raters"], result["judge"]]
     rows = []
@@ -102,6 +145,8 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def _difference(score: dict[str, float | None]) -> str:
-    if score["mean"] is None or score["low"] is None:
+    if score["mean"] is None:
         return "-"
+    if score["low"] is None:
+        return f"{score['mean']:+z.2f}"
     return f"{score['mean']:+z.2f} [{score['low']:+z.2f}, {score['high']:+z.2f}]"
