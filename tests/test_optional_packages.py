@@ -22,8 +22,13 @@ PARTS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "embedder": (
         lambda: load_embedder("minilm"),
-        "a sentence embedder (the default; embedder=hashing needs none) needs sentence_transformers, which is not "
-        "installed. Install with: pip install sentence-transformers",
+        "a sentence embedder (the default; embedder=hashing needs none) needs torch, tokenizers, safetensors, which are not "
+        "installed. Install with: pip install torch tokenizers safetensors",
+    ),
+    "other embedder": (
+        lambda: load_embedder("minilm:./mine"),
+        "a sentence embedder (the default; embedder=hashing needs none) needs torch, sentence_transformers, which are not "
+        "installed. Install with: pip install torch sentence-transformers",
     ),
     "rater": (
         lambda: load_rater("reward:nowhere", embedder=None),
@@ -41,7 +46,17 @@ PARTS: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.fixture
 def _without(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python finds no module of a name that ``sys.modules`` maps to None."""
-    for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "sentence_transformers"):
+    for name in (
+        "torch",
+        "transformers",
+        "trl",
+        "peft",
+        "datasets",
+        "accelerate",
+        "sentence_transformers",
+        "tokenizers",
+        "safetensors",
+    ):
         monkeypatch.setitem(sys.modules, name, None)
 
 

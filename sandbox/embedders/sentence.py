@@ -1,4 +1,7 @@
-"""Sentence embeddings of MiniLM, or of another model of sentence-transformers."""
+"""Sentence embeddings of MiniLM, or of another model of sentence-transformers.
+
+The bundled MiniLM needs no sentence-transformers on the processor: see :mod:`sandbox.embedders.bert`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from sandbox.embedders.bert import BertEncoder
 from sandbox.errors import ModelNotFound, SettingsError, nearest, require_packages
 from sandbox.models.local.fingerprint import fingerprint, weight_files
 from sandbox.models.local.weight_integrity import check_files
@@ -30,18 +34,20 @@ class SentenceEmbedder:
 
     Raises:
         ModelNotFound: the model does not exist, or its files are damaged.
-        ToolNotFound: sentence-transformers is not installed.
+        ToolNotFound: torch is not installed; or sentence-transformers, for other models and on a GPU.
     """
 
     def __init__(self, rest: str = "", *, batch_size: int = 32, dtype: str = "float64") -> None:
         from sandbox.models.local.bundled import minilm_path
-        from sandbox.models.local.quiet import quiet
 
         if dtype not in _DTYPES:
             raise SettingsError(
                 f"embedder: dtype={dtype!r} is not one of {', '.join(_DTYPES)}.{nearest(dtype, _DTYPES)}"
             )
-        require_packages("a sentence embedder (the default; embedder=hashing needs none)", "sentence_transformers")
+        what = "a sentence embedder (the default; embedder=hashing needs none)"
+        require_packages(what, "torch", *(("sentence_transformers",) if rest else ("tokenizers", "safetensors")))
+        import torch
+
         path = rest or str(minilm_path())
         if (Path(path) / "config.json").is_file():
             check_files(Path(path))
@@ -50,17 +56,15 @@ class SentenceEmbedder:
             dtype,
             *((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in weight_files(Path(path))),
         )
-        with quiet():
-            from safetensors import SafetensorError
-            from sentence_transformers import SentenceTransformer
-
-            try:
-                model = _IN_USE.get(key) or SentenceTransformer(path, model_kwargs={"dtype": dtype})
-            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-                raise ModelNotFound(f"{path!r} cannot be loaded by sentence-transformers: {error}") from error
-        self._model: Any = _IN_USE.setdefault(key, model)
+        model = _IN_USE.get(key)
+        if model is None and not rest and not torch.cuda.is_available():
+            model = BertEncoder(Path(path), dtype)
+        elif model is None:
+            require_packages(what, "sentence_transformers")
+            model = _load(path, dtype)
+        self._model: BertEncoder | _Library = _IN_USE.setdefault(key, model)
         self.name = f"minilm:{rest}" if rest else "minilm"
-        self.dim = int(self._model.get_embedding_dimension())
+        self.dim = self._model.dim
         self._batch_size = batch_size
         self._path, self._dtype = Path(path), dtype
 
@@ -74,12 +78,32 @@ class SentenceEmbedder:
         """Embed texts, in order; see :meth:`Embedder.embed`. Texts are truncated to the length of the model."""
         if not texts:
             return np.empty((0, self.dim), np.float32)
+        return self._model.encode(list(texts), self._batch_size)
+
+
+class _Library:
+    """A model of sentence-transformers, with the face of :class:`BertEncoder`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.dim = int(model.get_embedding_dimension())
+
+    def encode(self, texts: list[str], batch_size: int) -> NDArray[np.float32]:
         # The library sorts by length before batching, which keeps padding small.
         vectors = self._model.encode(
-            list(texts),
-            batch_size=self._batch_size,
-            show_progress_bar=False,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
+            texts, batch_size=batch_size, show_progress_bar=False, normalize_embeddings=True, convert_to_numpy=True
         )
         return np.asarray(vectors, dtype=np.float32)
+
+
+def _load(path: str, dtype: str) -> _Library:
+    from sandbox.models.local.quiet import quiet
+
+    with quiet():
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            return _Library(SentenceTransformer(path, model_kwargs={"dtype": dtype}))
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ModelNotFound(f"{path!r} cannot be loaded by sentence-transformers: {error}") from error

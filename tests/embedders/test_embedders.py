@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sandbox.embedders.base import CachedEmbedder, load_embedder
+from sandbox.embedders.bert import BertEncoder
 from sandbox.embedders.hashing import HashingEmbedder
 from sandbox.errors import ModelNotFound, SettingsError, UnknownPlugin
+from sandbox.models.local.bundled import minilm_path
 
 TEXTS = ["May I lie to my friends?", "May I lie to a friend?", "Taxes rise in spring.", "", "?!", "你好吗"]
 
@@ -120,6 +122,41 @@ def test_minilm_knows_meanings_and_gives_a_text_one_vector_in_any_company() -> N
     for text, vector in zip(TEXTS, vectors, strict=False):
         assert (embedder.embed([text])[0] == vector).all()
     assert embedder.embed([]).shape == (0, 384)
+
+
+@pytest.mark.slow
+def test_vectors_of_minilm_are_those_of_sentence_transformers_bit_for_bit() -> None:
+    """Texts of all lengths, scripts and oddities, in batches with and without padding."""
+    from sentence_transformers import SentenceTransformer
+
+    odd = [
+        "  two  spaces ",
+        "[CLS] [MASK]",
+        "I\u0307stanbul \u1e9e",
+        "e\u0301 a\x00b\u200d c",
+        "ＦＵＬＬ width",
+        "😀 👩‍👩‍👧",
+        "\ttab\r\n",
+    ]
+    texts = [*TEXTS, *odd, *("word " * n + "end" for n in (3, 40, 300))]
+    for dtype, batch_size in (("float64", 5), ("float32", 32), ("bfloat16", 3)):
+        library = SentenceTransformer(str(minilm_path()), model_kwargs={"dtype": dtype}, device="cpu")
+        theirs = library.encode(texts, batch_size=batch_size, show_progress_bar=False, normalize_embeddings=True)
+        ours = BertEncoder(minilm_path(), dtype).encode(texts, batch_size)
+        assert (ours == theirs.astype(np.float32)).all()
+
+
+@pytest.mark.needs_torch
+def test_minilm_loads_neither_transformers_nor_sentence_transformers() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("on a GPU, sentence-transformers embeds")
+    code = (
+        "import sys\nfrom sandbox.embedders.base import load_embedder\nload_embedder('minilm').embed(['a'])\n"
+        "print({'transformers', 'sentence_transformers', 'sklearn', 'scipy'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "set()"
 
 
 @pytest.mark.needs_torch
