@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema
-
 from sandbox.errors import ScenarioError, author_line
 from sandbox.models.base import Reply, Request
 from sandbox.seeding import keyed_rng
@@ -26,6 +24,8 @@ def check_schema(schema: Any) -> str:
     Raises:
         ScenarioError: it is no JSON Schema; names the fault and the author's line.
     """
+    import jsonschema
+
     try:
         if not isinstance(schema, Mapping):
             raise TypeError(f"a mapping is expected, not a {type(schema).__name__}")
@@ -49,6 +49,8 @@ def read_json(text: str, schema: str) -> tuple[Any, str]:
     Returns:
         The value and "", or None and what is wrong.
     """
+    import jsonschema
+
     shape = json.loads(schema)
     check = jsonschema.validators.validator_for(shape)(shape)
     fault = "it contains no JSON"

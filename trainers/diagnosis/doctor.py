@@ -13,7 +13,7 @@ import pandas as pd
 from sandbox.store.run import Run
 from trainers.diagnosis.feedback_quality import quality_of_run
 from trainers.evaluation.side_effects import distinct
-from trainers.rows.build import ranked_rows
+from trainers.rows.build import ranked_ratings
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _gain(frame: pd.DataFrame, dimension: str) -> Finding:
 
 
 def _candidates(run: Run) -> Finding:
-    ratings = [list(row["ratings"]) for row in ranked_rows(run)]
+    ratings = ranked_ratings(run)
     contrasts = sum(len(set(one)) > 1 for one in ratings)
     return Finding(
         "groups with a contrast", float(contrasts), contrasts >= 32,

@@ -25,11 +25,12 @@ from sandbox.seeding import keyed_rng
 from sandbox.society.audience import audience_of
 from sandbox.society.reviewer import Reviewer
 from sandbox.store.run import Run
-from sandbox.world import World
 from trainers.evaluation.judge_controls import report_card, speakers
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from sandbox.world import World
 
 _CARD_QUESTIONS = 16
 # A question, a better answer, and a worse answer.
@@ -70,6 +71,8 @@ def rebuild_world(run: Run, scenario: str | Scenario) -> World:
     if isinstance(model, dict) and set(model) == {""}:
         model = model[""]
     settings["embedder"] = about["embedder"]
+    from sandbox.world import World
+
     return World(
         load_scenario_of_run(about, scenario), model="scripted:" if silent else model,
         observer=None if silent else about["models"]["observer"]["uri"], rater=raters["neighbours"], size=recorded_size(about),

@@ -81,6 +81,12 @@ def ranked_rows(
     return _rows(RowKind.RANKED, runs, selection)
 
 
+def ranked_ratings(run: Run) -> list[list[float]]:
+    """The ratings in each of the :func:`ranked_rows` of a run; loads no library of datasets."""
+    rows, _ = _row_list(RowKind.RANKED, [run], Selection())
+    return [list(row["ratings"]) for row in rows]
+
+
 def preference_rows(runs: Runs, **selection: Any) -> Dataset:
     """Rows of a better and a worse answer: each group's best against the others. See :func:`ranked_rows`."""
     return _rows(RowKind.PREFERENCES, runs, _selection(RowKind.PREFERENCES, selection))
@@ -242,10 +248,21 @@ def _rows(
 ) -> Dataset:
     chosen = [runs] if isinstance(runs, Run | str | Path) else runs
     opened = [run if isinstance(run, Run) else open_run(run) for run in chosen]
-    groups: list[Group] = []
-    left_out: LeftOut = Counter()
     if opened and selection.reward is not None:
         return _rewarded(kind, opened, selection.reward, selection)
+    return make_rows(kind, *_row_list(kind, opened, selection, more, not_used))
+
+
+def _row_list(
+    kind: RowKind,
+    opened: Sequence[Run],
+    selection: Selection,
+    more: Sequence[Group] = (),
+    not_used: Mapping[str, int] | None = None,
+) -> tuple[list[dict[str, Any]], LeftOut]:
+    """Rows, and what was not used, by reason."""
+    groups: list[Group] = []
+    left_out: LeftOut = Counter()
     if opened:
         groups, left_out = collect(
             opened,
@@ -259,7 +276,7 @@ def _rows(
     rows = [row for group in kept for row in _MAKERS[kind](group, selection, left_out)]
     if kind == RowKind.PROMPTS:
         rows = list({row["prompt"][-1]["content"]: row for row in rows}.values())
-    return make_rows(kind, rows, left_out)
+    return rows, left_out
 
 
 def _rewarded(kind: RowKind, runs: Sequence[Run], reward: str, selection: Selection) -> Dataset:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Layout = Literal["spring", "grid"]
 READABLE_NODES = 1000
@@ -22,6 +24,8 @@ def merge_blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
         (number of agents) and ``influence`` (sum; None where no uptake was measured). Edges have ``count`` (sum) and
         ``rating`` (mean over readable reviews, or None); reviews within a block become a loop.
     """
+    import networkx as nx
+
     rows = [data["x"] for _, data in graph.nodes(data=True)]
     columns = [data["y"] for _, data in graph.nodes(data=True)]
     side = max(1, math.ceil((max(*rows, *columns) + 1) / BLOCKS_PER_SIDE))
@@ -79,6 +83,8 @@ def node_positions(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[
     if layout == "grid" or not graph.number_of_edges():
         return start
     gap = 2.2 / math.sqrt(len(graph))
+    import networkx as nx
+
     found = nx.spring_layout(graph.to_undirected(), pos=start, k=gap, weight="count", seed=0, iterations=60)
     points = np.array([found[node] for node in graph])
     points -= points.mean(axis=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -20,6 +20,9 @@ from visualize.drawing.cells import CellPainter
 from visualize.drawing.legends import arrow_handle, removed_handle, unknown_handle
 from visualize.drawing.network import NetworkPainter, drawn_network, network_side
 from visualize.drawing.style import Theme, foreground, label_order, label_styles, one_line
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _ARROWS = {"successors": "A → B: A hears B", "predecessors": "A → B: B hears A"}
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,6 +20,9 @@ from sandbox.store.run import Run
 from visualize.drawing.agent_values import given_names
 from visualize.drawing.graph_layout import READABLE_NODES
 from visualize.drawing.style import GREY, LabelStyle, Theme, background, contrast_colour, foreground, one_line
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 # Maximum numbers of links with arrowheads, of agents with names and numbers, and of agents with the markers of their labels,
 # that remain readable; and how many of the agents of a larger network are named: those with the most links.
@@ -39,6 +41,8 @@ def drawn_network(run: Run) -> nx.Graph[int] | None:
     graph = run.network()
     if graph is None or len(graph) > READABLE_NODES:
         return None
+    import networkx as nx
+
     alone = list(nx.isolates(graph))
     linked: Any = nx.Graph(graph.edges())
     found = nx.spring_layout(linked, k=3.0 / math.sqrt(len(graph)), seed=0, iterations=300) if len(linked) else {}
