@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import operator
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from sandbox.storage_errors import read_as_written
 from sandbox.store.rewards import reward_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sandbox.store.run import Run
+
+
+def extra_frame(db: sqlite3.Connection) -> pd.DataFrame:
+    """``Interaction.extra`` of all interactions: columns round, agent and ``extra.KEY``, as :meth:`Run.frame` has them."""
+    import pandas as pd
+
+    keys, found = [], []
+    for r, a, extra in db.execute("SELECT round, agent, extra FROM interactions ORDER BY round, agent"):
+        with read_as_written(f"the interaction of agent {a} in round {r}"):
+            keys.append((operator.index(r), operator.index(a)))
+            found.append(dict(json.loads(extra)) if extra not in (None, "{}") else {})
+    frame = pd.DataFrame(keys, columns=["round", "agent"])
+    return pd.concat([frame, pd.json_normalize(found).add_prefix("extra.")], axis=1) if any(found) else frame
 
 
 def interactions_frame(run: Run, *, extra: bool = False) -> pd.DataFrame:

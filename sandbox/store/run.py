@@ -19,7 +19,7 @@ from sandbox.models.base import Request
 from sandbox.records import Heard, Interaction, Rating
 from sandbox.storage_errors import read_as_written
 from sandbox.store.drawing import Plottable
-from sandbox.store.frames import interactions_frame
+from sandbox.store.frames import extra_frame, interactions_frame
 from sandbox.store.memories import heard_frame, read_notes, read_world_heard
 from sandbox.store.network import read_recorded_network
 from sandbox.store.population import Change, lives_in, population_frame, read_changes
@@ -37,7 +37,6 @@ from sandbox.store.schema import (
 if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
-
 
 # What is said of a failed call beside its cause: the end of the request, and the conversation.
 _WHERE = re.compile(r"; the request ends | \(protocol '| \(\d+ tr(?:y|ies) in ")
@@ -220,6 +219,10 @@ class Run(Plottable):
             has a discount, ``credit.R``. Missing ratings and rewards are NaN.
         """
         return interactions_frame(self, extra=extra)
+
+    def extra(self) -> pd.DataFrame:
+        """The columns round, agent and ``extra.KEY`` of :meth:`frame`, read without what was said."""
+        return extra_frame(self._db)
 
     def feedback(self) -> pd.DataFrame:
         """One row per review: round, agent (the author), reviewer, rating (NaN when unreadable), reason, kind.

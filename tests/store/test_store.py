@@ -286,5 +286,5 @@ def test_an_empty_run_has_empty_tables_with_all_columns(tmp_path: Path) -> None:
     assert len(frame) == len(feedback) == run.rounds == 0
     assert "engagement_after" in frame.columns
     assert frame["rating"].dtype == feedback["rating"].dtype == pd.Series([1.0]).dtype
-    assert repr(run) == f"Run({str(tmp_path)!r})"
+    assert repr(run) == f"<Run {str(tmp_path)!r}: a scenario, 0 complete rounds>"
     assert (run.name, run.scale, run.dimensions) == (tmp_path.name, 7, ["alignment", "engagement"])

@@ -12,6 +12,7 @@ import pytest
 from by_hand import EVIL, SOCIETY, told
 from matplotlib.colors import to_hex
 
+from sandbox import Personas, Scenario, World
 from sandbox.records import Interaction
 from sandbox.store.run import Run
 from visualize.drawing.style import rating_colormap, rating_norm
@@ -102,7 +103,7 @@ def test_agents_are_coloured_by_numbers_of_the_scenarios_own(make_run: Callable[
     """Without ratings by the first number that there is; the bar ends at the lowest and the highest of the run."""
     said = [replace(told(r, i), extra={"coins": float(10 * r + i), "EVIL": EVIL}) for r in (0, 1) for i in range(4)]
     data = PageData(make_run(said))
-    assert data.colours.known() == ["rating", "gain", "label", "extra.coins"]
+    assert data.colours.known() == ["rating", "gain", "label", "engagement", "extra.coins"]
     assert data.colours.default(data.has_ratings) == "extra.coins"
     bar = data.colours.bar("extra.coins")
     assert bar is not None
@@ -218,3 +219,24 @@ def test_ten_thousand_agents_stand_where_they_live(make_run: Callable[..., Run])
     assert time.process_time() - began < 5
     assert len(found) == n
     assert [found[0]["x"], found[0]["y"]] == [-1.0, 1.0]
+
+
+def test_agents_are_coloured_by_dimensions_and_personas(tiny_world: Callable[..., World]) -> None:
+    jobs = ("baker", "smith", "baker", "miller")
+    rows = [{"name": name, "job": job, "age": 30 + i} for i, (name, job) in enumerate(zip("ABCD", jobs, strict=True))]
+    run = tiny_world(Scenario(questions=["Why?"], personas=Personas(rows, "You are {age}, a {job}.")), size=2).run(1)
+    data = PageData(run)
+    assert data.colours.known() == ["rating", "gain", "label", "engagement", "persona.age", "persona.job"]
+    found = {one["agent"]: one for one in data.agents(0, "persona.job")}
+    assert [found[agent]["text"] for agent in range(4)] == list(jobs)
+    bar = data.colours.bar("persona.job")
+    assert bar is not None
+    assert bar["title"] == "job"
+    assert [name for name, _ in bar["groups"]] == ["baker", "miller", "smith"]
+    assert found[1]["colour"] == dict(bar["groups"])["smith"] != found[0]["colour"] == found[2]["colour"]
+    ages = data.agents(0, "persona.age")
+    assert [one["text"] for one in ages] == ["30", "31", "32", "33"]
+    assert len({one["colour"] for one in ages}) == 4
+    given = {it.agent: it.after.value("engagement") for it in run.interactions(0)}
+    shown = {one["agent"]: one["text"] for one in data.agents(0, "engagement")}
+    assert shown == {agent: f"{value:.1f}" for agent, value in given.items()}

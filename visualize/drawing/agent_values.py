@@ -83,7 +83,7 @@ def state_numbers(run: Run) -> pd.DataFrame:
 
 def extra_numbers(run: Run) -> pd.DataFrame:
     """The numbers and truth values in ``Interaction.extra``: columns extra.KEY, by round and agent; none that name agents."""
-    frame = run.frame(extra=True).set_index(["round", "agent"])
+    frame = run.extra().set_index(["round", "agent"])
     found = frame[[name for name in frame if str(name).startswith(EXTRA) and not names_agent(str(name))]]
     found = found.convert_dtypes()
     numbers = found.select_dtypes(["number", "bool"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -10,13 +11,14 @@ from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import EXTRA, STATE, bar_title, extra_numbers, state_numbers
-from visualize.drawing.style import rating_colormap
+from visualize.drawing.agent_values import EXTRA, STATE, bar_title, extra_numbers, is_rated, state_numbers
+from visualize.drawing.persona_columns import PERSONA, persona_columns, persona_values
+from visualize.drawing.style import LABEL_STYLES, label_order, rating_colormap
 
 _BY = ("rating", "gain", "label")
 _STEPS = 256
 # Numbers of interactions are read from the whole run; from larger ones they are not.
-_INTERACTIONS = 50_000
+_INTERACTIONS = 500_000
 
 
 class AgentColours:
@@ -32,20 +34,35 @@ class AgentColours:
         self._dimension = run.dimensions[0]
         self._reach = (run.scale - 1) / 2
         self._read: tuple[int, pd.DataFrame, pd.DataFrame] | None = None
+        self._personas: dict[str, pd.Series[Any]] = {}
 
     def known(self) -> list[str]:
-        """What agents can be coloured by: ratings, labels, and the numbers of their states and interactions."""
+        """What agents can be coloured by: ratings, labels, personas, and numbers of states and interactions."""
         states, extra = self._tables()
         return [
             *_BY,
+            *self._run.dimensions[1:],
+            *persona_columns(self._run),
             *(["difference"] if self._other is not None else []),
             *map(str, (*states.columns, *extra.columns)),
         ]
 
     def default(self, has_ratings: bool) -> str:
         """What they are coloured by at first: a number of the scenario's own where there are no ratings."""
-        own = [] if has_ratings else self.known()[len(_BY) + (self._other is not None) :]
-        return own[0] if own else "rating"
+        own = [] if has_ratings else [str(name) for table in self._tables() for name in table.columns]
+        return own[0] if own else "rating" if has_ratings else "label"
+
+    def _persona(self, by: str) -> pd.Series[Any]:
+        """The values of a column of the personas."""
+        if by not in self._personas:
+            self._personas[by] = persona_values(self._run, by)
+        return self._personas[by]
+
+    def _groups(self, by: str) -> dict[str, str]:
+        """The colour of each group of a text of the personas; empty for numbers."""
+        if not by.startswith(PERSONA) or pd.api.types.is_numeric_dtype(values := self._persona(by)):
+            return {}
+        return {name: style.colour for name, style in zip(label_order(values), LABEL_STYLES, strict=False)}
 
     def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The numbers of states and of interactions."""
@@ -56,51 +73,67 @@ class AgentColours:
             self._read = (rounds, state_numbers(self._run), extra)
         return self._read[1], self._read[2]
 
-    def value(
-        self, by: str, round_: int, agent: int, it: Interaction | None, there: Interaction | None
-    ) -> float | None:
-        """The number of an agent in a round.
+    def values(
+        self, by: str, round_: int, said: Mapping[int, Interaction], there: Mapping[int, Interaction]
+    ) -> dict[int, float | str]:
+        """The number, or group, of each agent in a round that has one.
 
         Args:
             by: What is shown.
             round_: The round.
-            agent: Index of the agent.
-            it: Its interaction.
-            there: Its interaction in the other run.
+            said: Its interactions, by agent.
+            there: Those of the other run.
         """
+        if by.startswith(PERSONA):
+            self._personas[by] = persona_values(self._run, by)
+            return dict(self._personas[by].dropna())
         if by.startswith((STATE, EXTRA)):
-            table = self._tables()[by.startswith(EXTRA)]
-            key = (round_ + by.startswith(STATE), agent)
-            value = float(table.at[key, by]) if by in table and key in table.index else float("nan")
-            return None if value != value else value
-        if it is None:
-            return None
+            table, key = self._tables()[by.startswith(EXTRA)], round_ + by.startswith(STATE)
+            is_known = by in table and key in table.index.get_level_values(0)
+            return {} if not is_known else {int(a): float(v) for a, v in table[by].xs(key, level=0).dropna().items()}
+        found = {agent: self._of(by, it, there.get(agent)) for agent, it in said.items()}
+        return {agent: value for agent, value in found.items() if value is not None}
+
+    def _of(self, by: str, it: Interaction, there: Interaction | None) -> float | None:
         if by == "gain":
             return _minus(it.after.value(self._dimension), it.before.value(self._dimension))
         if by == "difference":
             return None if there is None else _minus(final(it, self._dimension), final(there, self._dimension))
-        return final(it, self._dimension)
+        return final(it, by if by in self._run.dimensions else self._dimension)
 
-    def colour(self, by: str, value: float | None) -> str | None:
-        """A colour of a table, since each click needs hundreds; None without a value, and for labels."""
-        if value is None or by == "label":
-            return None
-        low, high = self._limits(by)
-        share = (value - low) / ((high - low) or 1.0)
-        return _palette()[max(0, min(int(share * _STEPS), _STEPS - 1))]
+    def painter(self, by: str) -> Callable[[float | str | None], str | None]:
+        """What gives the colour of a value, of a table, as each click needs hundreds; None without a value, and for labels."""
+        groups = self._groups(by)
+        low, high = (0.0, 1.0) if groups or by == "label" else self._limits(by)
+        palette, width = _palette(), (high - low) or 1.0
 
-    def text(self, by: str, value: float | None) -> str:
+        def paint(value: float | str | None) -> str | None:
+            if value is None or by == "label":
+                return None
+            if isinstance(value, str):
+                return groups[value]
+            return palette[max(0, min(int((value - low) / width * _STEPS), _STEPS - 1))]
+
+        return paint
+
+    def text(self, by: str, value: float | str | None) -> str:
         """A number in a cell of the map."""
         if value is None:
             return ""
-        return (
-            f"{value:.3g}" if by.startswith((STATE, EXTRA)) else f"{value:.1f}" if by in _BY[::2] else f"{value:+z.1f}"
-        )
+        if isinstance(value, str):
+            return value
+        is_own = by.startswith((STATE, EXTRA, PERSONA))
+        return f"{value:.3g}" if is_own else f"{value:.1f}" if is_rated(by, self._run) else f"{value:+z.1f}"
 
     def bar(self, by: str) -> dict[str, Any] | None:
-        """The bar of the colours: ``title``, the ends ``low`` and ``high`` as text, and ``gradient`` (CSS). None for labels."""
+        """The bar of the colours: ``title``, the ends ``low`` and ``high`` as text, and ``gradient`` (CSS). None for labels.
+
+        Of groups, ``groups`` has the name and colour of each in the place of the gradient.
+        """
         if by == "label":
             return None
+        if groups := self._groups(by):
+            return {"title": self._title(by), "groups": [list(one) for one in groups.items()]}
         low, high = self._limits(by)
         beyond = by in ("gain", "difference")
         ends = (f"≤ {low:+g}", f"≥ {high:+g}") if beyond else (f"{low:.3g}", f"{high:.3g}")
@@ -121,11 +154,14 @@ class AgentColours:
         """The numbers at the ends of the colours."""
         if by in ("gain", "difference"):
             return -self._reach, self._reach
-        if by.startswith((STATE, EXTRA)):
+        if not by.startswith((STATE, EXTRA, PERSONA)):
+            return 1.0, float(self._run.scale)
+        if by.startswith(PERSONA):
+            known = self._persona(by)
+        else:
             table = self._tables()[by.startswith(EXTRA)]
-            known = table[by].dropna() if by in table else ()
-            return (float(min(known)), float(max(known))) if len(known) else (0.0, 1.0)
-        return 1.0, float(self._run.scale)
+            known = table[by] if by in table else pd.Series(dtype="float64")
+        return (float(known.min()), float(known.max())) if known.notna().any() else (0.0, 1.0)
 
 
 @cache

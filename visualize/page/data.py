@@ -93,10 +93,11 @@ class PageData:
             self._read_agents()
         said, standing = self.round(round_), self.graph_positions()
         there = self.round(round_, self.other) if self.other is not None and by == "difference" else {}
+        values, paint = self.colours.values(by, round_, said, there), self.colours.painter(by)
         found = []
         for agent, row, column in positions.itertuples(index=False):
             kind = self.labels.index(self._agents[agent]["label"]) if self._has_labels else 0
-            value = self.colours.value(by, round_, int(agent), said.get(agent), there.get(agent))
+            value = values.get(agent)
             x, y = standing[agent]
             found.append(
                 {
@@ -107,7 +108,7 @@ class PageData:
                     "x": x,
                     "y": y,
                     "kind": kind,
-                    "colour": self.colours.colour(by, value),
+                    "colour": paint(value),
                     "text": self.colours.text(by, value),
                     "dim": matching is not None and agent not in matching,
                 }
@@ -141,8 +142,9 @@ class PageData:
             rest = sorted(set(range(len(found))) - set(own))
             drawn = keyed_rng("reviews", round_).sample(rest, max(0, min(REVIEWS - len(own), len(rest))))
             kept = [found[place] for place in sorted([*own, *drawn])]
+        paint = self.colours.painter("rating")
         return [
-            {"reviewer": a, "author": b, "colour": self.colours.colour("rating", value),
+            {"reviewer": a, "author": b, "colour": paint(value),
              "text": "said" if kind == "said" else "rates it –" if value is None else f"rates it {value:.1f}"}
             for a, b, value, kind in kept
         ], len(found)  # fmt: skip
