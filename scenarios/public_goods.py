@@ -72,9 +72,7 @@ def punish(agent: Any, question: str, world: World) -> Conversation:
     }
     others = {i: gift for i, gift in gifts.items() if i != agent.index}
     if not others:
-        return world.interaction(
-            agent, "Nobody else is in the group.", draft="I let it be.", extra={"fined_agent": None}
-        )
+        return world.interaction(agent, "Nobody else is there.", draft="I let it be.", extra={"fined_agent": None})
     least = min(others, key=lambda i: (others[i], i))
     said = ", ".join(f"{world.members[i].name}: {gift:.0f}" for i, gift in gifts.items())
     asked = f"Coins given: {said}. Do you pay 1 coin so that {world.members[least].name} loses {FINE}?"

@@ -184,6 +184,17 @@ def test_a_reward_is_measured_in_held_out_societies(
     assert rewarded().run()["generations"] == json.loads(json.dumps(result["generations"]))
 
 
+def test_a_model_stays_where_everything_is_rewarded_alike(rewarded: Make) -> None:
+    """All four players are one group, which shares its welfare."""
+    said: list[str] = []
+    result = rewarded(settings={"agents": 4, "embedder": "hashing", "punishment": "no"}).run(said.append)
+    base, first = result["generations"]
+    assert first["model"] == base["model"]
+    assert "rewarded alike (welfare)" in first["unchanged"]
+    assert any("the model stays" in line for line in said)
+    assert first["outcome_since_first"]["mean"] == 0
+
+
 def test_the_best_of_several_is_the_one_that_is_rewarded_most(rewarded: Make) -> None:
     [_, first] = rewarded(trainers=("rft", "policy_gradient"), training={"max_steps": 2, "progress": False}).run()[
         "generations"

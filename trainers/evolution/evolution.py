@@ -40,7 +40,14 @@ from trainers.evolution.generations import (
     verdict,
     verdict_text,
 )
-from trainers.evolution.outcomes import HeldOutSociety, heldout_seed, outcome_gain, outcome_of, read_heldout
+from trainers.evolution.outcomes import (
+    HeldOutSociety,
+    heldout_seed,
+    outcome_gain,
+    outcome_of,
+    read_heldout,
+    rewarded_alike,
+)
 from trainers.evolution.settings import EvolutionSettings, check_owners, check_rated, plain_setting, settings_for
 from trainers.rows.build import rows_from
 
@@ -61,6 +68,7 @@ FIELDS: dict[str, str] = {
     "generations.generation": "Its number.",
     "generations.model": "URI of its model.",
     "generations.trainer": "Trainer of the model; null for the base.",
+    "generations.unchanged": "Why the model was not trained but kept as it was; null if it was trained.",
     "generations.society": "Scores of its society: interactions, failed, scores, rating; null for the base.",
     "generations.candidates": "Trainer, model and fitness of each model that was trained.",
     "generations.heldout": (
@@ -210,7 +218,8 @@ class Evolution:
 
     def _generation(self, number: int, models: Sequence[str], tell: Callable[[str], Any]) -> tuple[dict[str, Any], Any]:
         folder = self.out / f"generation-{number}"
-        record: dict[str, Any] = {"generation": number, "model": self.plan.base, "trainer": None, "society": None}
+        record: dict[str, Any] = {"generation": number, "model": self.plan.base, "trainer": None, "unchanged": None}
+        record["society"] = None
         candidates: list[dict[str, Any]] = []
         if number:
             tell(f"generation {number} of {self.plan.generations}: simulating ({folder / 'run'})")
@@ -263,11 +272,15 @@ class Evolution:
             first = 1 if self.plan.record == "all" else number
             runs = [self.out / f"generation-{n}" / "run" for n in range(first, number + 1)]
             rows = rows_from(list(runs), trainer.accepts, **self._rated, **self._learners(models))
+            start = models[-1] if self.plan.begin == "last" else models[0]
+            if len(rows) == 0 and self.plan.reward is not None and rewarded_alike(runs, self.plan.reward):
+                why = f"everything was rewarded alike ({self.plan.reward}), so that there is nothing to learn"
+                tell(f"generation {number} of {self.plan.generations}: {name}: {why}; the model stays {start}")
+                return {"trainer": name, "model": start, "unchanged": why}
             if len(rows) == 0:
                 raise SettingsError(
                     f"{folder / 'run'} has no training rows for {name}; use more --rounds or a larger --size"
                 )
-            start = models[-1] if self.plan.begin == "last" else models[0]
             trained = check_trained(trainer.name, trainer.train(rows, base=start, out=target))
             for note in getattr(trained, "notes", ()):
                 tell(f"generation {number} of {self.plan.generations}: {name}: {note}")
@@ -293,7 +306,7 @@ class Evolution:
         best = max(
             candidates, key=lambda c: mean if (mean := c.get("fitness", {}).get("mean")) is not None else -math.inf
         )
-        return {"model": best["model"], "trainer": best["trainer"]}
+        return {"model": best["model"], "trainer": best["trainer"], "unchanged": best.get("unchanged")}
 
     def _evaluate(self, folder: Path, model: str, questions: Sequence[str]) -> dict[str, Any]:
         kept = folder / "evaluation.json"

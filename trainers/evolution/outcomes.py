@@ -90,3 +90,9 @@ def outcome_gain(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Interval
     return mean_interval(
         [a["reward"] - b["reward"] for a, b in pairs if a["reward"] is not None and b["reward"] is not None]
     )
+
+
+def rewarded_alike(runs: Sequence[Path], reward: str) -> bool:
+    """Whether all turns of some runs have the same credit, so that none is to be preferred."""
+    found = [credit for run in runs for credit in open_run(run).credits(reward).values()]
+    return bool(found) and max(found) - min(found) < 1e-9
