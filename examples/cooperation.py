@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from study import Study, Unit, arguments, report
 
 from sandbox import World, open_run
+from sandbox.models.catalog import full_uri
 from trainers import Evolution
 
 # The measure that tells cooperation, its unit, settings of the training, and settings that are held out.
@@ -51,11 +52,11 @@ def evolve(unit: Unit) -> dict[str, list[float]]:
     )  # fmt: skip
     first, *_, last = evolution.run()["generations"]
     found = {
-        name: [society["measures"][measure] for society in one["outcome"]["societies"]]
+        f"{measure} {name}": [society["measures"][measure] for society in one["outcome"]["societies"]]
         for name, one in (("before", first), ("after", last))
     }
     for name, model in (("before", base), ("after", last["model"])):
-        found[name].append(among_others(unit, model, base, measure))
+        found[f"{measure} {name}"].append(among_others(unit, model, base, measure))
     return found
 
 
@@ -72,7 +73,7 @@ def among_others(unit: Unit, model: str, others: str, measure: str) -> float:
         world.run(size["rounds"])
     run = open_run(folder)
     agents = run.agents()
-    players = set(agents[agents["model"] == model]["agent"])
+    players = set(agents[agents["model"] == full_uri(model)]["agent"])
     frame = run.frame()
     return float(frame[frame["agent"].isin(players)][f"reward.{measure}"].mean())
 
@@ -92,9 +93,9 @@ def main() -> None:
     given, study = arguments(parser, "cooperation", size, words=("game",))
     held = ", ".join(GAMES[given.game]["heldout"])
     about = (
-        f"`{given.game}`, generations: {size['generations']}, each of {size['steps']} steps of `policy_gradient` (learning rate "
-        f"{TRAINER['learning_rate']:g}). Units of each seed: {size['societies']} held-out societies with each of {held}, and a "
-        "society half of whose players have the base model. "
+        f"`{given.game}`, generations: {size['generations']}, each of {size['steps']} steps of `policy_gradient` (learning "
+        f"rate {TRAINER['learning_rate']:g}). Units of each seed: {size['societies']} held-out societies with each of {held}, "
+        "and a society half of whose players have the base model. "
     )
     report(study, given, evolve, ARMS, GAMES[given.game]["measure"], about, axis)
 

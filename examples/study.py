@@ -101,6 +101,8 @@ def do(work: Callable[[Unit], Found], unit: Unit) -> Found:
         return dict(json.loads(kept.read_text(encoding="utf-8"))["found"])
     began = time.monotonic()
     found = work(unit)
+    if not all(np.isfinite(values).all() for values in found.values()):
+        sys.exit(f"{unit.folder}: a society has no measure, for its conversations failed: sandbox doctor {unit.folder}")
     write_json(kept, {"found": found, "seconds": round(time.monotonic() - began, 1)})
     return found
 
@@ -133,38 +135,29 @@ def told(of: Mapping[str, Any], sign: str = "") -> str:
     return f"{of['mean']:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
-def table(found: Mapping[str, Sequence[Found]], measure: str) -> str:
-    """The results as a Markdown table."""
-    lines = [f"| trained on | {measure} before | after | after − before | each seed |", "|---|---:|---:|---:|---:|"]
+def difference_table(found: Mapping[str, Sequence[Found]], measure: str) -> str:
+    """A measure before and after, and the difference, as a Markdown table; each column is a mean over seeds and units."""
+    before, after = f"{measure} before", f"{measure} after"
+    lines = [f"| trained on | {before} | after | after − before | each seed |", "|---|---:|---:|---:|---:|"]
     for arm, of in found.items():
-        each = ", ".join(f"{np.mean(one['after']) - np.mean(one['before']):+.2f}" for one in of)
-        cells = [
-            told(interval(of, "before")),
-            told(interval(of, "after")),
-            told(interval(of, "after", "before"), "+"),
-            each,
-        ]
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
+        each = ", ".join(f"{np.mean(one[after]) - np.mean(one[before]):+.2f}" for one in of)
+        gain = told(interval(of, after, before), "+")
+        lines.append(f"| {arm} | {told(interval(of, before))} | {told(interval(of, after))} | {gain} | {each} |")
     return "\n".join(lines)
 
 
-def draw(found: Mapping[str, Sequence[Found]], axis: Callable[[Axes], None]) -> Figure:
-    """For each arm a line from before to after, with intervals, and a dot for each seed."""
+def draw(found: Mapping[str, Sequence[Found]], axis: Callable[[Axes], None], measure: str) -> Figure:
+    """For each arm a measure before and after, with intervals, and a dot for each seed."""
     with use_theme("light"):
-        figure = Figure(figsize=(PAGE_IN, 0.75 + 0.62 * len(found)), layout="constrained")
+        figure = Figure(figsize=(PAGE_IN, 0.9 + 0.62 * len(found)), layout="constrained")
         ax = figure.subplots()
         for row, of in enumerate(found.values()):
-            for name, colour, marker, up in (("before", DRAFT, "v", 0.12), ("after", REVISION, "^", -0.12)):
-                whole = interval(of, name)
+            for name, colour, marker, up in (("before", DRAFT, "v", -0.14), ("after", REVISION, "^", 0.14)):
+                whole = interval(of, f"{measure} {name}")
                 ax.plot([whole["low"], whole["high"]], [row + up] * 2, color=colour, linewidth=1.6)
                 ax.plot(whole["mean"], row + up, marker, color=colour, markersize=7, label=name if row == 0 else None)
-                ax.plot(
-                    [np.mean(one[name]) for one in of],
-                    [row + up] * len(of),
-                    ".",
-                    color=foreground("light"),
-                    markersize=4,
-                )
+                seeds = [np.mean(one[f"{measure} {name}"]) for one in of]
+                ax.plot(seeds, [row + up] * len(of), ".", color=foreground("light"), markersize=3)
         ax.set_yticks(range(len(found)), list(found))
         ax.set_ylim(len(found) - 0.5, -0.5)
         ax.set_ylabel("trained on")
@@ -183,11 +176,17 @@ def report(
     about: str,
     axis: Callable[[Axes, Study], None],
 ) -> None:
-    """Run what is missing, and print and write what came out."""
+    """Run what is missing of a study with one measure, and write what came out."""
     found = run_units(study, work, list(arms), given.workers)
+    figure = draw(found, functools.partial(axis, study=study), measure)
+    finish(study, given, difference_table(found, measure), about, figure)
+
+
+def finish(study: Study, given: argparse.Namespace, tables: str, about: str, figure: Figure) -> None:
+    """Print and write the results of a study."""
     mark = "-".join([study.name, *study.words.values()])
-    picture = save(draw(found, functools.partial(axis, study=study)), study.out / f"{mark}.png")
-    text = f"{table(found, measure)}\n\n{about}{how(study, given)}"
+    picture = save(figure, study.out / f"{mark}.png")
+    text = f"{tables}\n\n{about}{how(study, given)}"
     (study.out / "study.md").write_text(text, encoding="utf-8")
     print(f"{text}\n{picture}")
     publish(given.markdown, mark, text, picture)

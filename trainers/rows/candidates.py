@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from sandbox.errors import SettingsError, nearest
+from sandbox.models.catalog import ALIASES
 from sandbox.records import Feedback, Interaction
 from sandbox.store.run import Run
 
@@ -90,7 +91,7 @@ def collect(
         runs: What to read.
         parts: Which of ``PARTS`` to make.
         min_raters: The least number of neighbours who must have rated a draft.
-        models: URIs or kinds of the language models whose agents are listened to; empty for all.
+        models: URIs, aliases or kinds of the language models whose agents are listened to; empty for all.
         dimension: Dimension of the rubric on which answers are rated; by default each run's first. Neighbours rate only the
             first: others give the part ``imitation`` alone.
 
@@ -149,9 +150,10 @@ def _wanted(
 ) -> Iterator[Interaction]:
     agents = run.agents()
     speaks = dict(zip(agents["agent"], agents["model"], strict=True))
+    wanted = {ALIASES.get(name, name) for name in models}
     for it in done:
         uri = str(speaks.get(it.agent) or "")
-        if models and not {uri, uri.partition(":")[0]} & set(models):
+        if models and not {uri, uri.partition(":")[0]} & wanted:
             left_out["interactions of other language models"] += 1
         elif sum(said.rating.value is not None for said in it.feedback) < min_raters:
             left_out["interactions with too few raters"] += 1
