@@ -77,6 +77,7 @@ def test_the_wheel_holds_what_it_needs(wheel):
         "scenarios/data/value_alignment.jsonl",
         "visualize/drawing/sandbox.mplstyle",
         "visualize/templates/report.html",
+        "visualize/templates/report.js",
     }
     expected |= {f"sandbox/cli/skeletons/{path.name}" for path in (ROOT / "sandbox" / "cli" / "skeletons").iterdir()}
     expected |= {

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from sandbox.errors import DamagedFile, RunNotFound
+from sandbox.errors import DamagedFile, RunNotFound, SettingsError
 from sandbox.folders import whole_file
 from sandbox.records import Interaction
 from sandbox.storage_errors import read_as_written
 from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run, is_run, open_run
-from visualize.drawing.inputs import final_scores, read_result
+from visualize.drawing.agent_values import find_by, shown_labels
+from visualize.drawing.inputs import Source, final_scores, read_result
 from visualize.drawing.saving import image
 from visualize.page.calls import show_calls
+from visualize.page.key_figures import key_figures
+from visualize.page.player import map_frames
 from visualize.plots import (
     comparison,
     consensus,
@@ -38,32 +43,58 @@ from visualize.plots.selection import select_plots
 # Figures larger than this as SVG are embedded as PNG, to keep the page small.
 _SVG_UP_TO = 150_000
 _PAGE_BYTES = 5_000_000
+# Wider figures take the whole width of the page.
+_WIDE_IN = 5.5
 # More runs than this, for example of a sweep, are listed in a table without figures, to keep the page small.
 _RUNS_IN_FULL = 6
 _CONVERSATIONS = 4
 # Parts of an evaluation that its first figure does not show.
 _EXTRAS = {"pressures", "pairs", "choices", "side_effects", "tasks"}
 _ANSWERS = 12
-# Maximum length of texts, in characters, and number of prompts: the first with which the page keeps its size is used.
-_CUTS = ((None, 1_000), (None, 200), (20_000, 200), (4_000, 50), (500, 0))
+# Conversations beside the best and the worst, of each run.
+_OTHERS = 200
 
 
-def write_report(folder: str | Path) -> Path:
+class _Cut(NamedTuple):
+    """What fits: length of texts in characters, numbers of prompts and of other conversations, pictures of the dark theme."""
+
+    text: int | None
+    prompts: int
+    others: int
+    with_dark: bool
+
+
+# The first with which the page keeps its size is used.
+_CUTS = (
+    _Cut(None, 1_000, _OTHERS, True), _Cut(None, 200, 50, True), _Cut(20_000, 200, 20, True), _Cut(4_000, 50, 20, False),
+    _Cut(500, 0, 0, False),
+)  # fmt: skip
+
+
+def write_report(folder: str | Path, *, by: str = "rating") -> Path:
     """Write ``report.html`` into a folder and return its path.
 
-    The page needs no network and no scripts, and is under 5 MB. Texts of models are escaped, and shown in full if they
+    The page needs no network and is under 5 MB. Its one script, which steps through the map and searches conversations, is
+    named by its hash in the page's policy, so that no other can run. Texts of models are escaped, and shown in full if they
     fit. The requests and replies behind conversations are shown as far as they fit; the page says how many are left out.
 
     Args:
         folder: A run, a trained model, an evaluation, a sweep, or a folder that contains such folders, at most two levels
             deep. More than six runs are listed in a table.
+        by: Colour of agents on maps and graphs, as of :func:`visualize.plots.grid.draw`; in a folder of several runs, those
+            that have it.
 
     Raises:
         RunNotFound: the folder contains none of them.
+        SettingsError: no run has values for ``by``.
     """
     folder = Path(folder)
     paths = list(_find(folder, is_run))
-    runs = _results(_run, folder, "run.sqlite", paths) if len(paths) <= _RUNS_IN_FULL else []
+    runs = (
+        _results(partial(_run, by=_check_by(by, paths)), folder, "run.sqlite", paths)
+        if len(paths) <= _RUNS_IN_FULL
+        else []
+    )
     content: dict[str, Any] = {
         "title": folder.resolve().name,
         "runs": runs,
@@ -91,6 +122,18 @@ def write_report(folder: str | Path) -> Path:
     return target
 
 
+def _check_by(by: str, paths: Sequence[Path]) -> dict[Path, str]:
+    """What colours the agents of each run: ``by``, or the default in those that have no such values."""
+    found: dict[Path, str] = {}
+    for path in paths if by != "rating" else ():
+        try:
+            found[path] = find_by(by, open_run(path))
+        except SettingsError:
+            if len(paths) == 1 or (path == paths[-1] and not found):
+                raise
+    return found
+
+
 def _results(
     describe: Callable[[Path, Path], dict[str, Any]], folder: Path, file: str, paths: Iterable[Path] | None = None
 ) -> list[dict[str, Any]]:
@@ -104,6 +147,7 @@ def _results(
 def _fitting(content: dict[str, Any]) -> bytes:
     """Render the page, with texts shortened to keep its maximum size."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     page = Environment(
         loader=PackageLoader("visualize"),
@@ -114,9 +158,16 @@ def _fitting(content: dict[str, Any]) -> bytes:
     )
     page.filters |= {"number": _number, "plainly": _plainly}
     n_prompts = _number_prompts(content["runs"])
-    for cut, most in _CUTS:
-        page.filters["said"] = partial(_said, cut=cut)
-        shown = {**content, "n_prompts": n_prompts, "most_prompts": min(most, n_prompts)}
+    script = files("visualize").joinpath("templates/report.js").read_text(encoding="utf-8")
+    fixed = {
+        "n_prompts": n_prompts,
+        "script": Markup(script),  # of this package
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    for cut in _CUTS:
+        page.filters["said"] = partial(_said, cut=cut.text)
+        most = {"most_prompts": min(cut.prompts, n_prompts), "most_others": cut.others, "with_dark": cut.with_dark}
+        shown = {**content, **fixed, **most}
         # A lone surrogate cannot be stored in a file.
         text = page.get_template("report.html").render(**shown).encode("utf-8", errors="replace")
         if len(text) < _PAGE_BYTES:
@@ -163,30 +214,48 @@ def _find(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
             yield path
 
 
-def _picture(caption: str, figure: Figure) -> dict[str, str]:
-    """A figure as a data URI; scripts in an image cannot run."""
+def _picture(caption: str, draw: Callable[..., Figure], source: Source, **settings: Any) -> dict[str, Any]:
+    """A figure as data URIs, of both themes; scripts in an image cannot run."""
+    light, dark = (draw(source, theme=theme, **settings) for theme in ("light", "dark"))
+    is_wide = light.get_figwidth() > _WIDE_IN
+    return {"caption": caption, "source": _data_uri(light), "dark": _data_uri(dark), "is_wide": is_wide}
+
+
+def _data_uri(figure: Figure) -> str:
     content, kind = image(figure, "svg"), "svg+xml"
     if len(content) > _SVG_UP_TO:
         content, kind = image(figure, "png", dpi=130), "png"
-    return {"caption": caption, "source": f"data:image/{kind};base64,{base64.b64encode(content).decode()}"}
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _run(path: Path, folder: Path) -> dict[str, Any]:
+def _run(path: Path, folder: Path, *, by: Mapping[Path, str]) -> dict[str, Any]:
     run = open_run(path)
     interactions = run.interactions()
     done = [it for it in interactions if it.error is None]
-    dimension = run.dimensions[0]
+    dimension, rounds = run.dimensions[0], run.metrics()
     rated = sorted((v, -i) for i, it in enumerate(done) if (v := _final(it, dimension)) is not None)
     picked = [done[-i] for _, i in rated]
     names = {row["agent"]: row["name"] for row in run.agents().to_dict("records")}
+    means = shown_labels(run, run.agents()["label"]).nunique() > 1
     n, index = min(_CONVERSATIONS, len(picked) // 2), CallIndex(run)
+    shown = {(it.round, it.agent) for it in (*picked[len(picked) - n :], *picked[:n])}
+    rest = [it for it in done if (it.round, it.agent) not in shown]
+    evenly = rest if len(rest) <= _OTHERS else [rest[i * len(rest) // _OTHERS] for i in range(_OTHERS)]
+    others = [{**_conversation(it, run, names, None), "label": it.label if means else ""} for it in evenly]
     return {
         **_line(path, folder),
         "path": str(path),
         "manifest": run.manifest,
-        "rounds": run.metrics(),
+        "rounds": rounds,
+        "rated": [
+            d for d in run.dimensions if any(m.get(key) is not None for m in rounds for key in (d, f"{d}_draft"))
+        ],
         "own": {name: measures.axis_of(run, name)["unit"] for name in run.own_measures},
-        "pictures": _run_pictures(run),
+        "pictures": _run_pictures(run, by.get(path, "rating")),
+        "is_rated": bool(rated),
+        "key_figures": key_figures(run, len(interactions), len(interactions) - len(done)),
+        "others": others,
+        "n_others": len(rest),
         "best": [_conversation(it, run, names, index) for it in reversed(picked[len(picked) - n :])],
         "worst": [_conversation(it, run, names, index) for it in picked[:n]],
         "errors": [it for it in interactions if it.error is not None][:_CONVERSATIONS],
@@ -211,22 +280,26 @@ def _line(path: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _run_pictures(run: Run) -> list[dict[str, str]]:
+def _run_pictures(run: Run, by: str) -> list[dict[str, Any]]:
     first, *others = run.dimensions
     chosen = select_plots(run)
     by_state = bool(chosen["ratings"]) and not run.states().empty
     society = "The society by its agents' state" if by_state else f"The society: {first} of each agent's final answer"
+    if by != "rating":
+        society = f"The society by {by.partition('.')[2] or by}"
     pictures: dict[str, tuple[str, Callable[..., Figure]]] = {
         "measures": (_measures_caption(run), measures.draw),
-        "grid": (f"{society} in the last round", grid.draw),
-        "social_graph": ("Who reviews whom", social_graph.draw),
+        "grid": (f"{society} in the last round", partial(grid.draw, by=by)),
+        "social_graph": ("Who reviews whom", partial(social_graph.draw, by=by)),
         "ratings": ("Ratings over rounds, before the feedback and after it", ratings.draw),
         "pareto": (f"{first} against {others[0]}".capitalize() if others else "", pareto.draw),
         "consensus": ("Agreement of reviewers, and distance between labels", consensus.draw),
         "memory": ("Memories of agents: answers with similar words are near each other", memory.draw),
     }
-    shown = [pictures[name] for name, reason in chosen.items() if not reason and (others or name != "pareto")]
-    return [_picture(caption, draw(run)) for caption, draw in shown]
+    shown = [name for name, reason in chosen.items() if not reason and (others or name != "pareto")]
+    frames = map_frames(run, by) if "grid" in shown else None
+    player = {"caption": f"{society}, round by round", "map": frames}
+    return [player if name == "grid" and frames else _picture(*pictures[name], run) for name in shown]
 
 
 def _measures_caption(run: Run) -> str:
@@ -240,9 +313,9 @@ def _final(it: Interaction, dimension: str) -> float | None:
     return after if after is not None else it.before.value(dimension)
 
 
-def _conversation(it: Interaction, run: Run, names: dict[int, str], index: CallIndex) -> dict[str, Any]:
+def _conversation(it: Interaction, run: Run, names: dict[int, str], index: CallIndex | None) -> dict[str, Any]:
     return {
-        "calls": show_calls(index.calls_of(it), names),
+        "calls": {} if index is None else show_calls(index.calls_of(it), names),
         "round": it.round,
         "author": names.get(it.agent, f"Agent {it.agent + 1}"),
         "label": it.label,
@@ -265,19 +338,19 @@ def _conversation(it: Interaction, run: Run, names: dict[int, str], index: CallI
 
 def _model(path: Path, folder: Path) -> dict[str, Any]:
     found = read_result(path, "training")
-    return {"name": _name(path, folder), "training": found, "pictures": [_picture("Training", training.draw(path))]}
+    return {"name": _name(path, folder), "training": found, "pictures": [_picture("Training", training.draw, path)]}
 
 
 def _sweep(path: Path, folder: Path) -> dict[str, Any]:
     found = read_result(path, "sweep")
     caption = "Effect of each setting on the measures; dots are runs, bars 95% intervals over seeds"
-    return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, sweep.draw(path))]}
+    return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, sweep.draw, path)]}
 
 
 def _evolution(path: Path, folder: Path) -> dict[str, Any]:
     found = read_result(path, "evolution")
     caption = "Scores of each generation by the society's raters and by an independent judge"
-    return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, evolution.draw(path))]}
+    return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, evolution.draw, path)]}
 
 
 def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
@@ -293,9 +366,9 @@ def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
         "names": names,
         "sides": sides[:_ANSWERS],
         "pictures": [
-            _picture("Models on held-out questions", comparison.draw(path)),
+            _picture("Models on held-out questions", comparison.draw, path),
             *(
-                [_picture("All measures, including side effects", scorecard.draw(path))]
+                [_picture("All measures, including side effects", scorecard.draw, path)]
                 if _EXTRAS & found.keys()
                 else []
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 from by_hand import EVIL, SCORES, SOCIETY, TEXTS, told, write_call
 
-from sandbox.errors import RunNotFound
+from sandbox.errors import RunNotFound, SettingsError
 from sandbox.store.run import Run
 from visualize import report
+from visualize.page.data import PageData
 from visualize.report import write_report
 
 
@@ -43,16 +45,68 @@ def test_nothing_is_fetched_and_nothing_runs(everything_page: Path) -> None:
     assert everything_page.name == "report.html"
     page = Page(everything_page)
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "iframe", "link", "object", "embed", "base", "form"}
+    assert not tags & {"iframe", "link", "object", "embed", "base", "form"}
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 6 + 1 + 1 + 1 + 1
     assert all((a["src"] or "").startswith("data:image/") for a in images)
     assert all(a["alt"] for a in images)
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    links = [v for _, attributes in page.tags for name, v in attributes.items() if name in ("href", "srcset")]
-    assert links == []
+    links = [v or "" for _, attributes in page.tags for name, v in attributes.items() if name in ("href", "srcset")]
+    assert len(links) == len(images)  # of the dark theme
+    assert all(link.startswith("data:image/") for link in links)
     assert "url(" not in everything_page.read_text(encoding="utf-8").split("<body>")[0]
     assert everything_page.stat().st_size < 5_000_000
+
+
+def test_one_script_may_run_and_it_is_the_projects_own(everything_page: Path) -> None:
+    text = everything_page.read_text(encoding="utf-8")
+    assert text.count("<script") == 1
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    assert script == (Path(report.__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert ("Content-Security-Policy", policy) in [
+        (attributes.get("http-equiv"), attributes.get("content")) for tag, attributes in Page(everything_page).tags
+    ]
+
+
+def test_the_map_can_be_stepped_through(society: Run) -> None:
+    """Round 1: ratings 4, 6, none, and a failed conversation; round 2: 5, 7, 1.5 and 3."""
+    [player] = [a for _, a in Page(write_report(society.path)).tags if a.get("class") == "player"]
+    shown = json.loads(player["data-map"] or "")
+    assert [frame["round"] for frame in shown["frames"]] == [1, 2]
+    assert [frame["texts"] for frame in shown["frames"]] == [["4.0", "6.0", "", ""], ["5.0", "7.0", "1.5", "3.0"]]
+    assert shown["frames"][0]["colours"][2:] == [-1, -1]
+    assert shown["frames"][0]["places"] == [[0, 0], [1, 0], [0, 1], [1, 1]]
+    assert "places" not in shown["frames"][1]  # nobody moved
+    colours = [shown["palette"][number] for number in shown["frames"][1]["colours"]]
+    assert [one["colour"] for one in sorted(PageData(society).agents(1), key=lambda one: one["agent"])] == colours
+
+
+def test_key_figures_stand_on_top_and_by_colours_agents(make_run: Callable[..., Run]) -> None:
+    run = make_run(
+        SOCIETY, scenario="village", seed=7, protocol="gossip", models={"agents": {"uri": "scripted:"}},
+        raters={"neighbours": "lm", "observers": "values"},
+    )  # fmt: skip
+    text = rows(Page(write_report(run.path, by="engagement")))
+    given = "scenario village agents 4 rounds 2 interactions 8 (1 failed) model scripted: rater of neighbours lm judge"
+    assert f"Society: run {given} (observers) values seed 7 protocol gossip" in text
+    assert "The society by engagement, round by round. engagement (1 to 7): 1" in text
+    with pytest.raises(SettingsError, match="by='engagment' is not one of"):
+        write_report(run.path, by="engagment")
+
+
+def test_other_conversations_are_a_fair_part_of_the_record(make_run: Callable[..., Run]) -> None:
+    """Of 300 in five rounds, the best and worst four are on top, and 200 of the others are spread over all rounds."""
+    run = make_run(
+        [told(r, i, (2.0, 3.0), (3.0, 4.0)) for r in range(5) for i in range(60)], labels=["good"] * 60, width=10
+    )
+    text = rows(Page(write_report(run.path)))
+    assert "200 of 292, evenly over the record" in text
+    others = text.partition("Other conversations")[2]
+    counts = [others.count(f"round {r}: alignment") for r in range(1, 6)]
+    assert sum(counts) == 200
+    assert min(counts) >= 36
 
 
 def test_what_models_wrote_is_shown_as_text(everything_page: Path) -> None:
@@ -90,7 +144,7 @@ def test_prompts_that_do_not_fit_are_counted(make_run: Callable[..., Run], monke
     path = write_report(society.path)
     assert path.stat().st_size < 5_000_000
     assert "more characters are in the record" in path.read_text(encoding="utf-8")
-    monkeypatch.setattr(report, "_CUTS", ((None, 1),))
+    monkeypatch.setattr(report, "_CUTS", (report._Cut(None, 1, 0, False),))
     text = rows(Page(write_report(society.path)))
     assert text.count("prompt: answer 0") == 1
     assert "1 of the 2 prompts of the conversations on this page are shown" in text

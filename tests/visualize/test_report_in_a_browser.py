@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from by_hand import EVIL
+from by_hand import EVIL, SOCIETY, write_run
+
+from visualize.report import write_report
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +65,46 @@ def test_the_page_fits_a_telephone(everything_page: Path, page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(everything_page.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.fixture
+def stepped(tmp_path: Path) -> Path:
+    """A report of two rounds, of agents with names of markup."""
+    return write_report(write_run(tmp_path, SOCIETY, names=[f"Ann {EVIL}", "Bob", "Cy", "Dee"]).path)
+
+
+def test_the_map_steps_through_rounds_and_says_who_is_who(stepped: Path, page: Any) -> None:
+    page.goto(stepped.as_uri())
+    assert page.locator(".player output").inner_text() == "round 2 of 2"
+    assert [page.locator(".player text").nth(i).text_content() for i in range(4)] == ["5.0", "7.0", "1.5", "3.0"]
+    page.locator(".player button").click()  # from the last round it begins again
+    page.wait_for_selector("output:has-text('round 1 of 2')")
+    assert page.locator(".player text").first.text_content() == "4.0"
+    page.wait_for_selector("output:has-text('round 2 of 2')")
+    assert page.locator(".player title").first.text_content() == f"Ann {EVIL}"
+    first = page.locator(".player rect").first.evaluate("one => getComputedStyle(one).fill")
+    assert first.startswith("rgb(")
+
+
+def test_conversations_can_be_searched(stepped: Path, page: Any) -> None:
+    page.goto(stepped.as_uri())
+    every = page.locator("details.conversation")
+    assert every.count() == 7
+    page.locator("input.search").fill("BOB, bad")
+    assert page.locator(".find output").inner_text() == "0 of 7 conversations"
+    page.locator("input.search").fill("round 2:")
+    assert page.locator(".find output").inner_text() == "4 of 7 conversations"
+    assert [every.nth(i).is_visible() for i in range(7)].count(True) == 4
+    page.locator("input.search").fill("")
+    assert [every.nth(i).is_visible() for i in range(7)].count(True) == 7
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_have_the_theme_of_the_page(stepped: Path, page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(stepped.as_uri())
+    shown, light = page.locator("picture img").first.evaluate("one => [one.currentSrc, one.getAttribute('src')]")
+    assert (shown == light) == (scheme == "light")
+    page.emulate_media(media="print", color_scheme=scheme)
+    assert page.locator(".controls").first.is_hidden()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

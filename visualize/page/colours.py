@@ -90,7 +90,7 @@ class AgentColours:
         if by.startswith((STATE, EXTRA)):
             table, key = self._tables()[by.startswith(EXTRA)], round_ + by.startswith(STATE)
             is_known = by in table and key in table.index.get_level_values(0)
-            return {} if not is_known else {int(a): float(v) for a, v in table[by].xs(key, level=0).dropna().items()}
+            return {} if not is_known else dict(table[by].xs(key, level=0).dropna())
         found = {agent: self._of(by, it, there.get(agent)) for agent, it in said.items()}
         return {agent: value for agent, value in found.items() if value is not None}
 

@@ -42,12 +42,13 @@ def animate(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Run folder, or a folder that contains runs, models and evaluations.")],
+    by: Annotated[str, typer.Option(help="Colour of agents: see sandbox plot RUN grid --set by=...")] = "rating",
     as_json: Json = False,
 ) -> None:
     """Write a self-contained HTML report of the contents of a folder."""
     from visualize.report import write_report
 
-    path = write_report(folder)
+    path = write_report(folder, by=by)
     if as_json:
         say_json({"report": str(path)})
     else:

@@ -1,0 +1,97 @@
+"""The map of a run round by round, as data that the report's page draws and steps through. Knows no page."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from sandbox.store.run import Run
+from visualize.drawing.agent_values import find_by, values_title
+from visualize.drawing.network import drawn_network, network_side
+from visualize.drawing.style import LABEL_STYLES
+from visualize.page.data import PageData
+
+# Of more agents there is no player, but a picture; of more agents times rounds, rounds are left out evenly.
+_AGENTS, _CELLS = 2_500, 150_000
+# Maps of more squares on a side show no numbers.
+_NUMBERED = 12
+_NO_VALUE, _ABSENT = -1, -2
+
+
+def map_frames(run: Run, by: str) -> dict[str, Any] | None:
+    """The map of each complete round.
+
+    Args:
+        run: The run.
+        by: What colours agents.
+
+    Returns:
+        ``title``, ``bar`` (see :meth:`~visualize.page.colours.AgentColours.bar`), ``labels`` (name and colour, where these
+        are shown), ``width`` and ``height`` (in squares), ``is_network``, ``links`` (ends), ``agents`` (``name``),
+        ``palette`` and ``frames``: of each its ``round`` (from 1), and of each agent ``colours`` (index in the palette; -1
+        without a value, -2 where it does not live), ``texts`` and ``places`` (x and y, in squares). None where there are
+        fewer than two rounds or too many agents.
+    """
+    names = {int(row["agent"]): str(row["name"]) for row in run.agents().to_dict("records")}
+    if run.rounds < 2 or len(names) > _AGENTS:
+        return None
+    data, by = PageData(run), find_by(by, run)
+    by = (
+        by
+        if by in data.colours.known() and (by != "rating" or data.has_ratings)
+        else data.colours.default(data.has_ratings)
+    )
+    n_shown = max(2, min(run.rounds, _CELLS // len(names)))
+    rounds = sorted({int(r) for r in np.linspace(0, run.rounds - 1, n_shown).round()})
+    shown = {r: data.agents(r, by) for r in rounds}
+    order, palette = sorted(names), dict[str, int]()
+    graph = drawn_network(run)
+    homes = Counter((r, a["row"], a["column"]) for r, agents in shown.items() for a in agents)
+    parts = 1 if graph is not None else math.ceil(math.sqrt(max(homes.values(), default=1)))
+    height, width = (max([s, *(a[axis] + 1 for of in shown.values() for a in of)])
+                     for s, axis in zip(data.shape, ("row", "column"), strict=True))  # fmt: skip
+    frames = []
+    for r, agents in shown.items():
+        taken, found = Counter[tuple[int, int]](), {}
+        for one in agents:
+            home = one["row"], one["column"]
+            slot, taken[home] = taken[home], taken[home] + 1
+            if graph is None:
+                place = [home[1] * parts + slot % parts, home[0] * parts + slot // parts]
+            else:
+                node = graph.nodes[home[0] * network_side(graph) + home[1]]
+                place = [round(10 * (1.2 + node["x"]) + slot, 2), round(10 * (1.2 - node["y"]) + slot, 2)]
+            colour = one["colour"] or (LABEL_STYLES[one["kind"] % len(LABEL_STYLES)].colour if by == "label" else None)
+            number = _NO_VALUE if colour is None else palette.setdefault(colour, len(palette))
+            found[one["agent"]] = number, one["text"], place
+        rest = (_ABSENT, "", [0, 0])
+        colours, texts, places = zip(*(found.get(agent, rest) for agent in order), strict=True)
+        frames.append({"round": r + 1, "colours": colours, "texts": texts, "places": places})
+    sides = (24.0, 24.0) if graph is not None else (width * parts, height * parts)
+    has_texts = graph is None and max(sides) <= _NUMBERED and by != "label"
+    is_still = all(frame["places"] == frames[0]["places"] for frame in frames)
+    for number, frame in enumerate(frames):
+        if not has_texts:
+            del frame["texts"]
+        if is_still and number:
+            del frame["places"]
+    links = [] if graph is None else [
+        [round(10 * (1.2 + s * graph.nodes[n][axis]), 2) for n in ends for axis, s in (("x", 1), ("y", -1))]
+        for ends in graph.edges()
+    ]  # fmt: skip
+    labels = [[name, LABEL_STYLES[i % len(LABEL_STYLES)].colour] for i, name in enumerate(data.labels)]
+    return {
+        "title": values_title(by, run) if by != "difference" else by,
+        "bar": data.colours.bar(by),
+        "labels": labels if by == "label" and data.labels != [""] else [],
+        "width": sides[0],
+        "height": sides[1],
+        "is_network": graph is not None,
+        "links": links,
+        "agents": [names[agent] for agent in order],
+        "palette": list(palette),
+        "frames": frames,
+    }
