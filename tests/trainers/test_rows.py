@@ -194,6 +194,7 @@ def test_only_what_some_language_models_said(tmp_path, interaction):
         return trainers.ranked_rows(run, models=wanted)["question"]
 
     assert asked("hf") == ["local", "other"]
+    assert asked("smollm2") == ["local"]  # an alias
     assert asked("hf:models/x", "openai") == ["served", "other"]
     assert asked() == ["local", "served", "other"]
     left_out = trainers.row_statistics(rows_from(run, "ranked", models="openai"))["left_out"]
