@@ -152,6 +152,7 @@ write_navigation(
             ("Architecture", "architecture.md"), ("Glossary", "glossary.md"),
             ("Statistics", "statistics.md"),
             ("Coming from another library", "coming_from.md"), ("Papers", "papers.md"),
+            ("Studies", "studies.md"),
             ("Gallery", "scenarios.md"), ("Results of scenarios", "gallery.md"),
             ("The paper's claims", "paper.md"), ("Speed", "benchmarks.md"), ("Speed of trainers", "training_speed.md"),
             ("Contributing", "contributing.md"), ("Changelog", "changelog.md"),
