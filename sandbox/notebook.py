@@ -225,7 +225,8 @@ def show_figures() -> None:
 
     What the user has chosen (``%matplotlib``) is kept.
     """
-    if not in_notebook():
+    # Solara's server has a shell with a kernel too, but one that displays nothing.
+    if not in_notebook() or not hasattr(sys.modules["IPython"].get_ipython(), "display_formatter"):
         return
     from IPython.core.pylabtools import retina_figure
     from matplotlib.figure import Figure

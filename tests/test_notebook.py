@@ -145,3 +145,11 @@ def test_objects_are_one_readable_line(world: Any) -> None:
         "\n" not in repr(one) and len(repr(one)) < 400 for one in (world, run, said, world.scenario, world.members[0])
     )
     assert "Interaction of agent 1 in round 1" in said._repr_html_()
+
+
+def test_a_shell_that_displays_nothing_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of Solara's server: the page of a live world showed an error in the place of its map."""
+    from types import SimpleNamespace
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=Terminal))  # type: ignore[arg-type]
+    notebook.show_figures()

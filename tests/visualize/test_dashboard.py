@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from by_hand import EVIL, told, write_call, write_run
 
+from sandbox import Personas, Scenario, World
 from sandbox.store.writer import RunWriter
+from visualize.plots import grid
 
 pytestmark = pytest.mark.slow
 
@@ -262,3 +264,25 @@ def test_a_live_world_is_stepped_played_and_reset(served: Callable[..., str], pa
     page.click("button:has-text('Reset')")
     page.wait_for_selector("text=0 rounds done", timeout=PATIENCE_MS)
     assert page.locator("img").count() == 3
+
+
+def test_on_a_network_the_map_is_the_network(
+    served: Callable[..., str], page: Any, tiny_world: Callable[..., World]
+) -> None:
+    """A click at the place of a node, as pictures have it, shows its agent; a persona colours all."""
+    names = ["Ann", "Bob", f"Cy {EVIL}", "Dee", "Eve", "Fay", "Guy", "Hal", "Ida"]
+    people = Personas([{"name": name, "job": f"job {EVIL}"} for name in names], "You are {name}.")
+    world = tiny_world(Scenario(questions=["?"], personas=people), neighborhood="small_world", agents=9, size=3)
+    run = world.run(1)
+    opened(page, served(run.path))
+    assert page.locator("figcaption", has_text="map of the network").count() == 1
+    table = grid.data(run).set_index("agent")
+    box = page.locator("canvas.map").bounding_box()
+    x, y = ((s * table.at[2, axis] / 1.35 + 1) / 2 for axis, s in (("x", 1), ("y", -1)))
+    page.locator("canvas.map").click(position={"x": box["width"] * x, "y": box["height"] * y})
+    page.wait_for_selector("h3:has-text('Cy')")
+    assert page.locator(".said h3 bdi").inner_text() == f"Cy {EVIL}"
+    page.get_by_label("colour by").first.click(force=True)
+    page.locator(".v-list-item", has_text="persona.job").first.click()
+    page.wait_for_selector(".society .group")
+    assert page.locator(".society .group bdi").first.inner_text() == f"job {EVIL}"

@@ -19,6 +19,7 @@ from visualize.drawing.style import rating_colormap, rating_norm
 from visualize.page import data as module
 from visualize.page.data import PageData
 from visualize.page.panels import curve_panels
+from visualize.plots import grid
 
 
 def colour(rating: float) -> str:
@@ -240,3 +241,27 @@ def test_agents_are_coloured_by_dimensions_and_personas(tiny_world: Callable[...
     given = {it.agent: it.after.value("engagement") for it in run.interactions(0)}
     shown = {one["agent"]: one["text"] for one in data.agents(0, "engagement")}
     assert shown == {agent: f"{value:.1f}" for agent, value in given.items()}
+
+
+def test_the_map_of_a_network_is_the_network(tiny_world: Callable[..., World]) -> None:
+    """40 persons: nodes and links are those of the picture, and the ones with far more links than others are named."""
+    names = [f"{a} {b}" for a in ("Anna", "Bert", "Cleo", "Dora") for b in "ABCDEFGHIJ"]
+    people = Personas([{"name": name} for name in names], "You are {name}.")
+    run = tiny_world(Scenario(questions=["?"], personas=people), neighborhood="scale_free", agents=40, size=7).run(1)
+    data, table, network = PageData(run), grid.data(run).set_index("agent"), run.network()
+    assert network is not None
+    shown = {one["agent"]: one["at"] for one in data.agents(0)}
+    assert shown == {agent: [round(x, 3), round(y, 3)] for agent, x, y in table[["x", "y"]].itertuples()}
+    assert len(data.links()) == network.number_of_edges()
+    degrees = dict(network.degree())
+    named = data.hubs()
+    assert 0 < len(named) <= 8
+    assert max(degrees, key=lambda node: degrees[node]) in named
+    assert min(degrees[agent] for agent in named) >= 1.5 * sum(degrees.values()) / 40
+    assert data.colours.default(data.has_ratings) == "rating"
+
+
+def test_a_grid_has_no_links(society: Run) -> None:
+    data = PageData(society)
+    assert (data.links(), data.hubs()) == ([], [])
+    assert [one["at"] for one in data.agents(0)] == [None] * 4

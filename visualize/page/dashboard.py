@@ -38,7 +38,8 @@ _LAYOUT = """
 @solara.component_vue(str(_TEMPLATES / "society.vue"))
 def Society(
     round: int, on_round: Callable[[int], None], rounds: int, labels: list[str], colours: list[str], by: str,
-    shape: list[int], agents: list[dict[str, Any]], reviews: list[dict[str, Any]], graph_title: str, chosen: int | None,
+    shape: list[int], links: list[list[float]], hubs: list[int], agents: list[dict[str, Any]],
+    reviews: list[dict[str, Any]], graph_title: str, chosen: int | None,
     chosen_review: list[int] | None, bar: dict[str, Any] | None, review_bar: dict[str, Any],
     event_pick: Callable[[dict[str, Any]], None], event_pick_review: Callable[[dict[str, int]], None],
     event_look_again: Callable[[dict[str, Any]], None],
@@ -122,7 +123,8 @@ def Page() -> None:
                 )
             Society(
                 round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
-                colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data), agents=agents,
+                colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data),
+                links=data.links(), hubs=data.hubs(), agents=agents,
                 reviews=reviews, graph_title=_graph_title(len(reviews), n_reviews), chosen=chosen, chosen_review=review,
                 bar=data.colours.bar(by), review_bar=data.colours.review_bar(), event_pick=pick,
                 event_pick_review=pick_review, event_look_again=look_again,

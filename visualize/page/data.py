@@ -18,8 +18,9 @@ from sandbox.scenario.settings import recorded_shape
 from sandbox.seeding import keyed_rng
 from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import shown_labels
+from visualize.drawing.agent_values import given_names, shown_labels
 from visualize.drawing.graph_layout import READABLE_NODES, node_positions
+from visualize.drawing.network import MAX_NAMED, NAMED_HUBS, drawn_network, network_side
 from visualize.drawing.style import label_order
 from visualize.page.calls import show_calls
 from visualize.page.colours import AgentColours, final
@@ -61,6 +62,7 @@ class PageData:
         self._has_labels = shown_labels(self.run, given).equals(given)
         self.labels = label_order(given) if self._has_labels else [""]
         self._places: dict[int, tuple[float, float]] | None = None
+        self._network: tuple[int, nx.Graph[int] | None] | None = None
 
     @property
     def rounds(self) -> int:
@@ -85,7 +87,8 @@ class PageData:
             matching: The agents that are not dimmed; all by default.
 
         Returns:
-            agent, name, row, column, x, y (in [-1, 1], upwards), kind (index of its label), colour (None without a value),
+            agent, name, row, column, at (x and y of its node in the network, in [-1.2, 1.2], upwards; None on a grid), x, y
+            (in the graph, in [-1, 1], upwards), kind (index of its label), colour (None without a value),
             text, dim.
         """
         positions = self.run.positions(round_)
@@ -94,11 +97,12 @@ class PageData:
         said, standing = self.round(round_), self.graph_positions()
         there = self.round(round_, self.other) if self.other is not None and by == "difference" else {}
         values, paint = self.colours.values(by, round_, said, there), self.colours.painter(by)
-        found = []
+        graph, found = self.network(), []
         for agent, row, column in positions.itertuples(index=False):
             kind = self.labels.index(self._agents[agent]["label"]) if self._has_labels else 0
             value = values.get(agent)
             x, y = standing[agent]
+            node = None if graph is None else graph.nodes[int(row) * network_side(graph) + int(column)]
             found.append(
                 {
                     "agent": int(agent),
@@ -107,6 +111,7 @@ class PageData:
                     "column": int(column),
                     "x": x,
                     "y": y,
+                    "at": None if node is None else [round(node["x"], 3), round(node["y"], 3)],
                     "kind": kind,
                     "colour": paint(value),
                     "text": self.colours.text(by, value),
@@ -148,6 +153,32 @@ class PageData:
              "text": "said" if kind == "said" else "rates it –" if value is None else f"rates it {value:.1f}"}
             for a, b, value, kind in kept
         ], len(found)  # fmt: skip
+
+    def network(self) -> nx.Graph[int] | None:
+        """The network with the place of each node, as pictures have it; None on a grid. Read again where agents were added."""
+        if self._network is None or self._network[0] != len(self._agents):
+            self._network = (len(self._agents), drawn_network(self.run))
+        return self._network[1]
+
+    def links(self) -> list[list[float]]:
+        """The links of the network: x and y of both ends, in [-1.2, 1.2], upwards; empty on a grid."""
+        graph = self.network()
+        if graph is None:
+            return []
+        return [[round(graph.nodes[node][axis], 3) for node in ends for axis in "xy"] for ends in graph.edges()]
+
+    def hubs(self) -> list[int]:
+        """The agents of the network that the map names: all of a few that have names, or else those with the most links."""
+        graph = self.network()
+        if graph is None or not any(given_names(self._names.values())):
+            return []
+        side = network_side(graph)
+        links = {agent: graph.degree(int(row["x"]) * side + int(row["y"])) for agent, row in self._agents.items()}
+        if len(links) <= MAX_NAMED:
+            return list(links)
+        mean = sum(links.values()) / len(links)
+        most = sorted(links, key=lambda agent: (-links[agent], agent))[:NAMED_HUBS]
+        return [agent for agent in most if links[agent] >= 1.5 * mean]
 
     def graph_positions(self) -> dict[int, tuple[float, float]]:
         """Positions of agents in the graph, the same for all rounds; in a large society those of the map."""
