@@ -274,7 +274,8 @@ def test_on_a_network_the_map_is_the_network(
     people = Personas([{"name": name, "job": f"job {EVIL}"} for name in names], "You are {name}.")
     world = tiny_world(Scenario(questions=["?"], personas=people), neighborhood="small_world", agents=9, size=3)
     run = world.run(1)
-    opened(page, served(run.path))
+    page.goto(served(run.path), timeout=PATIENCE_MS)
+    page.wait_for_selector("canvas.map", timeout=PATIENCE_MS)
     assert page.locator("figcaption", has_text="map of the network").count() == 1
     table = grid.data(run).set_index("agent")
     box = page.locator("canvas.map").bounding_box()
