@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,20 +86,44 @@ def _bar(what: str, total: float, below: Callable[[], RenderableType] | None) ->
         bar.update(task, completed=total)
 
 
+# A log that is silent for longer looks as if the program hung.
+_EVERY_S = 10.0
+
+
 def _lines(what: str, total: float) -> Iterator[Progress]:
-    started = time.monotonic()
-    state = {"done": 0.0, "next": 0.1}
+    """A line at every tenth of the work, and every ten seconds in between."""
+    started, lock, ended = time.monotonic(), threading.Lock(), threading.Event()
+    reached, step, said, last = 0.0, 0.1, started, ""
+
+    def say(share: float, words: str) -> None:
+        nonlocal said
+        said = time.monotonic()
+        _say(what, share, started, words)
 
     def show(done: float, note: str = "") -> None:
-        state["done"] += done
-        share = state["done"] / total if total else 1.0
-        if share >= state["next"]:
-            state["next"] = share + 0.1
-            _say(what, share, started, note)
+        nonlocal reached, step, last
+        with lock:
+            reached, last = reached + done, note or last
+            share = reached / total if total else 1.0
+            if share >= step:
+                step = share + 0.1
+                say(share, note)
 
-    _say(what, 0.0, started, "")
-    yield show
-    _say(what, 1.0, started, "done")
+    def repeat() -> None:
+        while not ended.wait(max(0.01, said + _EVERY_S - time.monotonic())):
+            with lock:
+                if not ended.is_set() and time.monotonic() - said >= _EVERY_S:
+                    say(reached / total if total else 1.0, last)
+
+    say(0.0, "")
+    clock = threading.Thread(target=repeat, daemon=True)
+    clock.start()
+    try:
+        yield show
+    finally:
+        ended.set()
+        clock.join()
+    say(1.0, "done")
 
 
 def _say(what: str, share: float, started: float, note: str) -> None:

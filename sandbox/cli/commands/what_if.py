@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
 from sandbox.cli.output import by_rounds, counted, dollars, say, say_json, table
+from sandbox.text_cleaning import printable
 
 _SENTENCES = 10
 
@@ -146,8 +148,10 @@ def _show(found: Mapping[str, Any]) -> None:
         [[name, row["when"], f"{row['first']:.2f}", f"{row['second']:.2f}", _interval(row), _over(row)]
          for name, row in rows.items()],
     )  # fmt: skip
+    names = _names(found) if found["divergences"] else {}
     for one in found["divergences"][:_SENTENCES]:
-        say(f"round {one['round'] + 1}, agent {one['agent']}, {one['part']}, asked {one['question']!r}:")
+        part = re.sub(r"(?<= by )\d+", lambda number: names.get(int(number[0]), number[0]), one["part"])
+        say(f"round {one['round'] + 1}, {names.get(one['agent'], 'an agent')}, {part}, asked {one['question']!r}:")
         say(f"  without: {one['first'] or '(nothing)'}")
         say(f"  with:    {one['second'] or '(nothing)'}")
     if not found["divergences"]:
@@ -160,6 +164,17 @@ def _show(found: Mapping[str, Any]) -> None:
         f"{found['saved']} of {found['needed']} calls were taken from the record, {found['needed'] - found['saved']} were made"
     )
     say(f"{found['out']}: what_if.json, and the runs without and with")
+
+
+def _names(found: Mapping[str, Any]) -> dict[int, str]:
+    """The names of the agents of both futures, by index."""
+    from sandbox.store.run import open_run
+
+    return {
+        int(row["agent"]): printable(str(row["name"]))
+        for future in ("without", "with")
+        for row in open_run(Path(found["out"]) / future).agents().to_dict("records")
+    }
 
 
 def _over(row: Mapping[str, Any]) -> str:

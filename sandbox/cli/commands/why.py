@@ -56,6 +56,6 @@ def why(
 
 
 def _cells(one: Any) -> list[str]:
-    places = [f"{p['run']}, round {p['round']}, agent {p['agent']}" for p in one.places[:2]]
+    places = [f"{p['run']}, round {p['round']}, agent {p['agent'] + 1}" for p in one.places[:2]]
     more = f" and {len(one.places) - 2} more" if len(one.places) > 2 else ""
     return [f"{one.similarity:+.3f}", str(one.row), one.question, one.answer, "; ".join(places) + more]
