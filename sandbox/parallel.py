@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from sandbox.errors import SettingsError
+from sandbox.process_settings import let_threads_sleep
 
 J = TypeVar("J")
 Workers = int | Literal["ray"]
@@ -141,6 +142,7 @@ def begin_worker(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Workers that each use all cores slow each other down: 5-10 times with torch on two cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    let_threads_sleep()
     threading.Thread(target=_end_with_parent, name="sandbox-parent", daemon=True).start()
 
 

@@ -16,6 +16,7 @@ from sandbox.memories.text_index import TextIndex
 from sandbox.metrics.round_metrics import measure_round
 from sandbox.models.base import LanguageModel
 from sandbox.notebook import WorldTable, rounds_with_bar
+from sandbox.process_settings import fewer_collections
 from sandbox.raters.base import Rater
 from sandbox.records import Interaction
 from sandbox.scenario.population import Population
@@ -225,11 +226,8 @@ class World(WorldTable, mesa.Model):
 
     @tells_what_is_kept
     def step(self) -> None:
-        """Run one round: every active agent is asked its question; memories are written when all are done.
-
-        A cap may stop it between conversations; ``running`` is then False, and a resumed run continues the round.
-        """
-        with another_step_allowed(self):
+        """Run one round of all active agents. If a cap stops it, ``running`` is False, and a resumed run continues the round."""
+        with fewer_collections(), another_step_allowed(self):
             self._run_round()
 
     def _run_round(self) -> None:

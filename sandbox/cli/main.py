@@ -8,6 +8,7 @@ import threading
 
 from sandbox.cli.app import app
 from sandbox.errors import SandboxError, SettingsError
+from sandbox.process_settings import let_threads_sleep
 from sandbox.storage_errors import storage_error
 
 # Each module adds its commands to the application; ``sandbox --help`` lists them in this order.
@@ -74,6 +75,7 @@ def main() -> None:
     """
     import os
 
+    let_threads_sleep()
     # No telemetry by default.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

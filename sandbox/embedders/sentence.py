@@ -17,6 +17,7 @@ from sandbox.embedders.bert import BertEncoder
 from sandbox.errors import ModelNotFound, SettingsError, nearest, require_packages
 from sandbox.models.local.fingerprint import fingerprint, weight_files
 from sandbox.models.local.weight_integrity import check_files
+from sandbox.process_settings import let_threads_sleep
 
 # Models in use, by path, data type and state of their files: worlds and raters share them.
 _IN_USE: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
@@ -46,6 +47,7 @@ class SentenceEmbedder:
             )
         what = "a sentence embedder (the default; embedder=hashing needs none)"
         require_packages(what, "torch", *(("sentence_transformers",) if rest else ("tokenizers", "safetensors")))
+        let_threads_sleep()
         import torch
 
         path = rest or str(minilm_path())

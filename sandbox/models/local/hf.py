@@ -21,6 +21,7 @@ from sandbox.models.local.fingerprint import fingerprint
 from sandbox.models.local.forward import Forward
 from sandbox.models.local.loading import load, load_shared
 from sandbox.models.thoughts import THOUGHTS_ALONE, has_thoughts_alone, without_thoughts
+from sandbox.process_settings import let_threads_sleep
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
@@ -86,6 +87,7 @@ class HFModel:
         attn_implementation: str | None = None,
     ) -> None:
         require_packages(f"model 'hf:{rest}'", "torch", "transformers")
+        let_threads_sleep()
         import torch
 
         _check(device=device, dtype=dtype, at_least_one=(batch_tokens, max_batch, threads), top_k=top_k)
