@@ -226,7 +226,7 @@ class World(WorldTable, mesa.Model):
 
     @tells_what_is_kept
     def step(self) -> None:
-        """Run one round of all active agents. If a cap stops it, ``running`` is False, and a resumed run continues the round."""
+        """Run one round of all active agents. If a cap stops it, ``running`` is False, and a resumed run continues it."""
         with fewer_collections(), another_step_allowed(self):
             self._run_round()
 
