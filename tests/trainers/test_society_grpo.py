@@ -16,7 +16,15 @@ from sandbox.models.base import Message, Request
 from sandbox.models.catalog import load_model
 from trainers.finetuning.episode_trainer import weigh_samples
 from trainers.finetuning.policy import load_policy
-from trainers.finetuning.rollouts import Played, Rollouts, Sample, group_advantages, sample_log_probs
+from trainers.finetuning.rollouts import (
+    Played,
+    Rollouts,
+    Sample,
+    group_advantages,
+    in_batches,
+    sample_log_probs,
+    sequences_of,
+)
 from trainers.likelihood.tokenization import encoder_for
 from trainers.methods.society_grpo import SocietyGRPO, SocietyGRPOSettings
 
@@ -152,6 +160,7 @@ def test_log_probabilities_are_those_of_the_model(make_tiny_lm):
     model = AutoModelForCausalLM.from_pretrained(make_tiny_lm("lm"))
     add_answer_nll(model)
     text, choice = Sample([5, 6, 7], [[8, 9]], 0, 0.5), Sample([5, 6], [[8], [9, 10]], 1, 1.0)
+    digit = Sample([5, 6], [[8], [9], [10]], 2, 1.0)
 
     def logs(prompt, answer, temperature):
         with torch.no_grad():
@@ -159,11 +168,27 @@ def test_log_probabilities_are_those_of_the_model(make_tiny_lm):
         return [logits.log_softmax(-1)[len(prompt) - 1 + i, token].item() for i, token in enumerate(answer)]
 
     with torch.no_grad():
-        found = sample_log_probs(model, [text, choice], 0)
+        found = sample_log_probs(model, [text, choice, digit], 0)
     assert found.actions[0].item() == pytest.approx(sum(logs([5, 6, 7], [8, 9], 0.5)) / 2, abs=1e-4)
     sums = torch.tensor([sum(logs([5, 6], one, 1.0)) for one in ([8], [9, 10])])
     assert found.options[1].tolist() == pytest.approx(sums.log_softmax(0).tolist(), abs=1e-4)
     assert found.actions[1].item() == pytest.approx(found.options[1][1].item())
+    sums = torch.tensor([sum(logs([5, 6], [one], 1.0)) for one in (8, 9, 10)])
+    assert found.options[2].tolist() == pytest.approx(sums.log_softmax(0).tolist(), abs=1e-4)
+
+
+def test_options_of_one_token_are_read_as_one_sequence():
+    """What bounds memory is the number of sequences, not of turns."""
+    digits, words, text = (
+        Sample([5, 6], [[1], [2], [3]], 0, 1.0),
+        Sample([5], [[1, 2], [3, 4]], 1, 1.0),
+        Sample([5, 7], [[1, 2, 3]], 0, 0.7),
+    )
+    assert [sequences_of(one) for one in (digits, words, text)] == [[[5, 6]], [[5, 1], [5, 3]], [[5, 7, 1, 2]]]
+    weighted = [(digits, 1.0), (words, 1.0), (text, -1.0), (digits, 2.0)]
+    assert [len(batch) for batch in in_batches(weighted, 2)] == [1, 1, 2]
+    assert [len(batch) for batch in in_batches(weighted, 1)] == [1, 1, 1, 1]
+    assert [one for batch in in_batches(weighted, 3) for one in batch] == weighted
 
 
 def test_a_scenario_without_reward_is_refused():

@@ -10,7 +10,15 @@ from torch import Tensor
 from transformers import Trainer
 
 from trainers.finetuning.monitor import MonitoredTrainer
-from trainers.finetuning.rollouts import Played, Rollouts, Sample, group_advantages, sample_log_probs
+from trainers.finetuning.rollouts import (
+    Played,
+    Rollouts,
+    Sample,
+    group_advantages,
+    in_batches,
+    sample_log_probs,
+    sequences_of,
+)
 
 
 class _EpisodeSteps(Trainer):
@@ -43,14 +51,13 @@ class _EpisodeSteps(Trainer):
         for start in range(0, len(played), self._group):
             weighted += weigh_samples(played[start : start + self._group], self._credit, scale=self._scale)
         every = [sample for one in played for sample in one.samples]
-        read = sum(len(sample.prompt) + len(answer) for sample in every for answer in sample.answers)
+        read = sum(len(sequence) for sample in every for sequence in sequences_of(sample))
         said = sum(len(sample.answers[sample.chosen]) for sample in every)
         self._counted += torch.tensor([len(every), said, read], dtype=torch.float64)
         learnt = [(sample, weight) for sample, weight in weighted if weight]
         pad = self.processing_class.pad_token_id
         total = torch.zeros((), device=self.args.device)
-        for start in range(0, len(learnt), self._turns):
-            batch = learnt[start : start + self._turns]
+        for batch in in_batches(learnt, self._turns):
             with self.compute_loss_context_manager():
                 found = sample_log_probs(model, [sample for sample, _ in batch], pad).actions
             weights = torch.tensor([weight for _, weight in batch], device=found.device)
@@ -77,7 +84,7 @@ class EpisodeTrainer(MonitoredTrainer, _EpisodeSteps):
         group: Episodes of each seed, which are compared.
         credit: ``episode`` or ``round``; see :func:`weigh_samples`.
         scale: Whether advantages are divided by their standard deviation.
-        turns: Number of turns in a forward pass.
+        turns: Number of sequences in a forward pass.
         **kwargs: Arguments of transformers' trainer.
     """
 

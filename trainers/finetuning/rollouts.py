@@ -180,31 +180,40 @@ def sample_log_probs(model: Any, samples: Sequence[Sample], pad: int) -> LogProb
         samples: At least one; their answers have at least one token each.
         pad: Id that fills rows up.
     """
-    rows = [(sample, answer) for sample in samples for answer in sample.answers]
-    width = max(len(sample.prompt) + len(answer) for sample, answer in rows)
-    ids: list[list[int]] = []
-    mask: list[list[int]] = []
-    positions: list[int] = []
+    rows = [row for sample in samples for row in sequences_of(sample)]
+    width = max(map(len, rows))
+    ids = [row + [pad] * (width - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    positions: list[int] = []  # of the logits, in the flattened rows
+    seen: list[int] = []  # number of the position that predicts each target
     targets: list[int] = []
     warmth: list[float] = []
-    for number, (sample, answer) in enumerate(rows):
-        whole = sample.prompt + answer
-        ids.append(whole + [pad] * (width - len(whole)))
-        mask.append([1] * len(whole) + [0] * (width - len(whole)))
-        first = number * width + len(sample.prompt) - 1
-        positions += range(first, first + len(answer))
-        targets += answer
-        warmth += [sample.temperature if sample.temperature > 0 else 1.0] * len(answer)
+    first = 0
+    for sample in samples:
+        last = len(sample.prompt) - 1
+        if is_one_sequence(sample):
+            seen += [len(positions)] * len(sample.answers)
+            positions.append(first + last)
+            warmth.append(sample.temperature if sample.temperature > 0 else 1.0)
+            targets += [token for [token] in sample.answers]
+            first += width
+            continue
+        for answer in sample.answers:
+            seen += range(len(positions), len(positions) + len(answer))
+            positions += range(first + last, first + last + len(answer))
+            warmth += [sample.temperature if sample.temperature > 0 else 1.0] * len(answer)
+            targets += answer
+            first += width
     place = {"device": model.device}
     logits = model(
         input_ids=torch.tensor(ids, **place),
         attention_mask=torch.tensor(mask, **place),
         answer_positions=torch.tensor(positions, **place),
-    )  # [tokens, vocabulary]
+    )  # [positions, vocabulary]
     logits = logits.float() / torch.tensor(warmth, **place)[:, None]
-    wanted = torch.tensor(targets, **place)[:, None]
-    found = (logits.gather(1, wanted) - logits.logsumexp(1, keepdim=True)).squeeze(1)  # [tokens]
-    per_answer = iter(found.split([len(answer) for _, answer in rows]))
+    where = torch.tensor(seen, **place)
+    found = logits[where, torch.tensor(targets, **place)] - logits.logsumexp(1)[where]  # [tokens]
+    per_answer = iter(found.split([len(answer) for sample in samples for answer in sample.answers]))
     actions, options = [], []
     for sample in samples:
         own = [next(per_answer) for _ in sample.answers]
@@ -216,6 +225,33 @@ def sample_log_probs(model: Any, samples: Sequence[Sample], pad: int) -> LogProb
             actions.append(of_options[sample.chosen])
             options.append(of_options)
     return LogProbs(torch.stack(actions), options)
+
+
+def is_one_sequence(sample: Sample) -> bool:
+    """Whether the model reads a sample once, for all its answers are single tokens behind the same prompt."""
+    return all(len(answer) == 1 for answer in sample.answers)
+
+
+def sequences_of(sample: Sample) -> list[list[int]]:
+    """What the model reads to score the answers of a sample: the prompt, and of each longer answer all but its last token."""
+    if is_one_sequence(sample):
+        return [sample.prompt]
+    return [sample.prompt + answer[:-1] for answer in sample.answers]
+
+
+def in_batches(samples: Sequence[tuple[Sample, float]], size: int) -> Iterator[list[tuple[Sample, float]]]:
+    """Divide weighted samples into batches of at most ``size`` sequences, but at least one sample."""
+    batch: list[tuple[Sample, float]] = []
+    sequences = 0
+    for one in samples:
+        more = len(sequences_of(one[0]))
+        if batch and sequences + more > size:
+            yield batch
+            batch, sequences = [], 0
+        batch.append(one)
+        sequences += more
+    if batch:
+        yield batch
 
 
 def group_advantages(returns: Sequence[float], *, scale: bool = True) -> list[float]:

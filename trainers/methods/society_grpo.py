@@ -42,7 +42,8 @@ class SocietyGRPOSettings(TrainingSettings):
         credit: What is compared. ``episode``: the return, of all agents of the learner. ``round``: of each agent and round, the
             credit: its reward, with discounted later ones.
         scale: Whether advantages are divided by their standard deviation.
-        turns: Number of turns whose gradients are computed at a time; bounds memory.
+        turns: Number of turns whose gradients are computed at a time; bounds memory. A choice among options of several tokens
+            counts as many as there are options.
         society: Further settings of the society: ``--set society.size=3``.
     """
 
