@@ -5,7 +5,7 @@
 In the scenario ``commons`` all fishers speak through one model. On the catch it learns by policy gradient from the rows of a
 run (``sandbox train RUN --reward catch``): what each caught. On survival it plays groups of months on the same lake, and what
 was said where more of the lake was left becomes likelier (trainer ``society_grpo``). Before and after, the model fishes in
-lakes with other stocks and growth rates. What is finished is not done again. About fifteen minutes on two cores.
+lakes with other stocks and growth rates. What is finished is not done again. About half an hour on two cores.
 """
 
 from __future__ import annotations
