@@ -92,6 +92,10 @@ class NothingToShow(SandboxError):
     """The run does not contain what a plot or page needs."""
 
 
+class PushError(SandboxError):
+    """A model or dataset cannot be pushed to a hub: it refuses or cannot be reached, or the content is not fit to share."""
+
+
 class ToolNotFound(SandboxError):
     """An optional program or package is not installed; the message gives the command."""
 

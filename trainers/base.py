@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from sandbox import registry
-from sandbox.errors import BrokenPlugin, SettingsError
+from sandbox.errors import BrokenPlugin, SandboxError, SettingsError
 from sandbox.typed_settings import make_settings
 from trainers.rows.kinds import RowKind
 from trainers.settings import ArgumentsClass
@@ -108,6 +108,15 @@ def trainer_class(name: str) -> type[Trainer]:
             f"trainer {name!r} ({getattr(kind, '__qualname__', kind)}) is incomplete: {'; '.join(faults)}"
         )
     return cast("type[Trainer]", kind)
+
+
+def trainer_line(name: str) -> str | None:
+    """What a trainer does, in one line: the first of its docstring; None if it is not installed or has none."""
+    try:
+        kind = trainer_class(name)
+    except SandboxError:
+        return None
+    return (inspect.getdoc(kind) or "").partition("\n")[0] or None
 
 
 def check_trained(name: str, trained: Any) -> TrainedModel:

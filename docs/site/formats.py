@@ -19,6 +19,7 @@ from trainers.evolution import evolution
 from trainers.evolution.settings import EvolutionSettings
 from trainers.finetuning import base as finetuning
 from trainers.rows.kinds import COLUMN_WORDS, COLUMNS, RowKind
+from trainers.sharing import sources
 
 _ROW_EXAMPLES = {
     RowKind.DEMONSTRATIONS: '{"prompt": "May I lie?", "completion": "Better not."}',
@@ -117,7 +118,16 @@ def _rows() -> list[str]:
         found.append(_table({name: COLUMN_WORDS[name] for name in columns}, "column"))
     needed = {name for columns in COLUMNS.values() for name in columns}
     others = {name: words for name, words in COLUMN_WORDS.items() if name not in needed}
-    return [*found, "### Further columns", "Rows of any kind may have:", _table(others, "column")]
+    return [
+        *found,
+        "### Further columns",
+        "Rows of any kind may have:",
+        _table(others, "column"),
+        "### FILE.about.json",
+        "What rows were made of: written beside them by `sandbox dataset`, for the card of `sandbox push`. A dot leads into "
+        "the objects of a list.",
+        _table(sources.FIELDS, "key"),
+    ]
 
 
 def _table(words: Mapping[str, str], first: str) -> str:

@@ -32,6 +32,7 @@ from sandbox.cli.commands import sweep  # noqa: F401
 from sandbox.cli.commands import survey  # noqa: F401
 from sandbox.cli.commands import export  # noqa: F401
 from sandbox.cli.commands import train  # noqa: F401
+from sandbox.cli.commands import push  # noqa: F401
 # isort: on
 
 

@@ -50,6 +50,7 @@ OPTIONS = {
     "doctor tiny --no-quality": "--pairs --scenario",
     "export-model hf:./none --out x": "--dtype --name",
     "models": "--under",
+    "push two.py ada/x --dry-run": "--revision --message --license --base",
     "show none": "--against --live --size --port",
 }
 SETTINGS = {

@@ -27,9 +27,10 @@ from sandbox.models.local.loading import (
     loading,
     locate,
 )
-from sandbox.models.local.model_card import model_card
+from sandbox.models.local.model_card import CardFacts, model_card
 from sandbox.models.local.model_fit import check_architecture
 from sandbox.models.local.ollama import modelfile
+from trainers.base import trainer_line
 from trainers.finetuning.combined_adapter import combine_adapters, why_not_combined
 from trainers.finetuning.lora import add_lora
 from trainers.finetuning.sharding import first_nonfinite
@@ -125,6 +126,7 @@ class Policy:
             bundled=root.resolve() == converted_folder().resolve(),
             adapter=root_name(root) if is_adapter else None,
             rank=int(json.loads(config.read_text(encoding="utf-8"))["r"]) if is_adapter else 0,
+            facts=CardFacts(method=trainer_line(str(about.get("trainer") or ""))),
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
         if not is_adapter:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import ModelNotFound, SettingsError
+from sandbox.models.local.model_card import GENERATED
 from trainers.base import TrainedModel
 from trainers.finetuning.policy import Policy
 from trainers.methods.trl_trainers import TRLSettings, TRLTrainer
@@ -67,7 +68,8 @@ class RewardPolicy(Policy):
         card = (
             f"# {target.name}\n\nA reward model, made by TRL's RewardTrainer from {about['rows']['rows']} pairs of answers "
             f"and {about['base']}.{measured}\n\nIt rates answers in a society: `sandbox run SCENARIO --rater reward:{target}`; "
-            f"as a judge: `sandbox evaluate MODEL --judge reward:{target}`. Settings and history: `training.json`.\n"
+            f"as a judge: `sandbox evaluate MODEL --judge reward:{target}`. Settings and history: `training.json`.\n\n"
+            f"{GENERATED}\n"
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
 

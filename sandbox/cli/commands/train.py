@@ -46,15 +46,18 @@ def dataset(
     from trainers.rows.files import write_rows
     from trainers.rows.format import row_statistics
     from trainers.rows.split import split_rows
+    from trainers.sharing.sources import source_facts, write_about
 
     given = parse_settings(settings, dataset, ("sources", "kind"))
     rows = rows_from(sources, kind, **{**given, **rated_by(reward, dimension)})
+    facts = source_facts(sources)
     written = {"": rows} if split is None else dict(zip(("", ".heldout"), split_rows(rows, split, seed), strict=True))
     files = {out.with_name(f"{out.stem}{side}{out.suffix}"): part for side, part in written.items()}
     said = []
     for file, part in files.items():
         write_rows(part, file)
         statistics = row_statistics(part)
+        write_about(file, kind, facts, rated_by(reward, dimension), statistics)
         said.append({"file": str(file), "kind": kind, "rows": len(part), "statistics": statistics})
         if not as_json:
             say(f"{file}: {len(part)} rows of {kind}")

@@ -1,0 +1,1 @@
+"""Models, rows and runs with their cards, pushed to a hub."""
