@@ -45,7 +45,10 @@ def belief(interactions, world):
 
 scenario = Scenario(
     questions=["Is the tap water poisoned?"],
-    prompts=Prompts(answer="You believe this to {state[belief]:.0%}. {state[news]}{heard}{question}"),
+    prompts=Prompts(  # one for each kind of request: agent.answer and agent.choose
+        answer="You believe this to {state[belief]:.0%}. {state[news]}{question}",
+        choose="You believe this to {state[belief]:.0%}. {state[news]}{heard}{question} Answer with one of: {options}.",
+    ),
     state=lambda agent, world: {"belief": 1.0 if agent.index == 0 else 0.2, "news": ""},
     stages=[tell, judge],
     settle=settle,

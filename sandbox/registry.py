@@ -84,9 +84,9 @@ def load(kind: str, name: str) -> Any:
         if ":" in name:
             return _from_module(kind, name)
         known = sorted(_entries(kind))
-        raise UnknownPlugin(
-            f"no {kind_of_one(kind)} named {name!r}.{nearest(name, known)} Installed: {', '.join(known) or 'none'}"
-        )
+        is_beside = Path(f"{name}.py").is_file()
+        meant = f" Did you mean the file ./{name}.py?" if is_beside else nearest(name, known)
+        raise UnknownPlugin(f"no {kind_of_one(kind)} named {name!r}.{meant} Installed: {', '.join(known) or 'none'}")
     try:
         return entry.load()
     except SandboxError:

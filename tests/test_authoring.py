@@ -264,6 +264,19 @@ def test_show_prompts_prints_what_a_model_sees() -> None:
     assert any("guilty" in one["choices"] for one in found)
 
 
+def test_show_prompts_names_a_prompt_that_no_request_used(tmp_path: Path) -> None:
+    """The protocol asks for a number, whose prompt is another one than that of free text."""
+    (tmp_path / "coins.py").write_text(
+        "from sandbox import Prompts, Scenario\n\n\ndef give(agent, question, world):\n"
+        "    found = yield agent.number(question, 0, 9)\n"
+        "    return world.interaction(agent, question, draft=found.raw)\n\n\n"
+        "scenario = Scenario(questions=['How many?'], protocol=give, prompts=Prompts(answer='Please. {question}'))\n",
+        encoding="utf-8",
+    )
+    said = CliRunner().invoke(app, ["show-prompts", str(tmp_path / "coins.py")], catch_exceptions=False).output
+    assert "prompts.answer of the scenario was not used above." in " ".join(said.split())
+
+
 def test_json_of_a_run_holds_own_dimensions_and_measures(tmp_path: Path) -> None:
     said = CliRunner().invoke(
         app, ["run", "commons", "--model", "scripted:", "--set", "embedder=hashing", "--size", "2", "--rounds", "9",

@@ -52,6 +52,15 @@ def test_a_summary_is_read_without_importing_the_plugin(
     assert registry.summary(registry.Plugin("scenarios", "gone", "no_such_module_at_all:x", "gone")) == ""
 
 
+def test_a_name_whose_file_is_here_is_told_the_path(
+    installed: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pledge.py").write_text("scenario = None\n", encoding="utf-8")
+    with pytest.raises(UnknownPlugin, match=r"no scenario named 'pledge'\. Did you mean the file \./pledge\.py\? Inst"):
+        registry.load("scenarios", "pledge")
+
+
 def test_an_unknown_name_is_told_the_nearest_and_all(installed: list[EntryPoint]) -> None:
     installed += [entry("value_alignment", "a:b"), entry("jury", "c:d")]
     with pytest.raises(UnknownPlugin) as caught:

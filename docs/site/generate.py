@@ -58,9 +58,20 @@ def write_examples() -> list[tuple[str, str]]:
         title = path.stem[3:].replace("_", " ").capitalize()
         page = f"examples/{path.stem}.md"
         body = code.split('"""', 2)[2].lstrip("\n")
-        write(page, f"# {title}\n\n{words}\n\n`examples/{path.name}`\n\n```python\n{body}```\n")
+        write(page, f"# {title}\n\n{fence_commands(words)}\n\n`examples/{path.name}`\n\n```python\n{body}```\n")
         found.append((title, page))
     return found
+
+
+def fence_commands(words: str) -> str:
+    """A docstring whose paragraphs of commands are blocks of code."""
+    parts = words.split("\n\n")
+    lines = [[line.strip() for line in part.splitlines()] for part in parts]
+    are_commands = [all(line.startswith(("sandbox ", "python ")) for line in some) for some in lines]
+    return "\n\n".join(
+        "```sh\n{}\n```".format("\n".join(some)) if are else part
+        for part, some, are in zip(parts, lines, are_commands, strict=True)
+    )
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -80,7 +91,7 @@ def write_reference() -> list[tuple[str, str]]:
             words = required(getattr(one, "help", ""), f"{one.name} of the command {name!r}")
             shown = one.opts if one.param_type_name == "option" else [(one.name or "").upper()]
             names = ", ".join(f"`{name}`" for name in shown)
-            default = "" if one.default in (None, False, ()) or callable(one.default) else f"`{one.default}`"
+            default = "" if one.default in (None, False, (), [], "") or callable(one.default) else f"`{one.default}`"
             lines.append(f"| {names} | {default} | {cell(words)} |")
         lines.append("")
     write("reference/commands.md", "\n".join(lines))

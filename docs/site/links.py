@@ -22,6 +22,8 @@ COPIES = {
     "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "tests/benchmarks/README.md": "benchmarks.md",
     "tests/benchmarks/TRAINERS.md": "training_speed.md",
 }  # fmt: skip
+_WIDTH = 84  # characters of code that a page shows without scrolling
+_SHELL = re.compile(r"(?<=^```sh\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?\)")
 _THEIRS = '<script src="https://unpkg.com/iframe-worker/shim"></script>'
 _OURS = (ROOT / "docs" / "site" / "search_from_disk.js").read_text(encoding="utf-8")
@@ -41,6 +43,12 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_nav(nav: Any, config: Any, files: Any) -> Any:
+    """The list from which the menu is made is no page."""
+    files.remove(files.get_file_from_path("navigation.md"))
+    return nav
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Turn links of the repository into those of the site."""
 
@@ -53,12 +61,23 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         )
         return f"{link[1]}{posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or '.')}{link[3] or ''})"
 
-    return _LINK.sub(turned, markdown)
+    return _SHELL.sub(lambda block: comments_above(block[0]), _LINK.sub(turned, markdown))
+
+
+def comments_above(commands: str) -> str:
+    """Commands whose comments, behind long lines, would be out of sight: each comment above its command."""
+    lines = commands.splitlines()
+    if all(len(line) <= _WIDTH for line in lines):
+        return commands
+    parts = [re.fullmatch(r"(\S.*?)\s{2,}# (.*)", line) for line in lines]
+    return "".join(
+        f"# {part[2]}\n{part[1]}\n" if part else f"{line}\n" for part, line in zip(parts, lines, strict=True)
+    )
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Roles of docstrings (``:class:``) are left out, as what they name is code already; formulas of trainers are drawn."""
-    html = re.sub(r":(?:class|func|mod|meth|data|attr):(?=<code>)", "", html)
+    """Formulas are drawn, and roles of docstrings (``:class:``, a path after ``~``) left out, as names are code already."""
+    html = re.sub(r":(?:class|func|mod|meth|data|attr):<code>(?:~[\w.]*\.)?", "<code>", html)
     return drawn(html) if page.file.src_uri.startswith("trainers/") else html
 
 

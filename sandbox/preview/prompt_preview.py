@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +152,12 @@ def render_prompts(
         return list(shown.values())
     finally:
         world.close()
+
+
+def unused_prompts(prompts: Prompts, shown: Sequence[RenderedPrompt]) -> list[str]:
+    """Names of messages that a scenario words itself, and that no request shown has used."""
+    used = {name for one in shown for name in one.templates}
+    return [n for n in _WHOLE if n != "summarise" and n not in used and getattr(prompts, n) != getattr(Prompts(), n)]
 
 
 def _rewriting(world: World, agent: SocialAgent, model: ScriptedModel) -> list[Request]:

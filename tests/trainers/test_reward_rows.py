@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sandbox import Reward, Scenario, ScriptedModel, World, open_run
 from sandbox.cli.main import app
-from sandbox.errors import SettingsError
+from sandbox.errors import SettingsError, TrainingDataError
 from sandbox.models.base import Reply, Request
 from sandbox.parallel import JobOutcome
 from trainers import demonstration_rows, preference_rows, prompt_rows, ranked_rows, rows_from, unpaired_rows
@@ -195,6 +195,24 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert "1 rows of ranked" in said
     assert "reward gift: 8 answers, 0 to 10, mean" in said
     assert json.loads(out.read_text(encoding="utf-8"))["completions"] == ["Answer: 10", "Answer: 0"]
+
+
+def test_a_training_without_ratings_is_told_the_reward(tmp_path: Path) -> None:
+    run = simulate(tmp_path / "run", rounds=1)
+    given = [
+        "train",
+        str(run.path),
+        "--trainer",
+        "policy_gradient",
+        "--base",
+        "hf:none",
+        "--out",
+        str(tmp_path / "model"),
+    ]
+    done = CliRunner().invoke(app, given)
+    assert isinstance(done.exception, TrainingDataError)
+    assert "no answer of the record has a rating" in str(done.exception)
+    assert str(done.exception).endswith("train on one of them with --reward gift or --reward late")
 
 
 def command(*words: Any) -> Any:

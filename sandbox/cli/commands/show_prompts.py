@@ -31,7 +31,9 @@ def show_prompts(
     Loads no model; replies are placeholder sentences. Override a prompt by its name:
     Scenario(prompts=Prompts(answer="...")).
     """
-    from sandbox.preview.prompt_preview import render_prompts
+    from sandbox.preview.prompt_preview import render_prompts, unused_prompts
+    from sandbox.scenario.loading import load_scenario
+    from sandbox.scenario.settings import is_society_setting
 
     given = parse_settings(settings, show_prompts, ("scenario", "protocol", "label", "event", "embedder"))
 
@@ -45,6 +47,12 @@ def show_prompts(
             say(f"[{role}] {text}")
         say(_ending(one))
         say()
+    made = load_scenario(scenario, {name: value for name, value in given.items() if not is_society_setting(name)})
+    for name in unused_prompts(made.prompts, shown):
+        say(
+            f"prompts.{name} of the scenario was not used above. Each kind of request has a prompt of its own: "
+            "agent.answer uses answer, agent.choose choose, agent.number number, agent.structured structured"
+        )
 
 
 def _ending(one: Any) -> str:

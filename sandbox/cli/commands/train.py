@@ -9,7 +9,7 @@ import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
 from sandbox.cli.output import say, say_json
-from sandbox.errors import SettingsError
+from sandbox.errors import SettingsError, TrainingDataError
 
 Sources = Annotated[
     list[str],
@@ -188,6 +188,12 @@ def train_on(
         raise SettingsError(f"trainer {trainer!r} does not support --resume")
     make_rows = None if sources else getattr(made, "make_rows", None)
     rows = make_rows() if make_rows is not None else rows_from(sources, made.accepts, **(rated or {}))
+    if make_rows is None and not len(rows) and "reward" not in (rated or {}) and (own := _rewards_of(sources)):
+        raise TrainingDataError(
+            f"trainer {trainer!r} was given no rows: no answer of the record has a rating. The scenario has "
+            f"{'rewards' if len(own) > 1 else 'a reward'}: train on {'one of them' if len(own) > 1 else 'it'} with "
+            f"{' or '.join(f'--reward {name}' for name in own)}"
+        )
     trained = check_trained(trainer, made.train(rows, base=base, out=out, **more))
     if os.environ.get("RANK", "0") == "0":
         # Trainers know rows and not where they came from.
