@@ -68,3 +68,11 @@ def test_every_plugin_has_words(docs_site: Callable[[str], Any]) -> None:
     words = docs_site("plugin_pages")
     ours = [plugin for kind in KINDS for plugin in plugins(kind) if plugin.package == "social-sandbox"]
     assert [plugin.name for plugin in ours if not words._words(plugin)] == []
+
+
+def test_comments_behind_long_commands_stand_above_them(docs_site: Callable[[str], Any]) -> None:
+    above = docs_site("links").comments_above
+    short = "make demo     # all of it\nmake test     # the tests\n"
+    assert above(short) == short
+    long = "sandbox run village --set " + "a=1," * 20
+    assert above(f"{long}   # with many\nsandbox ls\n") == f"# with many\n{long}\nsandbox ls\n"
