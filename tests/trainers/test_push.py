@@ -267,6 +267,40 @@ def test_ones_own_card_is_kept(push: Push, hub: HubServer, tmp_path: Path) -> No
     assert "set `license: mit` at its head" in push(folder, "ada/full", "--license", "mit")[2]
 
 
+def test_an_adapter_on_the_bundled_model_names_it_as_the_hub_does(push: Push, hub: HubServer, tmp_path: Path) -> None:
+    """A tiny model stands in the place of the bundled one."""
+    from sandbox.models.local.bundled import converted_folder
+
+    shutil.copytree("base", converted_folder())
+    folder = tmp_path / "first"
+    shutil.copytree("models/first", folder)
+    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    config["base_model_name_or_path"] = str(converted_folder())
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    try:
+        assert push(folder, "ada/first")[0] == 0
+    finally:
+        shutil.rmtree(converted_folder())
+    received = files_of(hub, "model", "ada/first")
+    name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert json.loads(received["adapter_config.json"])["base_model_name_or_path"] == name
+    meta, card = head(received["README.md"]), received["README.md"].decode()
+    assert (meta["base_model"], meta["license"]) == (name, "apache-2.0")
+    assert "quantised weights that come with Social Sandbox (4 bits)" in card
+
+
+def test_a_reward_model_is_no_generator(push: Push, tmp_path: Path) -> None:
+    folder = tmp_path / "reward"
+    shutil.copytree("models/full", folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(
+        json.dumps({**config, "architectures": ["LlamaForSequenceClassification"]}), encoding="utf-8"
+    )
+    card = push(folder, "ada/reward", "--dry-run", "--license", "mit")[1].partition("\n\n")[2]
+    assert head(card)["pipeline_tag"] == "text-classification"
+    assert "sandbox evaluate smollm2 --judge reward:ada/reward" in card.splitlines()
+
+
 def test_a_hub_that_fails_is_asked_again(push: Push, hub: HubServer) -> None:
     hub.faults = {"/api/repos/create": [500], "/commit/main": [503, 500], "/api/datasets/ada/pairs$": [502]}
     assert push("pairs.jsonl", "ada/pairs")[0] == 0

@@ -134,7 +134,7 @@ def read_about(file: Path) -> dict[str, Any] | None:
 
 
 def source_lines(facts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Facts of sources as a Markdown list."""
+    """Facts of sources as a Markdown list, each once."""
     lines = []
     for one in facts:
         name = f"`{one['name']}`"
@@ -150,4 +150,4 @@ def source_lines(facts: Sequence[Mapping[str, Any]]) -> list[str]:
             f"rated on {', '.join(one['dimensions'])} (1 to {one['scale']}) by neighbours (`{raters.get('neighbours', '?')}`) "
             f"and an observer (`{raters.get('observer', '?')}`); seed {one['seed']}"
         )
-    return lines
+    return list(dict.fromkeys(lines))
