@@ -192,7 +192,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     said = done.output
-    assert "1 rows of ranked" in said
+    assert "1 row of ranked" in said
     assert "reward gift: 8 answers, 0 to 10, mean" in said
     assert json.loads(out.read_text(encoding="utf-8"))["completions"] == ["Answer: 10", "Answer: 0"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.cli.app import Json, Settings, app, parse_settings
-from sandbox.cli.output import say, say_json
+from sandbox.cli.output import counted, say, say_json
 from sandbox.errors import SettingsError, TrainingDataError
 
 Sources = Annotated[
@@ -60,7 +60,7 @@ def dataset(
         write_about(file, kind, facts, rated_by(reward, dimension), statistics)
         said.append({"file": str(file), "kind": kind, "rows": len(part), "statistics": statistics})
         if not as_json:
-            say(f"{file}: {len(part)} rows of {kind}")
+            say(f"{file}: {counted(len(part), 'row')} of {kind}")
             for line in statistics_lines(statistics):
                 say(f"  {line}")
             if not len(rows) and not given.get("reward") and reward is None and (own := _rewards_of(sources)):
