@@ -34,7 +34,8 @@ check: $(VENV)/.dev
 
 # The site, in build/site; warnings, such as dead links, are errors.
 docs: $(VENV)/.dev
-	PYTHONPATH=.:docs/site DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	# without --quiet, which drops the warnings that --strict should count
+	PYTHONPATH=.:docs/site DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html (opens from disk, with its search)"
 
 # The tutorials as notebooks without outputs, in examples/notebooks; after a change of a tutorial or of how it is installed.
