@@ -32,9 +32,8 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(JOBS)
 
-# The site, in build/site; warnings, such as dead links, are errors.
+# The site, in build/site; warnings, such as dead links, are errors. --quiet would drop them before --strict counts them.
 docs: $(VENV)/.dev
-	# without --quiet, which drops the warnings that --strict should count
 	PYTHONPATH=.:docs/site DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html (opens from disk, with its search)"
 
