@@ -148,7 +148,7 @@ def test_plot_says_what_is_wrong(run_dir: Path, tmp_path: Path, refused: Callabl
         "SettingsError: plot 'ratings' has no setting 'by'. Settings: theme"
     )
     assert refused("plot", run_dir, "grid", "--set", "by=gian") == (
-        "SettingsError: by='gian' is not one of rating, label, gain. Did you mean 'gain'?"
+        "SettingsError: by='gian' is not one of rating, label, gain, alignment, engagement. Did you mean 'gain'?"
     )
     assert refused("plot", run_dir, "--set", "layuot=grid") == (
         "SettingsError: sandbox plot has no setting 'layuot'. Did you mean 'layout'? Settings: by, groups, layout, "
@@ -264,7 +264,8 @@ def test_ls_lists_every_kind_with_its_summary() -> None:
         "name": "grid",
         "kind": "plots",
         "from": "social-sandbox",
-        "summary": "Map of a society: a square for each agent, or its node in the network, coloured by rating, gain or label.",
+        "summary": "Map of a society: a square for each agent, or its node in the network, coloured by rating, gain, label, "
+        "persona or state.",
     }
     assert {"scenarios", "models", "raters", "trainers", "protocols", "embedders", "memories", "plots"} == {
         k for k, _ in by_name

@@ -60,7 +60,8 @@ def test_one_observation_at_a_time(tmp_path: Path, expected: tuple[bytes, dict[s
     assert sum(reward or 0 for reward in rewards) == pytest.approx(expected[1]["total"])
     assert env.episode.as_dict() == expected[1]
     given = sum(float(turn.action) for turn in env.episode.turns if "20" in turn.choices)
-    assert env.episode.totals == {"payoff": pytest.approx(env.episode.total), "contribution": given}
+    paid = pytest.approx(env.episode.total)  # all four are one group, whose welfare is the mean of its payoffs
+    assert env.episode.totals == {"payoff": paid, "welfare": paid, "contribution": given}
     assert as_bytes(tmp_path / "serial") == expected[0]
 
 
@@ -166,7 +167,8 @@ def test_verifiers_by_its_own_command(tmp_path: Path, expected: tuple[bytes, dic
     assert trace["info"]["episode"] == expected[1]
     assert trace["rewards"]["payoff"]["score"] == pytest.approx(expected[1]["total"])
     given = sum(float(turn["action"]) for turn in expected[1]["turns"] if "20" in turn["choices"])
-    assert trace["metrics"] == {"contribution": given, "rounds": 2, "actions": 16}
+    welfare = pytest.approx(expected[1]["total"])
+    assert trace["metrics"] == {"welfare": welfare, "contribution": given, "rounds": 2, "actions": 16}
     # The messages are those of the society, and each prompt is a branch of its own.
     assert [body["messages"] for body in bodies] == [turn["messages"] for turn in expected[1]["turns"]]
     assert sum(node["sampled"] for node in trace["nodes"]) == 16
