@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -66,3 +67,10 @@ def test_a_mean_over_seeds_in_words(script: ModuleType) -> None:
     assert script.in_words([1.0, 3.0]) == "2.00 (1.00, 3.00)"
     assert script.in_words([1.0, None]) == "1.00 (1 of 2 seeds)"
     assert script.in_words([None]) == "–"
+
+
+def test_the_page_describes_the_scenarios_as_they_are_now(script: ModuleType) -> None:
+    """Their descriptions stand there word for word; results are measured again only where the scenario changes."""
+    page = (Path(__file__).parents[2] / "scenarios" / "README.md").read_text(encoding="utf-8")
+    described = {name: (importlib.import_module(f"scenarios.{name}").__doc__ or "").strip() for name in script.LIBRARY}
+    assert [name for name, words in described.items() if f"## {name}\n\n{words}\n" not in page] == []
