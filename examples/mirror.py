@@ -22,6 +22,7 @@ from matplotlib.patches import FancyArrowPatch
 from study import Found, Unit, arguments, finish, interval, run_units, told
 
 from sandbox import World, load_scenario, open_run
+from sandbox.errors import TrainingDataError
 from trainers import load_trainer, rows_from
 from trainers.evaluation.evaluation import Evaluation
 from visualize.drawing.style import DRAFT, PAGE_IN, REVISION, fix_ticks, foreground, use_theme
@@ -71,7 +72,7 @@ def rate(unit: Unit, model: str) -> Found:
 
 
 def train(unit: Unit) -> Found:
-    """Train one arm on its society, and rate its answers."""
+    """Train one arm on its society, and rate its answers; where all answers are rated alike, the base stays."""
     scenario, rated, name = ARMS[unit.arm]
     model = unit.folder / "model"
     if not (model / "training.json").exists():
@@ -80,7 +81,11 @@ def train(unit: Unit) -> Found:
             name, max_steps=unit.study.size["steps"], seed=unit.seed, measure_kl=False, progress=False, **own
         )
         run = open_run(Unit(unit.study, scenario, unit.seed).folder / "run")
-        trainer.train(rows_from(run, trainer.accepts, **rated), base=unit.study.model, out=model)
+        try:
+            trainer.train(rows_from(run, trainer.accepts, **rated), base=unit.study.model, out=model)
+        except TrainingDataError as error:
+            print(f"{unit.arm}, seed {unit.seed}: nothing is learnt, the base stays: {error}")
+            return rate(unit, unit.study.model)
     return rate(unit, f"hf:{model}")
 
 
