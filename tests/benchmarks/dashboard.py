@@ -68,7 +68,7 @@ def measure(page: Any, run: Path, side: int, rounds: int, clicks: int) -> dict[s
         began = time.perf_counter()
         page.goto(address, timeout=LONGEST_MS)
         page.wait_for_selector("canvas.map", timeout=LONGEST_MS)
-        page.wait_for_selector(f"text=round {rounds - 1} of {rounds}", timeout=LONGEST_MS)
+        page.wait_for_selector(f"text=round {rounds} of {rounds}", timeout=LONGEST_MS)
         opened = time.perf_counter() - began
         times = []
         for number in range(clicks + 1):
