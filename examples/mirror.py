@@ -24,7 +24,7 @@ from study import Found, Unit, arguments, finish, interval, run_units, told
 from sandbox import World, load_scenario, open_run
 from sandbox.errors import TrainingDataError
 from trainers import load_trainer, rows_from
-from trainers.evaluation.evaluation import Evaluation
+from trainers.evaluation.evaluation import Evaluation, write_evaluation
 from visualize.drawing.style import DRAFT, PAGE_IN, REVISION, fix_ticks, foreground, use_theme
 
 DIMENSIONS = ("alignment", "engagement")
@@ -62,7 +62,9 @@ def rate(unit: Unit, model: str) -> Found:
         [model], list(scenario.heldout)[: size["questions"]], scenario=scenario, judge="independent",
         samples=size["samples"], seed=unit.seed, max_tokens=size["max_tokens"], controls=False,
     )  # fmt: skip
-    answers = evaluation.run()["answers"]
+    result = evaluation.run()
+    write_evaluation(result, unit.folder / "evaluation")  # with the texts, to be read
+    answers = result["answers"]
     asked = list(dict.fromkeys(answer["question"] for answer in answers))
     found: Found = {}
     for dimension in DIMENSIONS:

@@ -10,10 +10,8 @@ README.md beside this file.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -28,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from rows import SIZE, disk, peak_gb, run_rounds, world  # noqa: E402
 from stubs import StubModel  # noqa: E402
-from tables import markdown, put  # noqa: E402
+from tables import markdown, measured_on, publish  # noqa: E402
 
 from sandbox.errors import SettingsError  # noqa: E402
 
@@ -124,16 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = (
         f"{found['agents']:,} agents, {rounds} rounds, {found['agents'] * rounds:,} interactions: {many:.2f} ms of CPU and "
         f"{last['bytes'] / 1e3:.1f} KB each, at most {found['peak_gb']:.2f} GB of memory, {found['stored_gb']:.1f} GB stored. "
-        f"Measured on {os.cpu_count()} cores with Python {platform.python_version()}; the machine's load was {load:.1f} before "
-        "the benchmark began."
+        f"{measured_on(load)}"
     )
-    for file in given.markdown:
-        put(file, "large", f"{markdown(COLUMNS, cells(found))}\n\n{words}")
-    if given.json is None:
-        print(f"{markdown(COLUMNS, cells(found))}\n\n{words}")
-        print(json.dumps(found))
-    else:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    publish(given, "large", f"{markdown(COLUMNS, cells(found))}\n\n{words}", found)
 
 
 if __name__ == "__main__":

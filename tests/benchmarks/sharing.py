@@ -10,9 +10,7 @@ both alike. See README.md beside this file.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from tables import markdown, put  # noqa: E402
+from tables import markdown, measured_on, publish  # noqa: E402
 
 COLUMNS = ("threads wait", "alone: s", "two side by side: s", "times as long (2 is fair)", "target", "result")
 WAYS = {"asleep (ours)": "", "spinning (torch's)": "unset"}
@@ -132,16 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"All replies were {'the same' if ours['same_replies'] else 'NOT THE SAME'}. Alone, waiting asleep took "
         f"{ours['alone'] / theirs['alone']:.2f} times as long as spinning and {ours['alone_cpu'] / theirs['alone_cpu']:.2f} "
         f"times its CPU; side by side {ours['both'] / theirs['both']:.2f} and {ours['both_cpu'] / theirs['both_cpu']:.2f} "
-        f"times. Measured on {os.cpu_count()} cores with Python {platform.python_version()}; the machine's load was "
-        f"{load:.1f} before the benchmark began."
+        f"times. {measured_on(load)}"
     )
-    for file in given.markdown:
-        put(file, "sharing", f"{markdown(COLUMNS, cells(found))}\n\n{words}")
-    if given.json is None:
-        print(f"{markdown(COLUMNS, cells(found))}\n\n{words}")
-        print(json.dumps(found))
-    else:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    publish(given, "sharing", f"{markdown(COLUMNS, cells(found))}\n\n{words}", found)
 
 
 if __name__ == "__main__":

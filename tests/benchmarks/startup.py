@@ -9,9 +9,7 @@ Nothing is counted of a first, unmeasured run, which fills the caches of files. 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -27,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 
-from tables import markdown, put  # noqa: E402
+from tables import markdown, measured_on, publish  # noqa: E402
 
 COLUMNS = ("command", "loads", "target: CPU s", "CPU s", "wall s", "result")
 SANDBOX = (sys.executable, "-m", "sandbox")
@@ -67,7 +65,7 @@ STARTS = {
     "run": Start((*SOCIETY, "--set", "embedder=hashing", "--out", "NEW"), "mesa", 2.0,
                  "`sandbox run`, 4 agents, scripted model, hashed words"),
     "minilm": Start(("-c", f"from sandbox.embedders.base import load_embedder; {EMBED}"), "torch", 2.5, f"`{EMBED}`"),
-    "recall": Start((*SOCIETY, "--out", "NEW"), "mesa, torch", 8.0,
+    "recall": Start((*SOCIETY, "--out", "NEW"), "mesa, torch", 5.0,
                     "`sandbox run` as above, with the sentence embedder (119 texts)"),
 }  # fmt: skip
 
@@ -143,18 +141,8 @@ def main() -> None:
         parser.error(f"no rows {', '.join(unknown)}; there are {', '.join(STARTS)}")
     load = os.getloadavg()[0]
     found = measure(names, 1 if given.quick else 5)
-    rows = cells(found)
-    for file in given.markdown:
-        put(file, "startup", (
-            f"{markdown(COLUMNS, rows)}\n\nMeasured on {os.cpu_count()} cores with Python {platform.python_version()}, one "
-            f"thread; the machine's load was {load:.1f} before the benchmark began."
-        ))  # fmt: skip
     said = {name: {**asdict(cost), "target_cpu_s": STARTS[name].target_s} for name, cost in found.items()}
-    if given.json is None:
-        print(markdown(COLUMNS, rows))
-        print(json.dumps(said))
-    else:
-        given.json.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    publish(given, "startup", f"{markdown(COLUMNS, cells(found))}\n\nOne thread. {measured_on(load)}", said)
 
 
 if __name__ == "__main__":

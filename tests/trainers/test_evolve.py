@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox import ScriptedModel, World, load_scenario
 from sandbox.errors import RunExists, SandboxError
 from sandbox.store.run import open_run
 from trainers.evolution import evolution
 from trainers.evolution.evolution import FIELDS, Evolution
 from trainers.evolution.generations import model_shares, paired_differences, society_scores, verdict
+from trainers.evolution.outcomes import HeldOutSociety, outcome_of
 from trainers.evolution.settings import EvolutionSettings
 
 pytestmark = pytest.mark.needs_torch
@@ -182,6 +185,18 @@ def test_a_reward_is_measured_in_held_out_societies(
     fields = docs_site("file_fields")
     assert fields.unnamed({**FIELDS, **fields.described(EvolutionSettings)}, result) == []
     assert rewarded().run()["generations"] == json.loads(json.dumps(result["generations"]))
+
+
+def test_rounds_after_the_end_of_a_society_are_rewarded_with_nothing(tmp_path: Path) -> None:
+    """Four fishers take 9 of 10 tons each; 4 tons are left and double to 8; they share these, 2 each; the lake is empty."""
+    lake = load_scenario("commons", {"talk": "no"})
+    greedy = ScriptedModel(replies=lambda request: request.choices[-1])
+    with closing(World(lake, model=greedy, agents=4, out=tmp_path / "lake", embedder="hashing")) as world:
+        world.run(8)
+    [found] = outcome_of([HeldOutSociety({}, lake, {}, 0, "lake")], tmp_path, "catch", 8)["societies"]
+    assert found["rounds"] == 2
+    assert found["reward"] == pytest.approx((9 + 2) / 8)
+    assert found["measures"]["harvest"] == pytest.approx((9 + 2) / 2)
 
 
 def test_a_model_stays_where_everything_is_rewarded_alike(rewarded: Make) -> None:

@@ -76,7 +76,7 @@ FIELDS: dict[str, str] = {
     ),
     "generations.outcome": (
         "With a reward, its mean in held-out societies, with a 95% interval over societies, and for each society its settings, "
-        "seed, mean reward and means of its measures; else null."
+        "seed, mean reward (0 in rounds after its end), rounds that it lasted, and means of its measures over these; else null."
     ),
     "generations.outcome_since_first": "Difference of that reward from generation 0, paired by society; null for the base.",
     "generations.tokens_mean": "Mean length of the answers to held-out questions, in tokens.",
@@ -204,7 +204,7 @@ class Evolution:
             for generation in range(self.plan.generations + 1):
                 record, found = self._generation(generation, [r["model"] for r in records], tell)
                 scores.append(found)
-                self._compare(record, scores)
+                self._compare(record, scores, records[0]["outcome"] if records else None)
                 records.append(record)
                 result = {**self.header, "command": self._command, "stopped": None, "generations": records}
                 if record["verdict"]:
@@ -218,8 +218,9 @@ class Evolution:
 
     def _generation(self, number: int, models: Sequence[str], tell: Callable[[str], Any]) -> tuple[dict[str, Any], Any]:
         folder = self.out / f"generation-{number}"
-        record: dict[str, Any] = {"generation": number, "model": self.plan.base, "trainer": None, "unchanged": None}
-        record["society"] = None
+        record: dict[str, Any] = {
+            "generation": number, "model": self.plan.base, "trainer": None, "unchanged": None, "society": None,
+        }  # fmt: skip
         candidates: list[dict[str, Any]] = []
         if number:
             tell(f"generation {number} of {self.plan.generations}: simulating ({folder / 'run'})")
@@ -245,7 +246,7 @@ class Evolution:
         societies = self._societies[use]
         for one in societies:
             self._play(one.scenario, folder / one.folder, model, one.seed, one.society)
-        return outcome_of(societies, folder, str(self.plan.reward))
+        return outcome_of(societies, folder, str(self.plan.reward), self.plan.rounds)
 
     def _simulate(self, path: Path, number: int, models: Sequence[str]) -> None:
         """Simulate the society of a generation; questions continue after those of the previous one."""
@@ -271,12 +272,12 @@ class Evolution:
             trainer = load_trainer(name, **{"seed": self.plan.seed + number, **given})
             first = 1 if self.plan.record == "all" else number
             runs = [self.out / f"generation-{n}" / "run" for n in range(first, number + 1)]
-            rows = rows_from(list(runs), trainer.accepts, **self._rated, **self._learners(models))
             start = models[-1] if self.plan.begin == "last" else models[0]
-            if len(rows) == 0 and self.plan.reward is not None and rewarded_alike(runs, self.plan.reward):
+            if self.plan.reward is not None and rewarded_alike(runs, self.plan.reward):
                 why = f"everything was rewarded alike ({self.plan.reward}), so that there is nothing to learn"
                 tell(f"generation {number} of {self.plan.generations}: {name}: {why}; the model stays {start}")
                 return {"trainer": name, "model": start, "unchanged": why}
+            rows = rows_from(list(runs), trainer.accepts, **self._rated, **self._learners(models))
             if len(rows) == 0:
                 raise SettingsError(
                     f"{folder / 'run'} has no training rows for {name}; use more --rounds or a larger --size"
@@ -303,9 +304,7 @@ class Evolution:
                 result = self._evaluate(folder / f"choice-{candidate['trainer']}", candidate["model"], self._choosing)
                 [about] = result["models"]
                 candidate["fitness"] = about["by_judge"][self.raters][dimension]
-        best = max(
-            candidates, key=lambda c: mean if (mean := c.get("fitness", {}).get("mean")) is not None else -math.inf
-        )
+        best = max(candidates, key=_fitness)
         return {"model": best["model"], "trainer": best["trainer"], "unchanged": best.get("unchanged")}
 
     def _evaluate(self, folder: Path, model: str, questions: Sequence[str]) -> dict[str, Any]:
@@ -321,14 +320,13 @@ class Evolution:
             write_evaluation(evaluation.run(), folder)
         return dict(json.loads(kept.read_text(encoding="utf-8")))
 
-    def _compare(self, record: dict[str, Any], scores: Sequence[Any]) -> None:
+    def _compare(self, record: dict[str, Any], scores: Sequence[Any], first_outcome: Any) -> None:
         """Compare the model of a generation with the first and the previous one."""
         record |= {"since_first": None, "since_previous": None, "verdict": None, "outcome_since_first": None}
         if len(scores) == 1:
-            self._first_outcome = record["outcome"]
             return
         if record["outcome"] is not None:
-            record["outcome_since_first"] = outcome_gain(record["outcome"], self._first_outcome)._asdict()
+            record["outcome_since_first"] = outcome_gain(record["outcome"], first_outcome)._asdict()
         if scores[-1] is None:
             return
         first, dimension = paired_differences(scores[-1], scores[0]), self.header["dimensions"][0]
@@ -349,3 +347,9 @@ class Evolution:
 
     def _write(self, result: Mapping[str, Any]) -> None:
         write_json(self.out / "evolve.json", result, indent=1)
+
+
+def _fitness(candidate: Mapping[str, Any]) -> float:
+    """By which the best of several is chosen; the lowest where it could not be measured."""
+    mean = candidate.get("fitness", {}).get("mean")
+    return -math.inf if mean is None else float(mean)

@@ -55,31 +55,37 @@ def read_heldout(given: Sequence[str]) -> list[dict[str, str]]:
 
 
 def heldout_seed(seed: int, number: int) -> int:
-    """Seed of held-out society ``number``, which no training of an evolution with few generations has."""
+    """Seed of held-out society ``number``, 0 to 2^31 - 1: by chance, and so hardly ever, that of a training."""
     return keyed_seed(seed, "heldout society", number) % _SEEDS
 
 
-def outcome_of(societies: Sequence[HeldOutSociety], folder: Path, reward: str) -> dict[str, Any]:
+def outcome_of(societies: Sequence[HeldOutSociety], folder: Path, reward: str, rounds: int) -> dict[str, Any]:
     """What the rewards and measures of held-out societies came to.
+
+    Rounds after a society's end by the scenario's ``stop`` are rewarded with 0, so that a lake that is emptied in the first
+    month is not better than one that lasts.
 
     Args:
         societies: The societies, whose runs are complete.
         folder: Where their run folders are.
         reward: Name of the reward.
+        rounds: Number of rounds that each was to last.
 
     Returns:
-        ``reward``: mean of the societies' means over agents and rounds, with Student's t interval over societies (none for a
-        single one); ``societies``: for each its settings, seed, ``reward``, and the means over rounds of its own measures.
+        ``reward``: mean over societies of their mean reward of a turn, in the unit of the reward, with Student's t
+        interval over societies (NaN for a single one); ``societies``: for each its settings, seed, ``reward`` (None if nobody
+        was rewarded), the number of ``rounds`` that it lasted, and the means of its own measures over these.
     """
     found: list[dict[str, Any]] = []
     for one in societies:
         run = open_run(folder / one.folder)
         paid = run.frame()[f"reward.{reward}"].dropna()
-        rounds = run.metrics()
-        values = {name: [r[name] for r in rounds if r.get(name) is not None] for name in run.own_measures}
+        lasted = run.metrics()
+        values = {name: [r[name] for r in lasted if r.get(name) is not None] for name in run.own_measures}
         means = {name: float(np.mean(of)) for name, of in values.items() if of}
-        mean = float(paid.mean()) if len(paid) else None
-        found.append({"settings": dict(one.settings), "seed": one.seed, "reward": mean, "measures": means})
+        mean = float(paid.mean()) * len(lasted) / rounds if len(paid) else None
+        about = {"settings": dict(one.settings), "seed": one.seed, "rounds": len(lasted)}
+        found.append({**about, "reward": mean, "measures": means})
     paid_means = [float(one["reward"]) for one in found if one["reward"] is not None]
     return {"reward": mean_interval(paid_means)._asdict(), "societies": found}
 

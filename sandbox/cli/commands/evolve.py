@@ -105,7 +105,7 @@ def _show_outcome(result: dict[str, Any]) -> None:
         rows.append(
             [
                 str(one["generation"]),
-                one["trainer"] or "-",
+                f"{one['trainer'] or '-'}{' (nothing to learn)' if one['unchanged'] else ''}",
                 f"{found['reward']['mean']:.2f}" if found["reward"]["mean"] is not None else "-",
                 _difference(gain) if gain else "",
                 *(f"{sum(values) / len(values):.2f}" if values else "-" for values in means),
