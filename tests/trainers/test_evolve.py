@@ -187,6 +187,17 @@ def test_a_reward_is_measured_in_held_out_societies(
     assert rewarded().run()["generations"] == json.loads(json.dumps(result["generations"]))
 
 
+def test_an_evolution_from_before_a_setting_goes_on(rewarded: Make, tmp_path: Path) -> None:
+    settings = {"agents": 4, "embedder": "hashing"}
+    first = rewarded(heldout=(), societies=3, settings=settings).run()
+    path = tmp_path / "evo" / "evolve.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({k: v for k, v in kept.items() if k not in ("heldout", "societies")}), encoding="utf-8")
+    assert rewarded(heldout=(), societies=3, settings=settings).run()["generations"] == first["generations"]
+    with pytest.raises(RunExists, match="societies was 3, now 2"):
+        rewarded(heldout=(), settings=settings).run()
+
+
 def test_rounds_after_the_end_of_a_society_are_rewarded_with_nothing(tmp_path: Path) -> None:
     """Four fishers take 9 of 10 tons each; 4 tons are left and double to 8; they share these, 2 each; the lake is empty."""
     lake = load_scenario("commons", {"talk": "no"})

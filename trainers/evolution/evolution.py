@@ -341,7 +341,8 @@ class Evolution:
         if not path.exists():
             self._write({**self.header, "command": self._command, "stopped": None, "generations": []})
             return
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        # An evolution that was begun before there was a setting has its default.
+        kept = {**asdict(EvolutionSettings()), **json.loads(path.read_text(encoding="utf-8"))}
         ours = {name: value for name, value in self.header.items() if name not in ("generations", "stop")}
         check_same_identity(self.out, kept, ours, what="evolution")
 
