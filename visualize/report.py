@@ -99,7 +99,12 @@ def write_report(folder: str | Path, *, by: str = "rating") -> Path:
         "title": folder.resolve().name,
         "runs": runs,
         "many": [] if runs else _results(_line, folder, "run.sqlite", paths),
-        "models": _results(_model, folder, "training.json"),
+        "models": _results(
+            _model,
+            folder,
+            "training.json",
+            [p for p in _find(folder, _holds("training.json")) if not _is_upbringing(p)],
+        ),
         "evaluations": _results(_evaluation, folder, "evaluation.json"),
         "sweeps": _results(_sweep, folder, "sweep.json"),
         "evolutions": _results(_evolution, folder, "evolve.json"),
@@ -212,6 +217,11 @@ def _find(folder: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
     for path in (folder, *sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
         if wanted(path):
             yield path
+
+
+def _is_upbringing(path: Path) -> bool:
+    """Whether a trained model is an adapter of a run's upbringing, which is a part of the run and named by its key figures."""
+    return path.parent.name == "upbringing" and is_run(path.parent.parent)
 
 
 def _picture(caption: str, draw: Callable[..., Figure], source: Source, **settings: Any) -> dict[str, Any]:

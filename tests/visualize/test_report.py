@@ -86,14 +86,34 @@ def test_the_map_can_be_stepped_through(society: Run) -> None:
 def test_key_figures_stand_on_top_and_by_colours_agents(make_run: Callable[..., Run]) -> None:
     run = make_run(
         SOCIETY, scenario="village", seed=7, protocol="gossip", models={"agents": {"uri": "scripted:"}},
-        raters={"neighbours": "lm", "observers": "values"},
+        raters={"neighbours": "lm", "observer": "values"},
     )  # fmt: skip
     text = rows(Page(write_report(run.path, by="engagement")))
     given = "scenario village agents 4 rounds 2 interactions 8 (1 failed) model scripted: rater of neighbours lm judge"
-    assert f"Society: run {given} (observers) values seed 7 protocol gossip" in text
+    assert f"Society: run {given} (observer) values seed 7 protocol gossip" in text
     assert "The society by engagement, round by round. engagement (1 to 7): 1" in text
     with pytest.raises(SettingsError, match="by='engagment' is not one of"):
         write_report(run.path, by="engagment")
+
+
+def test_a_recorded_run_has_all_key_figures_and_its_upbringing_is_no_training(tmp_path: Path) -> None:
+    """Adapters of upbringing are stood in for by what their training says."""
+    from sandbox import World
+
+    world = World("value_alignment", model="scripted:", size=2, out=tmp_path / "run", embedder="hashing")
+    world.run(1)
+    world.close()
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    path = tmp_path / "run" / "upbringing" / "good"
+    manifest["models"]["agents"]["uri"] = f"hf:{path},scripted:"
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    path.mkdir(parents=True)
+    (path / "training.json").write_text('{"base": "smollm2", "trainer": "sft", "history": []}', encoding="utf-8")
+    text = rows(Page(write_report(tmp_path / "run")))
+    assert "model scripted:, smollm2, with adapters of upbringing: good" in text
+    assert f"judge (observer) {manifest['raters']['observer']}" in text
+    assert "seed 0" in text
+    assert "Training:" not in text
 
 
 def test_other_conversations_are_a_fair_part_of_the_record(make_run: Callable[..., Run]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sandbox.store.run import Run
 
 
@@ -14,11 +16,27 @@ def key_figures(run: Run, n: int, failed: int) -> list[tuple[str, str]]:
         "agents": f"{len(run.agents()):,}",
         "rounds": f"{run.rounds:,}",
         "interactions": f"{n:,}" + (f" ({failed:,} failed)" if failed else ""),
-        "model": about.get("models", {}).get("agents", {}).get("uri"),
+        "model": _models(run),
         "rater of neighbours": raters.get("neighbours"),
-        "judge (observers)": raters.get("observers"),
+        "judge (observer)": raters.get("observer"),
         "seed": about.get("seed"),
         "protocol": about.get("protocol"),
         "calls": f"{tokens['calls']:,}" if tokens.get("calls") else None,
     }
     return [(name, str(value)) for name, value in given.items() if value is not None]
+
+
+def _models(run: Run) -> str | None:
+    """Models of the agents; of adapters that were trained on the run's own upbringing, their base and the labels."""
+    whole = run.manifest.get("models", {}).get("agents", {}).get("uri")
+    named, brought_up = [], {}
+    for uri in whole.split(",") if whole else ():
+        label = uri.rpartition("/")[2]
+        trained = run.path / "upbringing" / label / "training.json"
+        if uri.endswith(f"upbringing/{label}") and trained.is_file():
+            base = str(json.loads(trained.read_text(encoding="utf-8"))["base"])
+            brought_up.setdefault(base, []).append(label)
+        else:
+            named.append(uri)
+    named += [f"{base}, with adapters of upbringing: {', '.join(sorted(of))}" for base, of in brought_up.items()]
+    return ", ".join(named) or None
