@@ -48,13 +48,22 @@ class BatchHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def do_POST(self) -> None:
+    def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.headers.get("transfer-encoding") == "chunked":
             while size := int(self.rfile.readline(), 16):
                 body += self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
+        return body
+
+    def refuse(self, body: bytes, status: int) -> None:
+        """Answer a request once it is read: a connection closed before that is another fault."""
+        self._body()
+        self._send(body, status)
+
+    def do_POST(self) -> None:
+        body = self._body()
         self.server.keys.add(self.headers["authorization"])
         if self.server.busy:
             self.server.busy -= 1

@@ -117,10 +117,10 @@ def test_a_busy_server_is_asked_again_and_one_without_batches_is_named(
     server.busy = 2
     assert model.generate(requests(1))[0].error is None
     monkeypatch.setattr(
-        BatchHandler, "do_POST", lambda self: self._send(b'{"error": {"message": "no such path"}}', 404)
+        BatchHandler, "do_POST", lambda self: self.refuse(b'{"error": {"message": "no such path"}}', 404)
     )
     assert model.generate(requests(2))[0].error == f"{model.uri}: POST files: HTTP 404: no such path"
-    monkeypatch.setattr(BatchHandler, "do_POST", lambda self: self._send(b"<html>"))
+    monkeypatch.setattr(BatchHandler, "do_POST", lambda self: self.refuse(b"<html>", 200))
     assert "the server has no batch API: expected an object with 'id'" in str(model.generate(requests(3))[0].error)
 
 
