@@ -101,10 +101,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    """A fresh page; the test fails if anything on it went wrong, or an alert of a model's text came up."""
+    """A fresh page; the test fails if its console has an error or warning, or an alert of a model's text came up."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     faults: list[str] = []
-    opened.on("console", lambda message: message.type == "error" and faults.append(f"console: {message.text}"))
+    opened.on("console", lambda m: m.type in ("error", "warning") and faults.append(f"console {m.type}: {m.text}"))
     opened.on("pageerror", lambda error: faults.append(f"error: {error}"))
     opened.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     yield opened

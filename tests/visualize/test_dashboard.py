@@ -94,10 +94,13 @@ def click(page: Any, canvas: str, across: float, down: float) -> None:
 
 
 def dots(page: Any, canvas: str, across: float, down: float) -> list[int]:
-    """The colour of a canvas at shares of its sides."""
+    """The colour of a canvas at shares of its sides; read from a copy, as Chromium warns of reading one that is painted on."""
     return page.evaluate(  # type: ignore[no-any-return]
-        """([name, x, y]) => { const c = document.querySelector(name);
-        return Array.from(c.getContext('2d').getImageData(x * c.width, y * c.height, 1, 1).data); }""",
+        """([name, x, y]) => { const c = document.querySelector(name), copy = document.createElement('canvas');
+        copy.width = copy.height = 1;
+        const pen = copy.getContext('2d', {willReadFrequently: true});
+        pen.drawImage(c, Math.floor(x * c.width), Math.floor(y * c.height), 1, 1, 0, 0, 1, 1);
+        return Array.from(pen.getImageData(0, 0, 1, 1).data); }""",
         [canvas, across, down],
     )
 

@@ -7,7 +7,9 @@ import json
 import os
 import secrets
 import socket
+import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from sandbox.errors import SettingsError, ToolNotFound
@@ -57,6 +59,9 @@ def serve(page: str, shown: Mapping[str, Any], *, port: int, on_ready: Callable[
     os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] = "False"
     os.environ["SOLARA_THEME_SHOW_BANNER"] = "False"
     os.environ["SOLARA_MODE"] = "production"
+    # Of Mesa's page, and of frames on other sites, which this server does not allow; a reader can do nothing about either.
+    os.environ["SOLARA_CHECK_HOOKS"] = "off"
+    warnings.filterwarnings("ignore", message="Cookies with samesite=none", category=UserWarning)
     import uvicorn
 
     import visualize.drawing.style  # noqa: F401 (before Solara replaces matplotlib's settings)
@@ -65,4 +70,20 @@ def serve(page: str, shown: Mapping[str, Any], *, port: int, on_ready: Callable[
     on_ready(f"http://{HOST}:{port}/?token={token}")
     from solara.server.starlette import app
 
+    correct_navigator()
     uvicorn.Server(uvicorn.Config(Guard(app, port=port, token=token), log_level="error")).run(sockets=[listening])
+
+
+def correct_navigator() -> None:
+    """Correct the first line of the script in Solara's Navigator, which every page has: it is not ``module.exports``.
+
+    Browsers evaluate it all the same, but warn about it on their console at each opening of a page. Nothing is changed in a
+    version of Solara without the fault.
+    """
+    from solara.widgets import Navigator
+
+    fault, correct = "\nmodules.export = {", "\nmodule.exports = {"
+    text = Path(Navigator.template_file).read_text(encoding="utf-8") if Navigator.template_file else ""
+    if fault in text:
+        Navigator.template_file = None  # of the class, whose trait then has this default:
+        Navigator._template_default = lambda _: text.replace(fault, correct)
