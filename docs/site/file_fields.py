@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Files of a run folder, beside figures and pages that are asked for.
@@ -40,12 +40,12 @@ def unnamed(fields: Mapping[str, str], value: Any, prefix: str = "") -> list[str
     return found
 
 
-def described(owner: type) -> dict[str, str]:
-    """Descriptions of attributes and arguments in a docstring, those of base classes too."""
+def described(owner: Callable[..., Any]) -> dict[str, str]:
+    """Descriptions of attributes and arguments in the docstring of a class or a function, those of base classes too."""
     import griffe  # comes with mkdocs; all else here works without it
 
     found: dict[str, str] = {}
-    for base in reversed(owner.__mro__):
+    for base in reversed(owner.__mro__ if inspect.isclass(owner) else (owner,)):
         if base is object or not base.__doc__:
             continue
         for section in griffe.Docstring(inspect.cleandoc(base.__doc__)).parse("google", warnings=False):

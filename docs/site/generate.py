@@ -6,27 +6,15 @@ Run by mkdocs (plugin gen-files) while it builds; nothing is written into the re
 from __future__ import annotations
 
 import ast
-import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import typer
 from formats import write_formats
 from gallery import write_gallery
-from plugin_pages import write_llms, write_plugins
-from tables import cell, first_line, required, settings_table, write
+from plugin_pages import write_llms
+from reference_pages import write_reference
+from tables import write
 from trainer_pages import write_trainers
 from tutorials import write_tutorials
-from typer.core import TyperGroup
-
-import sandbox
-import sandbox.errors
-import sandbox.testing
-import trainers
-from sandbox.cli.main import app
-from sandbox.scenario.settings import SocietySettings
-from trainers.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = {
@@ -36,7 +24,6 @@ HOW_TO = {
     "evaluation.md": "Evaluation", "surveys.md": "Surveys",
     "visualisation.md": "Visualisation", "plugins.md": "Plugins",
 }  # fmt: skip
-METRICS = ("influence", "polarisation", "round_metrics", "intervals", "paired_differences", "distributions", "pareto")
 
 
 def write_copies() -> None:
@@ -72,66 +59,6 @@ def fence_commands(words: str) -> str:
         "```sh\n{}\n```".format("\n".join(some)) if are else part
         for part, some, are in zip(parts, lines, are_commands, strict=True)
     )
-
-
-def commands() -> Iterator[tuple[str, Any]]:
-    """Every command, by name."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    yield from sorted(group.commands.items())
-
-
-def write_reference() -> list[tuple[str, str]]:
-    """Commands, settings, Python interface, metrics and errors."""
-    lines = ["# Commands", ""]
-    for name, command in commands():
-        lines += [f"## sandbox {name}", "", inspect.cleandoc(command.help or ""), ""]
-        lines += ["| argument or option | default | |", "|---|---|---|"]
-        for one in command.params:
-            words = required(getattr(one, "help", ""), f"{one.name} of the command {name!r}")
-            shown = one.opts if one.param_type_name == "option" else [(one.name or "").upper()]
-            names = ", ".join(f"`{name}`" for name in shown)
-            default = "" if one.default in (None, False, (), [], "") or callable(one.default) else f"`{one.default}`"
-            lines.append(f"| {names} | {default} | {cell(words)} |")
-        lines.append("")
-    write("reference/commands.md", "\n".join(lines))
-    write(
-        "reference/settings.md",
-        "# Settings\n\nGiven with `--set key=value` on the command line, or as keywords in Python. A value out of its range "
-        f"and an unknown name are errors.\n\n## Society\n\n{settings_table(SocietySettings)}\n\n## Training\n\n"
-        f"{settings_table(TrainingSettings)}\n",
-    )
-    for module, page in ((sandbox, "sandbox"), (trainers, "trainers"), (sandbox.testing, "testing")):
-        lines = [f"# {module.__name__}", "", first_line(module.__doc__), ""]
-        for name in sorted(module.__all__):
-            if callable(getattr(module, name)):
-                lines += [f"::: {module.__name__}.{name}", ""]
-        write(f"reference/{page}.md", "\n".join(lines))
-    write_plugins()
-    lines = ["# Metrics", "", "Functions behind `sandbox measure`, `run.metrics()` and the plots.", ""]
-    for name in METRICS:
-        lines += [f"::: sandbox.metrics.{name}", "    options:", "      show_root_full_path: true", ""]
-    write("reference/metrics.md", "\n".join(lines))
-    kinds = [
-        one for _, one in inspect.getmembers(sandbox.errors, inspect.isclass) if one.__module__ == "sandbox.errors"
-    ]
-    rows = [
-        f"| `{one.__name__}` | {cell(required(one.__doc__, one.__name__))} |"
-        for one in sorted(kinds, key=lambda k: k.__name__)
-    ]
-    write(
-        "reference/errors.md",
-        "# Errors\n\nEach message says what was given, what was expected and what to do; commands end with exit code 2. "
-        "All derive from `sandbox.errors.SandboxError`.\n\n| error | raised when |\n|---|---|\n"
-        + "\n".join(rows)
-        + "\n",
-    )
-    return [
-        ("Commands", "reference/commands.md"), ("Settings", "reference/settings.md"), ("sandbox", "reference/sandbox.md"),
-        ("trainers", "reference/trainers.md"), ("sandbox.testing", "reference/testing.md"),
-        ("Plugins", "reference/plugins.md"), ("Metrics", "reference/metrics.md"),
-        ("Errors", "reference/errors.md"), ("File formats", "formats.md"),
-    ]  # fmt: skip
 
 
 def write_navigation(shelves: dict[str, list[tuple[str, str]]]) -> None:

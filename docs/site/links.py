@@ -11,6 +11,7 @@ import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from formulas import drawn
 from mkdocs.exceptions import PluginError
@@ -27,6 +28,12 @@ _SHELL = re.compile(r"(?<=^```sh\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)(#[^)\s]*)?\)")
 _THEIRS = '<script src="https://unpkg.com/iframe-worker/shim"></script>'
 _OURS = (ROOT / "docs" / "site" / "search_from_disk.js").read_text(encoding="utf-8")
+# On the page of what is not found: where its links start, and where the theme's script finds the index of the search.
+_BASE = """if (location.protocol !== "file:") document.write('<base href="ROOT">');"""
+_SEARCH = """{
+  const config = document.getElementById("__config"), base = new URL(".", document.baseURI).href;
+  config.textContent = JSON.stringify({ ...JSON.parse(config.textContent), base });
+}"""
 _LANGUAGES = {".py": "python", ".tmpl": "python", ".toml": "toml", ".jsonl": "json", ".csv": "text", ".txt": "text"}
 
 
@@ -79,6 +86,20 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     """Formulas are drawn, and roles of docstrings (``:class:``, a path after ``~``) left out, as names are code already."""
     html = re.sub(r":(?:class|func|mod|meth|data|attr):<code>(?:~[\w.]*\.)?", "<code>", html)
     return drawn(html) if page.file.src_uri.startswith("trainers/") else html
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """Make the links of the page of what is not found work on disk too.
+
+    Served, it may stand for any address, so that its links start at the root of the site; on disk they start at its folder.
+    """
+    if template_name != "404.html":
+        return output_content
+    root = urlsplit(config.site_url or "/").path
+    page = re.sub(rf'((?:href=|src=|"search": )"){re.escape(root)}', r"\1", output_content)
+    page = page.replace(f'new URL("{root}",location)', 'new URL(".",document.baseURI)')
+    page = page.replace("<head>", f"<head><script>{_BASE.replace('ROOT', root)}</script>", 1)
+    return on_post_page(page.replace('<script src="assets/', f'<script>{_SEARCH}</script>\n<script src="assets/', 1))
 
 
 def on_post_page(output: str, **_: Any) -> str:

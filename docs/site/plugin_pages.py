@@ -6,9 +6,10 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 
+from settings_page import GIVEN, plugin_settings
 from tables import cell, first_line, required, write
 
-from sandbox.registry import KINDS, Plugin, plugins
+from sandbox.registry import KINDS, Plugin, kind_of_one, plugins
 
 _PACKAGE = "social-sandbox"
 
@@ -17,7 +18,7 @@ def write_plugins() -> None:
     """Write the page.
 
     Raises:
-        ValueError: a built-in plugin has no docstring.
+        ValueError: a built-in plugin, or a setting of one, has no description.
     """
     lines = ["# Plugins", "", "What is included, by kind; `sandbox ls` lists those of other packages too.", ""]
     for kind in KINDS:
@@ -26,8 +27,22 @@ def write_plugins() -> None:
             if plugin.package == _PACKAGE:
                 words = required(_words(plugin), f"{kind[:-1]} {plugin.name!r} ({plugin.value})")
                 lines.append(f"| `{plugin.name}` | {cell(words)} | `{plugin.value.partition(':')[0]}` |")
-        lines.append("")
+        lines += ["", *_settings(kind)]
     write("reference/plugins.md", "\n".join(lines))
+
+
+def _settings(kind: str) -> list[str]:
+    """The settings of the plugins of a kind, and how they are given."""
+    if kind not in GIVEN:
+        return []
+    lines = [f"Settings are given with {GIVEN[kind]}.", ""]
+    if kind == "plots":
+        lines = [*lines, "All plots have `theme`: `light` or `dark`.", ""]
+    for plugin in sorted(plugins(kind), key=lambda one: one.name):
+        table = plugin_settings(plugin) if plugin.package == _PACKAGE else ""
+        if table and "\n| `theme`" not in "\n".join(table.splitlines()[:3]):
+            lines += [f"### {kind_of_one(kind)} {plugin.name}", "", table, ""]
+    return lines
 
 
 def write_llms(shelves: Mapping[str, Sequence[tuple[str, str]]]) -> None:

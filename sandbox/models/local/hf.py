@@ -44,7 +44,7 @@ class HFModel:
         rest: The part of the URI after ``hf:``: ``smollm2`` (the bundled model), a folder, or a hub name.
         device: Device name of torch; by default the first GPU, else the CPU.
         dtype: ``float32``, ``bfloat16``, ``float16`` or ``float64``; or ``auto``, which is ``bfloat16`` if it is faster on
-            the device, else ``float32``. The default ``float32`` makes replies independent of batches (see above).
+            the device, else ``float32``. The default ``float32`` makes replies independent of batches.
         batch_tokens: Maximum number of tokens in a batch, including padding and replies; bounds memory.
         max_batch: Maximum number of requests in a batch; on a CPU more than 32 bring no gain.
         top_k: Sample only from this many most probable tokens; 0 samples from the whole vocabulary and is slower.
