@@ -5,7 +5,8 @@
 In the scenario ``commons`` all fishers speak through one model. On the catch it learns by policy gradient from the rows of a
 run (``sandbox train RUN --reward catch``): what each caught. On survival it plays groups of months on the same lake, and what
 was said where more of the lake was left becomes likelier (trainer ``society_grpo``). Before and after, the model fishes in
-lakes with other stocks and growth rates. What is finished is not done again. About half an hour on two cores.
+lakes with other stocks and growth rates, and so do programs that always take the same: who takes least leaves most, so that
+the lake alone says little without what was caught. What is finished is not done again. About a quarter of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
-from study import Study, Unit, arguments, report
+from study import Study, Unit, arguments, difference_table, draw, finish, run_units
 
 from sandbox import World, open_run
+from sandbox.models.scripted import ScriptedModel
 from scenarios.commons import CAPACITY
 from trainers import load_trainer, unpaired_rows
 
@@ -26,20 +29,36 @@ GROWTH = 1.25  # in the lake of the training
 HELDOUT = ({"growth": 1.15}, {"growth": 1.4, "stock": 4.0}, {"growth": 1.25, "stock": 6.0})
 ARMS = {"own catch": "policy_gradient", "survival of the lake": "society_grpo"}
 SOCIETY = {"talk": "no", "embedder": "hashing", "observer": "scripted:"}
+MEASURES = ("lake left", "caught")
 TRAINER = {"learning_rate": 1e-3, "schedule": "constant", "measure_kl": False, "progress": False}
 
 
-def fish(folder: Path, model: str, seed: int, rounds: int, **settings: Any) -> None:
+def fish(folder: Path, model: Any, seed: int, rounds: int, **settings: Any) -> None:
     """Fish for some months; a run that is complete is not repeated."""
     with closing(World("commons", model=model, seed=seed, out=folder, resume=True, **SOCIETY, **settings)) as world:
         world.run(rounds)
 
 
-def left(folder: Path, rounds: int) -> float:
-    """Mean over the months of the share of the lake that is left; 0 after a collapse."""
+def outcome(folder: Path, months: int) -> dict[str, float]:
+    """Share of the lake that is left, and tons that a fisher caught, as means over the months; nothing after a collapse."""
     run = open_run(folder)
     capacity = CAPACITY * len(run.agents())
-    return float(sum(month["stock"] for month in run.metrics()) / capacity / rounds)
+    stocks, catches = ([float(month[key]) for month in run.metrics()] for key in ("stock", "harvest"))
+    return {"lake left": sum(stocks) / capacity / months, "caught": sum(catches) / months}
+
+
+def programs(study: Study) -> str:
+    """What programs reach in the same lakes that always take the same number of tons, as a Markdown table."""
+    lines = ["| each month, each fisher takes | lake left | caught |", "|---:|---:|---:|"]
+    for tons in (1, 3, 5, 7, 9):
+        model = ScriptedModel(replies=[str(tons)])
+        found = []
+        for number, lake in enumerate(HELDOUT):
+            folder = study.out / f"program-{tons}" / str(number)
+            fish(folder, model, 0, study.size["months"], agents=study.size["agents"], **lake)
+            found.append(outcome(folder, study.size["months"]))
+        lines.append(f"| {tons} | " + " | ".join(f"{np.mean([one[k] for one in found]):.2f}" for k in MEASURES) + " |")
+    return "\n".join(lines)
 
 
 def train(unit: Unit) -> str:
@@ -68,14 +87,15 @@ def train(unit: Unit) -> str:
 def evolve(unit: Unit) -> dict[str, list[float]]:
     """Train, and fish in the held-out lakes before and after."""
     size = unit.study.size
-    found: dict[str, list[float]] = {"lake left before": [], "lake left after": []}
+    found: dict[str, list[float]] = {f"{what} {when}": [] for what in MEASURES for when in ("before", "after")}
     for name, model in (("before", unit.study.model), ("after", train(unit))):
         for number, lake in enumerate(HELDOUT):
             for one in range(size["societies"]):
                 folder = unit.folder / f"{name}-{number}-{one}"
                 seed = 10_000 + 100 * unit.seed + 10 * number + one
                 fish(folder, model, seed, size["months"], agents=size["agents"], **lake)
-                found[f"lake left {name}"].append(left(folder, size["months"]))
+                for what, value in outcome(folder, size["months"]).items():
+                    found[f"{what} {name}"].append(value)
     return found
 
 
@@ -94,9 +114,13 @@ def main() -> None:
     about = (
         f"`commons` without talk, trained with growth={GROWTH:g} and a full lake, {size['steps']} steps of `policy_gradient` "
         f"on the catch, or of `society_grpo` on survival. Units of each seed: {size['societies']} societies of "
-        f"{size['agents']} fishers in each of the lakes {held}. "
+        f"{size['agents']} fishers in each of the lakes {held}. Lake left: share of its capacity; "
+        f"caught: tons a fisher; means of {size['months']} months, nothing after a collapse. "
     )
-    report(study, given, evolve, ARMS, "lake left", about, axis)
+    found = run_units(study, evolve, list(ARMS), given.workers)
+    figure = draw(found, lambda ax: axis(ax, study), "lake left")
+    tables = "\n\n".join([*(difference_table(found, what) for what in MEASURES), programs(study)])
+    finish(study, given, tables, about, figure)
 
 
 if __name__ == "__main__":

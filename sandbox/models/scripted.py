@@ -79,6 +79,7 @@ class ScriptedModel:
     Raises:
         ModelNotFound: the file does not exist.
         DataFileError: a line cannot be parsed; the message names it.
+        SettingsError: a number is out of range, or replies are given without their name.
     """
 
     def __init__(
@@ -92,6 +93,11 @@ class ScriptedModel:
     ) -> None:
         if not 0 <= faults <= 1 or delay_s < 0:
             raise SettingsError(f"model 'scripted': faults={faults} must be in 0..1, and delay_s={delay_s} 0 or more")
+        if not isinstance(rest, str):
+            raise SettingsError(
+                f"ScriptedModel: expected a file or a function's name as text, got {type(rest).__name__}; replies and "
+                "functions are given by name: ScriptedModel(replies=...)"
+            )
         self.uri = f"scripted:{rest}"
         self.default_rater = "lm"
         self.history: list[Request] = []

@@ -51,7 +51,7 @@ class Generator:
         }
         env["PYTHONPATH"] = str(ROOT)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tokens)],
+            [sys.executable, "-c", CHILD, str(tokens), policy],
             env=env,
             text=True,
             stdin=subprocess.PIPE,

@@ -198,3 +198,8 @@ def test_faults_come_and_go_and_are_the_same_each_time() -> None:
 def test_a_function_that_replies_with_no_text_is_told() -> None:
     with pytest.raises(BrokenPlugin, match=r"script '.*<lambda>' replied 3; expected a text or a Reply"):
         ScriptedModel(replies=lambda request: 3).generate([ask("x")])  # type: ignore[arg-type, return-value]
+
+
+def test_a_function_without_its_name_is_refused_with_the_way_to_give_it() -> None:
+    with pytest.raises(SettingsError, match=r"got function; .* ScriptedModel\(replies=\.\.\.\)"):
+        ScriptedModel(lambda request: "No.")  # type: ignore[arg-type]
