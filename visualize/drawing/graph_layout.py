@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -63,14 +64,28 @@ def merge_blocks(graph: nx.DiGraph[int]) -> nx.DiGraph[int]:
     return merged
 
 
-def node_positions(graph: nx.DiGraph[int], layout: Layout) -> dict[int, NDArray[np.float64]]:
+def nearest_distance(points: Sequence[tuple[float, float]]) -> float:
+    """Median distance of points from the nearest other one; infinite for fewer than two points, or too many to compare."""
+    if not 2 <= len(points) <= READABLE_NODES:
+        return math.inf
+    at = np.array(points, dtype=float)
+    apart = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
+    np.fill_diagonal(apart, np.inf)
+    return float(np.median(apart.min(axis=1)))
+
+
+def node_positions(
+    graph: nx.DiGraph[int], layout: Layout, homes: Mapping[int, tuple[float, float]] | None = None
+) -> dict[int, NDArray[np.float64]]:
     """Position of each node, deterministic: x to the right and y upwards, in [-1, 1].
 
     Args:
         graph: Its nodes have ``x`` (row) and ``y`` (column).
         layout: ``grid`` for the agents' cells; ``spring`` starts there and attracts agents that review each other.
+        homes: Where each agent lives, in the place of its cell: on a network, where the map has it.
     """
-    rows = np.array([[data["y"], -data["x"]] for _, data in graph.nodes(data=True)], dtype=float)
+    cells = {node: (data["y"], -data["x"]) for node, data in graph.nodes(data=True)}
+    rows = np.array([(homes or cells)[node] for node in graph], dtype=float)
     middle = (rows.max(axis=0) + rows.min(axis=0)) / 2
     home = (rows - middle) / max(float(np.abs(rows - middle).max()), 1.0)
     # Agents that share a cell are spread out: they would overlap, and the spring layout cannot separate equal points.

@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize, to_hex
 from matplotlib.patches import FancyArrowPatch
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import given_names
-from visualize.drawing.graph_layout import READABLE_NODES
+from visualize.drawing.graph_layout import READABLE_NODES, nearest_distance
+from visualize.drawing.node_names import write_names
 from visualize.drawing.style import GREY, LabelStyle, Theme, background, contrast_colour, foreground, one_line
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_ARROWS, MAX_NAMED, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
 # Names of more characters are cut where there are more than a few, or they would cover each other.
 NAME_LENGTH, FEW = 18, 9
+# Half of the axes, across and along; nodes are in [-1, 1], those without links a little above.
+_REACH = (1.2, 1.25)
 # Maximum number of nodes on a terminal, and the rows and columns that they are spread over.
 MAX_IN_CELLS, CELLS_SIDE = 250, 20
 
@@ -45,7 +47,11 @@ def drawn_network(run: Run) -> nx.Graph[int] | None:
 
     alone = list(nx.isolates(graph))
     linked: Any = nx.Graph(graph.edges())
-    found = nx.spring_layout(linked, k=3.0 / math.sqrt(len(graph)), seed=0, iterations=300) if len(linked) else {}
+    found = (
+        nx.spring_layout(linked, pos=_unfolded(linked), k=3.0 / math.sqrt(len(graph)), seed=0, iterations=300)
+        if len(linked)
+        else {}
+    )
     points = np.array([found[node] for node in linked]).reshape(len(linked), 2)
     reach = np.maximum(points.max(axis=0) - points.min(axis=0), 1e-9) if len(linked) else 1.0
     points = 2 * (points - points.min(axis=0, initial=np.inf)) / reach - 1 if len(linked) else points
@@ -54,6 +60,22 @@ def drawn_network(run: Run) -> nx.Graph[int] | None:
     for node, (x, y) in zip((*linked, *alone), (*points, *row), strict=True):
         graph.nodes[node].update(x=float(x), y=float(y))
     return graph
+
+
+def _unfolded(graph: nx.Graph[int]) -> dict[int, NDArray[np.float64]] | None:
+    """Where a spring layout starts, so that a ring becomes a ring and no knot: by the slowest vibrations of the network.
+
+    These are the eigenvectors of its Laplacian with the two smallest positive eigenvalues. None for networks in several parts.
+    """
+    import networkx as nx
+
+    if len(graph) < 4 or not nx.is_connected(graph):
+        return None
+    at = np.linalg.eigh(nx.laplacian_matrix(graph).toarray().astype(float))[1][:, 1:3]
+    at = at / np.abs(at).max(axis=0)
+    # Nodes with equal links, for example the leaves of a star, are at one point, which no spring would leave.
+    at += np.random.default_rng(0).normal(scale=0.05, size=at.shape)
+    return dict(zip(graph, at, strict=True))
 
 
 def cells_of_network(graph: nx.Graph[int]) -> dict[int, tuple[int, int]]:
@@ -76,6 +98,26 @@ def cells_of_network(graph: nx.Graph[int]) -> dict[int, tuple[int, int]]:
 def network_side(graph: nx.Graph[int]) -> int:
     """Number of nodes in a row of positions: node n is at row n // side, column n % side."""
     return max(1, math.ceil(math.sqrt(graph.graph.get("founders", len(graph)))))
+
+
+def network_spacing(graph: nx.Graph[int]) -> float:
+    """Median distance of a node of :func:`drawn_network` from the nearest other one."""
+    return nearest_distance([(at["x"], at["y"]) for _, at in graph.nodes(data=True)])
+
+
+def homes_in_network(run: Run, agents: nx.DiGraph[int]) -> dict[int, tuple[float, float]] | None:
+    """Where the map of a network has each agent of a social graph; None on a grid and for large networks.
+
+    Args:
+        run: The run.
+        agents: Its social graph, or one of the same agents: ``x`` and ``y`` of each node are its row and column.
+    """
+    graph = drawn_network(run)
+    if graph is None:
+        return None
+    side = network_side(graph)
+    at = {agent: graph.nodes[int(d["x"]) * side + int(d["y"])] for agent, d in agents.nodes(data=True)}
+    return {agent: (node["x"], node["y"]) for agent, node in at.items()}
 
 
 def place_at_nodes(table: pd.DataFrame, graph: nx.Graph[int]) -> pd.DataFrame:
@@ -122,7 +164,9 @@ class NetworkPainter:
             width_in: Width of the axes, in inches.
             removed: Nodes whose last agent was removed; they are crossed.
         """
-        side_pt = float(np.clip(72 * width_in / (3.2 * math.sqrt(len(self.graph))), 3.0, 18.0))
+        points_per_unit = 72 * width_in / (_REACH[0] * 2)
+        spacing = points_per_unit * network_spacing(self.graph)
+        side_pt = float(np.clip(min(72 * width_in / (3.2 * math.sqrt(len(self.graph))), 0.95 * spacing), 3.0, 18.0))
         self._links(ax, side_pt)
         crossed = set(removed)
         empty = set(self.graph) - set(agents["node"])
@@ -131,8 +175,8 @@ class NetworkPainter:
                 at = np.array([[self.graph.nodes[n]["x"], self.graph.nodes[n]["y"]] for n in sorted(nodes)])
                 ax.scatter(at[:, 0], at[:, 1], s=size**2, marker=marker, color=GREY, linewidths=0.8, zorder=2)
         self._agents(ax, agents, values, side_pt)
-        self._words(ax, agents, values, side_pt)
-        ax.set(xlim=(-1.2, 1.2), ylim=(-1.25, 1.25), aspect="equal")
+        self._words(ax, agents, values, side_pt, points_per_unit)
+        ax.set(xlim=(-_REACH[0], _REACH[0]), ylim=(-_REACH[1], _REACH[1]), aspect="equal")
         ax.set_axis_off()
 
     def draws_arrows(self) -> bool:
@@ -178,29 +222,27 @@ class NetworkPainter:
                         hatch=None if is_known else "/////", label=one_line(label), zorder=3,
                     )  # fmt: skip
 
-    def _words(self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], side_pt: float) -> None:
-        named = self._named(agents)
+    def _words(
+        self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], side_pt: float, points_per_unit: float
+    ) -> None:
         names = given_names(agents["name"], NAME_LENGTH if len(agents) > FEW else 40)
         has_numbers = bool(self.form) and side_pt >= 13 and len(agents) <= MAX_NAMED
-        halo = [withStroke(linewidth=1.6, foreground=background(self.theme))]
-        for row, (name, x, y, value) in enumerate(zip(names, agents["x"], agents["y"], values, strict=True)):
+        for x, y, value in zip(agents["x"], agents["y"], values, strict=True):
             if has_numbers and not np.isnan(value):
                 colour = contrast_colour(to_hex(self.colours(self.norm(value))))
                 words = self.form.format(value)
                 size = min(side_pt * 0.36, side_pt * 1.3 / len(words))
                 ax.text(x, y, words, ha="center", va="center", size=size, color=colour, zorder=4)
-            if row in named:
-                ax.annotate(
-                    name, (x, y), (0, -side_pt / 2 - 1), textcoords="offset points", ha="center", va="top", size=6.5,
-                    zorder=5, path_effects=halo,
-                )  # fmt: skip
+        radii = np.full(len(agents), side_pt / 2)
+        at = agents[["x", "y"]].to_numpy(dtype=float)
+        write_names(ax, names, self._named(agents), at, radii, points_per_unit, 6.5, self.theme)
 
-    def _named(self, agents: pd.DataFrame) -> set[int]:
-        """Rows of the agents that are named: all of a few, or else those at the nodes with far more links than others."""
+    def _named(self, agents: pd.DataFrame) -> list[int]:
+        """Rows of the agents to name: all of a few, or else those at the nodes with far more links than others."""
         if not any(given_names(agents["name"])):
-            return set()
-        if len(agents) <= MAX_NAMED:
-            return set(range(len(agents)))
+            return []
         links = np.array([self.graph.degree(node) for node in agents["node"]])
-        most = np.argsort(-links, kind="stable")[:NAMED_HUBS]
-        return {int(row) for row in most if links[row] >= 1.5 * links.mean()}
+        most = [int(row) for row in np.argsort(-links, kind="stable")]
+        return (
+            most if len(most) <= MAX_NAMED else [row for row in most[:NAMED_HUBS] if links[row] >= 1.5 * links.mean()]
+        )

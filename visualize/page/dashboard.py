@@ -38,7 +38,7 @@ _LAYOUT = """
 @solara.component_vue(str(_TEMPLATES / "society.vue"))
 def Society(
     round: int, on_round: Callable[[int], None], rounds: int, labels: list[str], colours: list[str], by: str,
-    shape: list[int], links: list[list[float]], hubs: list[int], agents: list[dict[str, Any]],
+    shape: list[int], links: list[list[float]], hubs: list[int], rooms: list[float], agents: list[dict[str, Any]],
     reviews: list[dict[str, Any]], graph_title: str, chosen: int | None,
     chosen_review: list[int] | None, bar: dict[str, Any] | None, review_bar: dict[str, Any],
     event_pick: Callable[[dict[str, Any]], None], event_pick_review: Callable[[dict[str, int]], None],
@@ -124,7 +124,7 @@ def Page() -> None:
             Society(
                 round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
                 colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data),
-                links=data.links(), hubs=data.hubs(), agents=agents,
+                links=data.links(), hubs=data.hubs(), rooms=data.rooms(), agents=agents,
                 reviews=reviews, graph_title=_graph_title(len(reviews), n_reviews), chosen=chosen, chosen_review=review,
                 bar=data.colours.bar(by), review_bar=data.colours.review_bar(), event_pick=pick,
                 event_pick_review=pick_review, event_look_again=look_again,

@@ -19,8 +19,15 @@ from sandbox.seeding import keyed_rng
 from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import given_names, shown_labels
-from visualize.drawing.graph_layout import READABLE_NODES, node_positions
-from visualize.drawing.network import MAX_NAMED, NAMED_HUBS, drawn_network, network_side
+from visualize.drawing.graph_layout import READABLE_NODES, nearest_distance, node_positions
+from visualize.drawing.network import (
+    MAX_NAMED,
+    NAMED_HUBS,
+    drawn_network,
+    homes_in_network,
+    network_side,
+    network_spacing,
+)
 from visualize.drawing.style import label_order
 from visualize.page.calls import show_calls
 from visualize.page.colours import AgentColours, final
@@ -168,17 +175,21 @@ class PageData:
         return [[round(graph.nodes[node][axis], 3) for node in ends for axis in "xy"] for ends in graph.edges()]
 
     def hubs(self) -> list[int]:
-        """The agents of the network that the map names: all of a few that have names, or else those with the most links."""
+        """The agents of a network to name on the map, by links: all of a few that have names, or else those with the most."""
         graph = self.network()
         if graph is None or not any(given_names(self._names.values())):
             return []
         side = network_side(graph)
         links = {agent: graph.degree(int(row["x"]) * side + int(row["y"])) for agent, row in self._agents.items()}
-        if len(links) <= MAX_NAMED:
-            return list(links)
+        most = sorted(links, key=lambda agent: (-links[agent], agent))
         mean = sum(links.values()) / len(links)
-        most = sorted(links, key=lambda agent: (-links[agent], agent))[:NAMED_HUBS]
-        return [agent for agent in most if links[agent] >= 1.5 * mean]
+        return most if len(most) <= MAX_NAMED else [agent for agent in most[:NAMED_HUBS] if links[agent] >= 1.5 * mean]
+
+    def rooms(self) -> list[float]:
+        """Distances of a node from the nearest other one, on the map of a network and in the graph: medians, of at most 2."""
+        graph = self.network()
+        spacing = 2.0 if graph is None else network_spacing(graph)
+        return [min(2.0, one) for one in (spacing, nearest_distance(list(self.graph_positions().values())))]
 
     def graph_positions(self) -> dict[int, tuple[float, float]]:
         """Positions of agents in the graph, the same for all rounds; in a large society those of the map."""
@@ -191,7 +202,8 @@ class PageData:
                 counts = self.run.feedback().groupby(["reviewer", "agent"]).size().reset_index(name="count")
                 for reviewer, author, count in counts.itertuples(index=False):
                     graph.add_edge(int(reviewer), int(author), count=int(count))
-            found = node_positions(graph, "spring" if small else "grid")
+            homes = homes_in_network(self.run, graph) if small else None
+            found = node_positions(graph, "spring" if small else "grid", homes)
             self._places = {agent: (round(float(x), 4), round(float(y), 4)) for agent, (x, y) in found.items()}
         return self._places
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import find_by, values_title
-from visualize.drawing.network import drawn_network, network_side
+from visualize.drawing.network import drawn_network, network_side, network_spacing
 from visualize.drawing.style import LABEL_STYLES
 from visualize.page.data import PageData
 
@@ -30,10 +30,10 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
 
     Returns:
         ``title``, ``bar`` (see :meth:`~visualize.page.colours.AgentColours.bar`), ``labels`` (name and colour, where these
-        are shown), ``width`` and ``height`` (in squares), ``is_network``, ``links`` (ends), ``agents`` (``name``),
-        ``palette`` and ``frames``: of each its ``round`` (from 1), and of each agent ``colours`` (index in the palette; -1
-        without a value, -2 where it does not live), ``texts`` and ``places`` (x and y, in squares). None where there are
-        fewer than two rounds or too many agents.
+        are shown), ``width`` and ``height`` (in squares), ``is_network``, ``radius`` (of its nodes, in squares),
+        ``links`` (ends), ``agents`` (``name``), ``palette`` and ``frames``: of each its ``round`` (from 1), and of each agent
+        ``colours`` (index in the palette; -1 without a value, -2 where it does not live), ``texts`` and ``places`` (x and y, in
+        squares). None where there are fewer than two rounds or too many agents.
     """
     names = {int(row["agent"]): str(row["name"]) for row in run.agents().to_dict("records")}
     if run.rounds < 2 or len(names) > _AGENTS:
@@ -90,6 +90,7 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
         "width": sides[0],
         "height": sides[1],
         "is_network": graph is not None,
+        "radius": 0.0 if graph is None else round(min(0.6, 4.7 * network_spacing(graph)), 2),
         "links": links,
         "agents": [names[agent] for agent in order],
         "palette": list(palette),

@@ -18,7 +18,6 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from sandbox.errors import SettingsError
@@ -44,6 +43,8 @@ from visualize.drawing.graph_layout import READABLE_NODES, Layout, merge_blocks,
 from visualize.drawing.group_matrix import draw_matrices
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
 from visualize.drawing.legends import arrow_handle, fit_legend, unknown_handle
+from visualize.drawing.network import homes_in_network
+from visualize.drawing.node_names import write_names
 from visualize.drawing.persona_columns import PERSONA, persona_values
 from visualize.drawing.style import (
     GREY,
@@ -69,6 +70,8 @@ from visualize.drawing.style import (
 MAX_ARROWS, MAX_NUMBERED_NODES, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
 # Names of more characters are cut where there are more than a few, or they would cover each other.
 NAME_LENGTH, FEW = 18, 9
+# Points per data unit of the axes, a little less than they have beside one colour bar.
+_POINTS_PER_UNIT = 72 * 0.8 * PAGE_IN * 0.75 / 2.24
 # More agents are drawn as a matrix of groups.
 GRAPH_AGENTS = 200
 
@@ -104,8 +107,9 @@ def data(
     if (kind := _groups(run, view, groups)) is not None:
         graph = run.social_graph()
         return group_table(graph, group_agents(run, graph, kind))
-    graph, _ = _graph(run, by)
-    positions = node_positions(graph, layout) if len(graph) else {}
+    graph, in_blocks = _graph(run, by)
+    homes = None if in_blocks else homes_in_network(run, graph)
+    positions = node_positions(graph, layout, homes) if len(graph) else {}
     nodes = [
         {"kind": "node", "reviewer": node, "author": node, "name": d.get("name", ""), "label": d["label"]}
         | {"x": positions[node][0], "y": positions[node][1], "influence": d["influence"], "alignment": d["alignment"]}
@@ -339,30 +343,22 @@ def _words(
     ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame, sizes: NDArray[np.float64], values: NDArray[np.float64],
     scale: tuple[Colormap, Normalize, str], theme: Theme,
 ) -> None:  # fmt: skip
-    """Names below nodes, where agents have names: of a few all, of more those with the most influence, or else reviews.
+    """Names beside nodes, where agents have names: of a few all, of more those with the most influence, or else reviews.
 
     Agents without names have their numbers inside.
     """
     names = given_names(nodes["name"], NAME_LENGTH if len(nodes) > FEW else 40)
-    halo = [withStroke(linewidth=1.6, foreground=background(theme))]
     is_few = len(nodes) <= MAX_NUMBERED_NODES
-    named: set[int] = set(range(len(nodes))) if is_few else set()
-    if any(names) and not is_few:
+    if any(names):
         reviews = edges.groupby("reviewer")["reviews"].sum().add(edges.groupby("author")["reviews"].sum(), fill_value=0)
         weight = nodes["influence"] if nodes["influence"].notna().any() else nodes["reviewer"].map(reviews)
-        named = set(np.argsort(-weight.fillna(0.0).to_numpy(), kind="stable")[:NAMED_HUBS].tolist())
+        order = np.argsort(-weight.fillna(0.0).to_numpy(), kind="stable")[: None if is_few else NAMED_HUBS]
+        at, radii = nodes[["x", "y"]].to_numpy(dtype=float), np.sqrt(sizes) / 2
+        write_names(ax, names, order.tolist(), at, radii, _POINTS_PER_UNIT, 7, theme)
     for row, (number, x, y) in enumerate(zip(nodes["reviewer"], nodes["x"], nodes["y"], strict=True)):
-        if row not in named:
-            continue
-        area = float(sizes[row])
-        if names[row]:
-            ax.annotate(
-                names[row], (x, y), (0, -math.sqrt(area) / 2 - 1), textcoords="offset points", ha="center", va="top",
-                size=7, zorder=4, path_effects=halo,
-            )  # fmt: skip
-        elif is_few:
+        if is_few and not names[row]:
             face = background(theme) if np.isnan(values[row]) else scale[0](scale[1](values[row]))
-            size = float(np.clip(math.sqrt(area) * 0.45, 5, 8))
+            size = float(np.clip(math.sqrt(float(sizes[row])) * 0.45, 5, 8))
             ax.text(x, y, str(number + 1), ha="center", va="center", size=size, color=contrast_colour(face), zorder=3)
 
 
