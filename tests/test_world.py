@@ -217,7 +217,11 @@ def test_a_branch_begins_where_the_other_run_stood(tiny_world: MakeWorld, run_di
     [
         ("@7", {}, "has 3 complete rounds; --from .*@7 asks for 7"),
         ("", {}, "--from takes RUN@ROUNDS, for example runs/first@2; found "),
-        ("@1", {"size": 4}, "has 9 agents on a grid of size 3; branch from it with the same, not 16 on size 4"),
+        (
+            "@1",
+            {"size": 4},
+            "has 9 agents on a grid of size 3; branch from it with the same, not 16 on size 4: add --size 3",
+        ),
     ],
 )
 def test_a_branch_that_cannot_be_is_refused(

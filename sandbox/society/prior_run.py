@@ -121,8 +121,12 @@ def check_prior_run(
     before = tuple(about.get("settings", {}).get(name) or about["size"] for name in ("rows", "columns"))
     if before != shape or n_prior != n_agents:
         was, now = (f"size {of[0]}" if of[0] == of[1] else f"{of[0]}x{of[1]} cells" for of in (before, shape))
+        add = f"--set agents={n_prior}"
+        if before != shape:
+            add = f"--size {before[0]}" if before[0] == before[1] else f"--rows {before[0]} --columns {before[1]}"
         raise SettingsError(
-            f"{prior.path} has {n_prior} agents on a grid of {was}; branch from it with the same, not {n_agents} on {now}"
+            f"{prior.path} has {n_prior} agents on a grid of {was}; branch from it with the same, not {n_agents} on {now}: "
+            f"add {add}"
         )
     if population is not None and read_population(population) != prior.population:
         raise SettingsError(

@@ -50,7 +50,8 @@ def test_agents_stand_in_rows_and_columns(tiny_world: MakeWorld, tmp_path: Path)
     branch = tiny_world(scenario(), size=None, rows=3, columns=5, out=tmp_path / "next", branch=f"{tmp_path / 'run'}@1")
     assert places(branch) == places(world)
     with pytest.raises(
-        SettingsError, match="15 agents on a grid of 3x5 cells; branch from it with the same, not 15 on 5x3"
+        SettingsError,
+        match="branch from it with the same, not 15 on 5x3 cells: add --rows 3 --columns 5",
     ):
         tiny_world(scenario(), size=None, rows=5, columns=3, out=tmp_path / "other", branch=f"{tmp_path / 'run'}@1")
     with pytest.raises(RunExists, match="columns"):
