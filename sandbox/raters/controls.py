@@ -18,6 +18,7 @@ from sandbox.scenario.rubric import Example
 from sandbox.seeding import keyed_rng
 
 MISMATCHED = "mismatched"
+EMPTY = ("refusal", "platitude")  # kinds that are sentences, but say nothing about the question
 MIN_WORDS = 4
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

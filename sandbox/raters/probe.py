@@ -1,13 +1,14 @@
-"""Ratings by a probe: logistic heads on hidden states of the bundled language model.
+"""Ratings by a probe: logistic heads on what the bundled language model makes of an answer.
 
 It says the same two things as the ``values`` rater, learnt from labelled answers in the same way, but stands on other
-features, so that what deceives sentence embeddings need not deceive it: the mean states of an answer's tokens behind the
-question, and how they differ from those of the answer alone. No likelihood has a part in it.
+features, so that what deceives sentence embeddings need not deceive it. Whether a text answers its question is told by how much
+likelier it is behind the question than without it, and how near the states of both are; whether it says anything, and whether
+that is good, by the mean states of its tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from sandbox.errors import ScenarioError
+from sandbox.models.local.answer_reading import AnswerReader, Reading
 from sandbox.raters.controls import MIN_WORDS, with_excerpts
 from sandbox.raters.feature_cache import cached_array
 from sandbox.raters.heads import fit_head, fit_span, question_numbers
@@ -23,19 +25,22 @@ from sandbox.raters.values import GOODNESS_SPAN, rating_position, values_rating
 from sandbox.records import Rating
 
 if TYPE_CHECKING:
-    from sandbox.models.local.answer_reading import AnswerReader
     from sandbox.raters.base import RatingRole
 
 Items = Sequence[tuple[str, str]]
 
 _C = 1.0
+_C_RELEVANCE = 0.05
+# Stricter than by default: a high likelihood is worth more than a low one, also for answers of other people.
+_RELEVANCE_SPAN = (80.0, 35.0)
 _SCALE = 24.0  # about the root of the number of features, so that a state has a length of about one
+_COMPONENTS = 200
 _MANY = 400
 _DIGITS = 2  # states depend on the processor in their last bits
 
 
 class Probe:
-    """Heads on states of answers: is it an answer, and is it good.
+    """Heads on states and likelihoods of answers: is it an answer, and is it good.
 
     Args:
         examples: Labelled answers to at least :data:`~sandbox.raters.sense.MIN_QUESTIONS` questions.
@@ -61,13 +66,17 @@ class Probe:
         sense = sense_examples(known)
         used = with_excerpts(examples, most=1)
         items = [*sense.items, *((e.question, e.answer) for e in used)]
-        states = self._states(items, kept=True)
+        related = [item for item, is_related in zip(sense.items, sense.related, strict=True) if is_related]
+        read, states = self._read(related, items)
         n = len(sense.items)
         people = states[:n][sense.answers]
         self._mean, self._spread = people.mean(0), people.std(0) + 1e-6
-        relevance, state = self._features(states)
-        substance = _with_lengths(state[:n], sense.items)
-        self._heads = SenseHeads(relevance[:n], substance, sense, relevance_c=_C, substance_c=_C)
+        self._nearness = Nearness(np.concatenate([read.asked, read.alone]))
+        state = self._scaled(states)
+        self._heads = SenseHeads(
+            self._relevance(read), _with_lengths(state[:n], sense.items), sense,
+            relevance_c=_C_RELEVANCE, substance_c=_C, empty_apart=True, relevance_span=_RELEVANCE_SPAN,
+        )  # fmt: skip
         good = np.array([e.good for e in used])
         self._good = fit_head(state[n:], good, question_numbers([e.question for e in used]), c=_C)
         low, high = GOODNESS_SPAN
@@ -75,31 +84,64 @@ class Probe:
 
     def positions(self, items: Items) -> NDArray[np.float64]:
         """Positions of answers on the scale, in [0, 1]. Shape [items]."""
-        relevance, state = self._features(self._states(items))
-        lengths = text_lengths(items)
-        answers = self._heads.positions(relevance, _with_lengths(state, items), lengths)
+        read = self._reader.read(items)
+        state, lengths = self._scaled(read.states), text_lengths(items)
+        answers = self._heads.positions(self._relevance(read), _with_lengths(state, items), lengths)
         liked = self._span.position(self._good.logits(state), lengths)
         return np.asarray(rating_position(answers, liked), dtype=np.float64)
 
-    def _states(self, items: Items, *, kept: bool = False) -> NDArray[np.float32]:
-        """States behind the question, and what they are beyond those of the answer alone. Shape [items, 2 * dim]."""
+    def _read(self, related: Items, items: Items) -> tuple[Reading, NDArray[np.float32]]:
+        """The reading of answers, and the states of all items, from the cache folder where they are kept."""
 
         def read() -> NDArray[np.float32]:
-            if kept and len(items) > _MANY:
+            if len(items) > _MANY:
                 Console(stderr=True).print(
-                    f"Reading {len(items):,} labelled answers for the judge: once on this machine, one to three minutes ...",
+                    f"Reading {len(items):,} labelled answers for the judge: once on this machine, two to five minutes ...",
                     highlight=False,
                 )
-            found = self._reader.read(items)
-            return np.hstack([found.behind, found.behind - found.alone])
+            found = self._reader.read(related)
+            return np.hstack([found.states, found.alone, found.asked, found.gains[:, None], found.tokens[:, None]])
 
-        if not kept:
-            return read()
+        kept = self._cached(related, read)
+        dim = self._reader.dim
+        reading = Reading(kept[:, :dim], kept[:, dim : 2 * dim], kept[:, 2 * dim : -2], kept[:, -2], kept[:, -1])
+        seen = dict(zip(related, reading.states, strict=True))
+        others = [item for item in dict.fromkeys(items) if item not in seen]
+        seen |= dict(zip(others, self._cached(others, lambda: self._reader.read_states(others)), strict=True))
+        return reading, np.stack([seen[item] for item in items])
+
+    def _cached(self, items: Items, read: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
         return cached_array([text for item in items for text in item], read, fingerprint=self._reader.fingerprint)
 
-    def _features(self, states: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        scaled = ((states - self._mean) / self._spread / _SCALE).astype(np.float64)
-        return scaled, scaled[:, : self._reader.dim]
+    def _scaled(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
+        return ((states - self._mean) / self._spread / _SCALE).astype(np.float64)
+
+    def _relevance(self, read: Reading) -> NDArray[np.float64]:
+        gains, tokens = read.gains.astype(np.float64), read.tokens.astype(np.float64)
+        near = self._nearness.between(read.asked, read.alone)
+        return np.stack([gains, gains * np.sqrt(tokens) / 3.0, np.log2(tokens + 1.0) / 4.0, near * 3.0], axis=1)
+
+
+class Nearness:
+    """How near the states of two texts are: the cosine of their principal components, each divided by the root of its spread.
+
+    Plain cosines of states are dominated by a few directions that all texts share.
+
+    Args:
+        states: States from which the components are computed. Shape [texts, dim].
+    """
+
+    def __init__(self, states: NDArray[np.float32]) -> None:
+        exact = states.astype(np.float64)
+        self._mean = exact.mean(0)
+        _, spread, components = np.linalg.svd(exact - self._mean, full_matrices=False)
+        self._components = components[:_COMPONENTS].T / (np.sqrt(spread[:_COMPONENTS] / np.sqrt(len(exact))) + 1e-3)
+
+    def between(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Cosines. States of shape [texts, dim] give shape [texts]."""
+        a, b = ((states.astype(np.float64) - self._mean) @ self._components for states in (first, second))
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        return np.asarray(np.sum(a * b, axis=1) / (lengths + 1e-9), dtype=np.float64)
 
 
 def _with_lengths(state: NDArray[np.float64], items: Items) -> NDArray[np.float64]:
@@ -120,8 +162,6 @@ class ProbeRater:
     learns_from_labels = True
 
     def __init__(self, rest: str = "", *, embedder: Any = None) -> None:
-        from sandbox.models.local.answer_reading import AnswerReader
-
         del rest, embedder
         self._reader = AnswerReader()
         self._probes: dict[Any, Probe] = {}

@@ -111,8 +111,8 @@ class Sense:
         asked, said = _embedded(examples.items, embedder)
         relevance, substance = self._features(examples.items, asked, said, left_out=True)
         self._heads = SenseHeads(
-            relevance, substance, examples, relevance_c=_C_RELEVANCE, substance_c=_C_SUBSTANCE
-        )  # fmt: skip
+            relevance[examples.related], substance, examples, relevance_c=_C_RELEVANCE, substance_c=_C_SUBSTANCE
+        )
 
     def positions(self, items: Items, asked: NDArray[np.float32], said: NDArray[np.float32]) -> NDArray[np.float64]:
         """How surely texts are answers, in [0, 1], from their embeddings of shape [items, dim]."""

@@ -8,7 +8,7 @@ import pytest
 from sandbox.errors import ScenarioError
 from sandbox.models.local.answer_reading import AnswerReader
 from sandbox.raters.base import load_rater
-from sandbox.raters.probe import Probe
+from sandbox.raters.probe import Nearness, Probe
 from sandbox.scenario.loading import load_scenario
 from sandbox.scenario.rubric import Example
 from sandbox.society.observer import make_observer
@@ -29,14 +29,60 @@ def test_answers_packed_together_do_not_see_each_other() -> None:
     other = AnswerReader()
     together, alone = reader.read(items), [other.read([item]) for item in items]
     for row, one in enumerate(alone):
-        scale = np.abs(one.behind).mean()
-        assert np.abs(together.behind[row] - one.behind[0]).mean() < 0.02 * scale
-        assert np.abs(together.alone[row] - one.alone[0]).mean() < 0.02 * scale
-    assert np.abs(together.behind[0] - together.behind[2]).mean() > 0.05 * np.abs(together.behind[0]).mean()
-    assert not reader.read([("Q?", "")]).behind.any()
+        for name in ("states", "alone", "asked"):
+            seen, expected = getattr(together, name)[row], getattr(one, name)[0]
+            assert np.abs(seen - expected).mean() < 0.02 * np.abs(expected).mean()
+        assert together.gains[row] == pytest.approx(one.gains[0], abs=0.1)  # bfloat16
+    assert np.abs(together.states[0] - together.states[2]).mean() > 0.05 * np.abs(together.states[0]).mean()
     again = reader.read([items[2], items[0], items[2]])
-    assert (again.behind == together.behind[[2, 0, 2]]).all()
+    assert (again.states == together.states[[2, 0, 2]]).all()
+    states = AnswerReader().read_states([items[2], items[0], items[2]])
+    assert np.abs(states - together.states[[2, 0, 2]]).max() < 0.05
     assert reader.read([]).alone.shape == (0, reader.dim)
+
+
+def test_an_answer_without_a_word_and_one_behind_a_long_question_are_read() -> None:
+    reader = AnswerReader()
+    nothing = reader.read([("Q?", "")])
+    assert not (nothing.states.any())
+    assert not (nothing.gains.any())
+    assert not (nothing.tokens.any())
+    long = reader.read([("Why? " * 400, "Because."), ("Why?", "word " * 400)])
+    assert np.isfinite(long.asked).all()
+    assert long.tokens.tolist() == [2, 224]
+
+
+def test_the_gain_is_the_difference_of_mean_log_likelihoods() -> None:
+    """Against the model itself, asked one token after the other."""
+    import torch
+
+    from sandbox.models.local.bundled import BUNDLED
+    from sandbox.models.local.loading import load
+
+    loaded = load(BUNDLED, device="cpu", dtype="float32")
+
+    def mean(prefix: str, answer: str) -> float:
+        before, said = (loaded.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prefix, answer))
+        with torch.inference_mode():
+            found = loaded.model(torch.tensor([before + said])).logits[0].log_softmax(-1)
+        return float(np.mean([found[len(before) - 1 + n, token] for n, token in enumerate(said)]))
+
+    question, answer, opening = "Where is the cat?", "The cat is on the roof.", "<|im_start|>assistant\n"
+    expected = mean(f"<|im_start|>user\n{question}<|im_end|>\n{opening}", answer) - mean(opening, answer)
+    reader = AnswerReader()
+    assert reader.read([(question, answer)]).gains[0] == pytest.approx(expected, abs=0.1)  # bfloat16
+    assert reader.read([("What is two and two?", answer)]).gains[0] < expected - 0.5
+
+
+def test_nearness_is_that_of_principal_components() -> None:
+    draw = np.random.default_rng(0)
+    common = draw.normal(size=(1, 32)) * 20
+    states = (common * draw.normal(size=(80, 1)) + draw.normal(size=(80, 32))).astype(np.float32)
+    near = Nearness(states)
+    assert near.between(states[:3], states[:3]) == pytest.approx([1, 1, 1])
+    shifted = states[:3] + 0.1 * draw.normal(size=(3, 32)).astype(np.float32)
+    assert (near.between(states[:3], shifted) > 0.9).all()
+    assert (near.between(states[:3], states[3:6]) < 0.8).all()
 
 
 def test_the_probe_keeps_the_promises_of_raters() -> None:

@@ -25,6 +25,7 @@ from trainers.evaluation.judge_controls import (
     speakers,
 )
 from trainers.evaluation.judges import Judges
+from trainers.evaluation.suite import control_pairs
 
 SCENARIO = load_scenario("value_alignment", {})
 LABELLED = labelled_answers(SCENARIO.rubric.dimensions[0], "lm", [])
@@ -130,3 +131,21 @@ def test_speakers_may_be_made_of_peoples_pairs() -> None:
     cards = report_cards(judges, SCENARIO, pairs=pairs)
     assert cards["values"]["source"] == "9 pairs of people"
     assert cards["values"]["pairs"]["n"] == 9
+
+
+def test_the_question_of_a_conversation_is_the_whole_of_it() -> None:
+    def turns(*said: str) -> list[dict[str, str]]:
+        return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(said)]
+
+    def answer(text: str) -> list[dict[str, str]]:
+        return [{"role": "assistant", "content": text}]
+
+    rows = [
+        {"prompt": turns("Why?"), "chosen": answer("Because."), "rejected": answer("No.")},
+        {"prompt": turns("I lost it.", "What?", "My key."), "chosen": answer("Ask."), "rejected": answer("Fine.")},
+    ]
+    assert control_pairs(rows) == [
+        ("Why?", "Because.", "No."),
+        ("Question: I lost it.\n\nAnswer: What?\n\nQuestion: My key.", "Ask.", "Fine."),
+    ]
+    assert control_pairs(None) == []

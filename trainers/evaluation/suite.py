@@ -8,7 +8,7 @@ reader should know before any score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +121,7 @@ def run_suite(
         asked, scenario = _questions(parts.questions, scenario)
         evaluation = Evaluation(
             loaded, asked, names=names, scenario=scenario, seeds=seeds, controls=parts.controls,
-            control_pairs=_control_pairs(rows) if parts.controls else (),
+            control_pairs=control_pairs(rows) if parts.controls else (),
             pressures=tuple(PRESSURES) if parts.adversarial else (), **settings,
         )  # fmt: skip
     called = list(names) if names else evaluation.names if evaluation else [model.uri for model in loaded]
@@ -201,11 +201,19 @@ def _read(parts: SuiteSettings) -> tuple[Any, Any]:
     return rows, items
 
 
-def _control_pairs(rows: Any) -> list[tuple[str, str, str]]:
-    """Preference rows as (question, chosen, rejected); of a conversation the last user's turn is the question."""
+def control_pairs(rows: Any) -> list[tuple[str, str, str]]:
+    """Preference rows as (question, chosen, rejected); the question of a conversation is the whole of it up to the answer."""
     if rows is None:
         return []
-    return [(r["prompt"][-1]["content"], r["chosen"][-1]["content"], r["rejected"][-1]["content"]) for r in rows]
+    return [(_asked(r["prompt"]), r["chosen"][-1]["content"], r["rejected"][-1]["content"]) for r in rows]
+
+
+def _asked(prompt: Sequence[Mapping[str, str]]) -> str:
+    """A prompt as one text: a question by itself, else the turns with who speaks."""
+    if len(prompt) == 1:
+        return prompt[0]["content"]
+    names = {"user": "Question", "assistant": "Answer", "system": "Instruction"}
+    return "\n\n".join(f"{names.get(turn['role'], turn['role'])}: {turn['content']}" for turn in prompt)
 
 
 def _questions(given: str | None, scenario: str) -> tuple[list[str] | None, str]:
