@@ -21,7 +21,7 @@ from sandbox.store.run import Run, is_run, open_run
 from visualize.drawing.agent_values import find_by, shown_labels
 from visualize.drawing.inputs import Source, final_scores, read_result
 from visualize.drawing.saving import image
-from visualize.page.calls import show_calls
+from visualize.page.conversations import show_conversation
 from visualize.page.key_figures import key_figures
 from visualize.page.player import map_frames
 from visualize.plots import (
@@ -249,9 +249,11 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str]) -> dict[str, Any]:
     means = shown_labels(run, run.agents()["label"]).nunique() > 1
     n, index = min(_CONVERSATIONS, len(picked) // 2), CallIndex(run)
     shown = {(it.round, it.agent) for it in (*picked[len(picked) - n :], *picked[:n])}
+    # A run without interactions says what it would be rated by.
+    has_reviews = not done or any(f.kind != "said" for it in done for f in it.feedback)
     rest = [it for it in done if (it.round, it.agent) not in shown]
     evenly = rest if len(rest) <= _OTHERS else [rest[i * len(rest) // _OTHERS] for i in range(_OTHERS)]
-    others = [{**_conversation(it, run, names, None), "label": it.label if means else ""} for it in evenly]
+    others = [{**show_conversation(it, run, names, None), "label": it.label if means else ""} for it in evenly]
     return {
         **_line(path, folder),
         "path": str(path),
@@ -263,11 +265,17 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str]) -> dict[str, Any]:
         "own": {name: measures.axis_of(run, name)["unit"] for name in run.own_measures},
         "pictures": _run_pictures(run, by.get(path, "rating")),
         "is_rated": bool(rated),
-        "key_figures": key_figures(run, len(interactions), len(interactions) - len(done)),
+        "key_figures": key_figures(
+            run,
+            len(interactions),
+            len(interactions) - len(done),
+            has_reviews=has_reviews,
+            has_scores=not done or any(it.before.ratings or it.after.ratings for it in done),
+        ),
         "others": others,
         "n_others": len(rest),
-        "best": [_conversation(it, run, names, index) for it in reversed(picked[len(picked) - n :])],
-        "worst": [_conversation(it, run, names, index) for it in picked[:n]],
+        "best": [show_conversation(it, run, names, index) for it in reversed(picked[len(picked) - n :])],
+        "worst": [show_conversation(it, run, names, index) for it in picked[:n]],
         "errors": [it for it in interactions if it.error is not None][:_CONVERSATIONS],
     }
 
@@ -321,29 +329,6 @@ def _measures_caption(run: Run) -> str:
 def _final(it: Interaction, dimension: str) -> float | None:
     after = it.after.value(dimension)
     return after if after is not None else it.before.value(dimension)
-
-
-def _conversation(it: Interaction, run: Run, names: dict[int, str], index: CallIndex | None) -> dict[str, Any]:
-    return {
-        "calls": {} if index is None else show_calls(index.calls_of(it), names),
-        "round": it.round,
-        "author": names.get(it.agent, f"Agent {it.agent + 1}"),
-        "label": it.label,
-        "question": it.question,
-        "recalled": it.recalled,
-        "draft": it.draft,
-        "revision": it.revision,
-        "feedback": [
-            {"who": names.get(f.reviewer, f"Agent {f.reviewer + 1}"), "rating": f.rating.value,
-             "said": f.rating.reason or f.rating.raw, "kind": f.kind}
-            for f in it.feedback
-        ],
-        "heard": [
-            {"agent": names.get(h.agent, f"Agent {h.agent + 1}"), "name": h.name, "text": h.text} for h in it.heard
-        ],
-        "before": {d: it.before.value(d) for d in run.dimensions},
-        "after": {d: it.after.value(d) for d in run.dimensions},
-    }  # fmt: skip
 
 
 def _model(path: Path, folder: Path) -> dict[str, Any]:

@@ -118,9 +118,10 @@ def Page() -> None:
                 if len(data.labels) > 1:
                     solara.SelectMultiple("labels", labels, data.labels, on_value=set_labels)
                 solara.InputText("text", value=text, on_value=set_text, continuous_update=True)
-                solara.SliderRangeFloat(
-                    "rating", value=span, min=1.0, max=float(data.scale), step=0.1, on_value=set_span
-                )
+                if data.has_ratings:
+                    solara.SliderRangeFloat(
+                        "rating", value=span, min=1.0, max=float(data.scale), step=0.1, on_value=set_span
+                    )
             Society(
                 round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
                 colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data),

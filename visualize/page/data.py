@@ -339,6 +339,8 @@ class PageData:
 
     def _scores(self, score: Score) -> str:
         known: Mapping[str, float | None] = {d: score.value(d) for d in self.run.dimensions}
+        if all(value is None for value in known.values()):
+            return ""  # as in most games
         return ", ".join(f"{d} {'–' if value is None else f'{value:.2f}'}" for d, value in known.items())
 
 

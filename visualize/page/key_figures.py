@@ -7,8 +7,18 @@ import json
 from sandbox.store.run import Run
 
 
-def key_figures(run: Run, n: int, failed: int) -> list[tuple[str, str]]:
-    """What the run is, and with what it was made: names and values."""
+def key_figures(
+    run: Run, n: int, failed: int, *, has_reviews: bool = True, has_scores: bool = True
+) -> list[tuple[str, str]]:
+    """What the run is, and with what it was made: names and values.
+
+    Args:
+        run: The run.
+        n: Number of its interactions.
+        failed: How many of them failed.
+        has_reviews: Whether neighbours rate answers; if not, their rater is left out.
+        has_scores: Whether observers score answers; if not, the judge is left out.
+    """
     about = run.manifest
     raters, tokens = about.get("raters", {}), about.get("tokens", {})
     given = {
@@ -17,8 +27,8 @@ def key_figures(run: Run, n: int, failed: int) -> list[tuple[str, str]]:
         "rounds": f"{run.rounds:,}",
         "interactions": f"{n:,}" + (f" ({failed:,} failed)" if failed else ""),
         "model": _models(run),
-        "rater of neighbours": raters.get("neighbours"),
-        "judge (observer)": raters.get("observer"),
+        "rater of neighbours": raters.get("neighbours") if has_reviews else None,
+        "judge (observer)": raters.get("observer") if has_scores else None,
         "seed": about.get("seed"),
         "protocol": about.get("protocol"),
         "calls": f"{tokens['calls']:,}" if tokens.get("calls") else None,
