@@ -15,7 +15,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -67,10 +66,14 @@ class Server:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def counts(self) -> dict[str, int]:
+        """How many ``requests`` have arrived so far, and how many of them are ``under_way``."""
+        with urllib.request.urlopen(f"{self.url}/counts", timeout=10) as answer:
+            return dict(json.load(answer))
+
     def requests(self) -> int:
         """How many have arrived so far."""
-        with urllib.request.urlopen(f"{self.url}/counts", timeout=10) as answer:
-            return int(json.load(answer)["requests"])
+        return self.counts()["requests"]
 
 
 @contextlib.contextmanager
@@ -122,8 +125,10 @@ class Runner:
             raise RuntimeError(f"{peer.shown} failed: {errors[-1500:]}")
         return {**json.loads(said.splitlines()[-1]), "requests": self.server.requests() - before}
 
-    def killed(self, peer: Peer, python: str, out: Path, rounds: int, after: int) -> int:
-        """Kill a run once so many requests have arrived; how many had arrived when it was dead.
+    def killed(self, peer: Peer, python: str, out: Path, rounds: int, after_s: float) -> dict[str, int]:
+        """Kill a run some seconds after its first request; how many had arrived ``before``, and were ``under_way``.
+
+        By time, as a run that is killed by its number of requests always ends when a batch of them has just been sent.
 
         Raises:
             RuntimeError: it ended before.
@@ -131,14 +136,15 @@ class Runner:
         before = self.server.requests()
         with self._start(peer, python, out, 0, rounds) as process:
             began = time.monotonic()
-            while self.server.requests() - before < after:
-                if process.poll() is not None or time.monotonic() - began > RUN_S:
-                    process.kill()
-                    raise RuntimeError(f"{peer.shown} could not be killed in mid-run")
+            while self.server.requests() == before and process.poll() is None and time.monotonic() - began < RUN_S:
                 time.sleep(0.002)
-            process.send_signal(signal.SIGKILL)
+            time.sleep(after_s)
+            counts, ended = self.server.counts(), process.poll() is not None
+            process.kill()
             process.communicate()
-        return self.server.requests() - before
+        if ended or counts["requests"] == before:
+            raise RuntimeError(f"{peer.shown} could not be killed in mid-run")
+        return {"before": counts["requests"] - before, "under_way": counts["under_way"]}
 
 
 def measure(
@@ -165,9 +171,10 @@ def measure(
     def kill(peer: Peer, share: float) -> None:
         needed = round(statistics.median(one["calls_each"] for one in seen[peer.name]) * rounds * runner.agents)
         out = folder / f"{peer.name}-killed-{share}"
-        before = runner.killed(peer, pythons[peer.name], out, rounds, round(needed * share))
+        seconds = statistics.median(one["seconds"] for one in seen[peer.name])
+        found = runner.killed(peer, pythons[peer.name], out, rounds, share * seconds)
         after = runner.whole(peer, pythons[peer.name], out, 0, rounds)["requests"]
-        one = {"share": share, "before": before, "after": after, "twice": before + after - needed}
+        one = {"share": share, **found, "after": after, "twice": found["before"] + after - needed}
         twice.setdefault(peer.name, []).append(one)
 
     steps = [functools.partial(run, turn=turn) for turn in range(repeats)]
@@ -210,7 +217,7 @@ def cells(found: dict[str, dict[str, Any]]) -> list[list[str]]:
         row = [f"{peer.shown} ({seen['version']})", f"{seen['calls_each']:.1f}"]
         for name, digits in (("interactions_per_s", 1), ("cpu_ms_each", 1), ("peak_mb", 0)):
             row += [f"{seen[name]:.{digits}f}", f"{seen[name] / ours[name]:.2f}"]
-        lost = [f"{one['twice']} of {one['before']}" for one in seen["kills"]]
+        lost = [f"{one['twice']} of {one['before']} ({one['under_way']})" for one in seen["kills"]]
         rows.append([*row, ", ".join(lost) or "–"])
     return rows
 
@@ -223,7 +230,8 @@ def words(found: dict[str, dict[str, Any]], skipped: dict[str, str], shape: str,
     shares = ", ".join(f"{share:.0%}" for share in kills)
     said = [
         shape,
-        f"Killed when {shares} of the calls had arrived at the server, and started again: of these calls, those made again."
+        f"Killed {shares} of such a run's time after the first call, and started again: of the calls made until then, those "
+        "made again; in brackets those that were under way, which no framework can keep."
         if kills
         else "",
         f"{differs}.",

@@ -1,4 +1,4 @@
-"""The stub server in a process of its own, which says at ``/v1/counts`` how many requests have arrived so far."""
+"""The stub server in a process of its own; ``/v1/counts`` says how many requests have arrived, and how many are under way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class CountingServer(StubServer):
 
     def _count(self, asked: Asked, _: int) -> Answer | None:
         if asked.path.endswith("/counts"):
-            return Answer(body=json.dumps({"requests": self.requests}).encode(), delay_s=0.0)
+            counts = {"requests": self.requests, "under_way": self.in_flight - 1}  # but for this one
+            return Answer(body=json.dumps(counts).encode(), delay_s=0.0)
         self.requests += 1
         return None
 
