@@ -26,6 +26,8 @@ _CONTROLS = 4
 # Percentiles of held-out logits, of negative and of positive examples, that get the positions 0.1 and 0.9.
 RELEVANCE_SPAN = (60.0, 30.0)
 _SUBSTANCE = (85.0, 6.0)
+# Where refusals and platitudes are told from answers by a head of their own: of the head for form, and of theirs.
+_FORM = (95.0, 4.0)
 _CONTENT = (50.0, 3.0)
 # What is left of the position of a refusal or a platitude that is recognised as one for certain. Other people's answers can
 # look like them in their wording; then relevance decides.
@@ -116,7 +118,7 @@ class SenseHeads:
         no_answers = ~examples.related
         without_form = no_answers & ~examples.empty if empty_apart else no_answers
         used = examples.answers | without_form
-        self._substance = calibrated(substance[used], used, substance_c, _SUBSTANCE)
+        self._substance = calibrated(substance[used], used, substance_c, _FORM if empty_apart else _SUBSTANCE)
         self._content: tuple[Head, Span] | None = None
         if empty_apart and examples.empty.any():
             used = examples.answers | examples.empty

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from sandbox.metrics.intervals import share_interval
+from sandbox.models.catalog import load_model
 from sandbox.raters.controls import KINDS, MISMATCHED
 from sandbox.records import Rating
 from sandbox.scenario.loading import load_scenario
+from trainers.evaluation.evaluation import Evaluation
 from trainers.evaluation.judge_controls import (
     BAD,
     BEGINNING,
@@ -149,3 +151,18 @@ def test_the_question_of_a_conversation_is_the_whole_of_it() -> None:
         ("Question: I lost it.\n\nAnswer: What?\n\nQuestion: My key.", "Ask.", "Fine."),
     ]
     assert control_pairs(None) == []
+
+
+def test_the_ratings_of_a_report_card_are_told_as_they_are_made() -> None:
+    given: list[int] = []
+    checked = Evaluation(
+        [load_model("scripted:")],
+        ["Why?"],
+        scenario="value_alignment",
+        judge="values",
+        embedder="hashing",
+        controls=None,
+    )
+    checked.report_cards(on_ratings=given.append)
+    assert sum(given) == checked.n_card_ratings() == checked.n_ratings([])
+    assert len(given) > 1

@@ -35,7 +35,7 @@ from trainers.evaluation.adversarial import PRESSURES, pressure_losses, under_pr
 from trainers.evaluation.agreement import agreement
 from trainers.evaluation.answering import PromptVariant, generate_answers, plain_variants
 from trainers.evaluation.judge_bias import at_equal_length, length_bias, position_bias
-from trainers.evaluation.judge_controls import card_alarms, report_cards
+from trainers.evaluation.judge_controls import card_alarms, card_speakers, different_sayings, report_cards
 from trainers.evaluation.judges import Judges, default_judge, different_texts
 from trainers.evaluation.paired_tests import Answer, paired, score_by_question
 
@@ -187,7 +187,7 @@ class Evaluation:
         """
         self.judges.rate(answers, self.seeds[0], log=log, on_texts=on_ratings)
         dimensions, judges = self.judges.dimensions, self.judges.names
-        cards = self.report_cards(log)
+        cards = self.report_cards(log, on_ratings)
         counted = answers if self.adversarial else [a for a in answers if a["pressure"] is None]
         return {
             "schema": SCHEMA,
@@ -215,18 +215,31 @@ class Evaluation:
         }
 
     def n_ratings(self, answers: Sequence[Answer]) -> int:
-        """How many ratings :meth:`judge` will ask for: every judge's of every different answer."""
-        return len(self.judges.names) * len(different_texts(answers))
+        """How many ratings :meth:`judge` will ask for: every judge's of every different answer, and for its report card."""
+        return len(self.judges.names) * len(different_texts(answers)) + self.n_card_ratings()
 
-    def report_cards(self, log: CallLog | None = None) -> dict[str, Any]:
+    def n_card_ratings(self) -> int:
+        """How many ratings :meth:`report_cards` will ask for."""
+        if self.controls is False:
+            return 0
+        asked = card_speakers(self.judges, self.scenario, **self._card_settings())
+        return sum(len(different_sayings(said)) for _, said in asked.values())
+
+    def report_cards(
+        self, log: CallLog | None = None, on_ratings: Callable[[int], Any] | None = None
+    ) -> dict[str, Any]:
         """Report cards of the judges, by name; see the argument ``controls``."""
         if self.controls is False:
             return {}
+        return report_cards(self.judges, self.scenario, log=log, on_ratings=on_ratings, **self._card_settings())
+
+    def _card_settings(self) -> dict[str, Any]:
         everything = self.controls or bool(self.control_pairs)
-        return report_cards(
-            self.judges, self.scenario, names=None if everything else self.judges.learnt, pairs=self.control_pairs,
-            n_questions=_QUESTIONS if everything else _FEW_QUESTIONS, log=log,
-        )  # fmt: skip
+        return {
+            "names": None if everything else self.judges.learnt,
+            "pairs": self.control_pairs,
+            "n_questions": _QUESTIONS if everything else _FEW_QUESTIONS,
+        }
 
     def _judging(self, answers: Sequence[Answer], log: CallLog | None) -> dict[str, Any]:
         """How far judges agree, and how they take length and place."""

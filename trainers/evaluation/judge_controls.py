@@ -193,6 +193,35 @@ def _length_slope(whole: Sequence[tuple[Said, float]], parts: Sequence[tuple[Sai
     return {"slope": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error, "n": n}
 
 
+def card_speakers(
+    judges: Judges,
+    scenario: Scenario,
+    *,
+    n_questions: int | None = None,
+    names: Sequence[str] | None = None,
+    pairs: Sequence[tuple[str, str, str]] = (),
+    seed: int = 0,
+) -> dict[str, tuple[str, dict[str, list[Said]]]]:
+    """By judge where its speakers come from, in words, and what they say; the arguments are those of :func:`report_cards`."""
+    dimension = with_borrowed_answers(scenario)[0]
+    found = {}
+    for name in judges.names if names is None else names:
+        if pairs:
+            labelled = [(q, answer, good) for q, a, b in pairs for answer, good in ((a, True), (b, False))]
+            source = f"{len(pairs)} pairs of people"
+        else:
+            labelled = labelled_answers(dimension, name, judges.learnt)
+            source = f"labelled answers of {scenario.name}"
+        if len({question for question, _, _ in labelled}) >= 2:
+            found[name] = source, speakers(labelled, n_questions=n_questions, seed=seed)
+    return found
+
+
+def different_sayings(said: Mapping[str, Sequence[Said]]) -> list[Said]:
+    """What a judge rates of what speakers say: each different text behind a question once."""
+    return list(dict.fromkeys(text for given in said.values() for text in given))
+
+
 def report_cards(
     judges: Judges,
     scenario: Scenario,
@@ -220,29 +249,19 @@ def report_cards(
         By judge what :func:`report_card` returns, and ``source``: where the speakers come from. A judge is left out where
         there are fewer than two questions with labelled answers that it has not learnt from.
     """
-    dimension = with_borrowed_answers(scenario)[0]
+    asked = card_speakers(judges, scenario, n_questions=n_questions, names=names, pairs=pairs, seed=seed)
+    dimension = with_borrowed_answers(scenario)[0].name
     cards: dict[str, Card] = {}
-    for name in judges.names if names is None else names:
-        if pairs:
-            labelled = [(q, answer, good) for q, a, b in pairs for answer, good in ((a, True), (b, False))]
-            source = f"{len(pairs)} pairs of people"
-        else:
-            labelled = labelled_answers(dimension, name, judges.learnt)
-            source = f"labelled answers of {scenario.name}"
-        if len({question for question, _, _ in labelled}) < 2:
-            continue
-        said = speakers(labelled, n_questions=n_questions, seed=seed)
-        texts = list(dict.fromkeys(text for given in said.values() for text in given))
-        rated = dict(zip(texts, judges.ratings(name, texts, dimension.name, log=log), strict=True))
-        if on_ratings is not None:
-            on_ratings(len(texts))
+    for name, (source, said) in asked.items():
+        texts = different_sayings(said)
+        rated = dict(zip(texts, judges.ratings(name, texts, dimension, log=log, on_texts=on_ratings), strict=True))
         card = report_card({who: [(text, rated[text].value) for text in given] for who, given in said.items()})
         if unreadable := [rating for rating in rated.values() if rating.value is None]:
             raw = " ".join(unreadable[0].raw.split())
             card["faults"].append(
                 f"gave no readable rating of {len(unreadable)} of {len(texts)} texts, the first: {raw[:160]!r}"
             )
-        cards[name] = {"dimension": dimension.name, "source": source, **card}
+        cards[name] = {"dimension": dimension, "source": source, **card}
     return cards
 
 

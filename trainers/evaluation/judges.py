@@ -81,12 +81,15 @@ class Judges:
         return [name for name, observer in self._observers.items() if learns_from_labels(observer.rater)]
 
     def ratings(
-        self, name: str, items: Sequence[tuple[str, str]], dimension: str, *, log: CallLog | None = None
-    ) -> list[Rating]:
-        """One judge's ratings of (question, answer) pairs on a dimension, in order."""
+        self, name: str, items: Sequence[tuple[str, str]], dimension: str, *, log: CallLog | None = None,
+        on_texts: Callable[[int], Any] | None = None,
+    ) -> list[Rating]:  # fmt: skip
+        """One judge's ratings of (question, answer) pairs on a dimension, in order; ``on_texts`` is told how many more."""
         scorer = next(s for s in self._observers[name].scorers if s.dimension.name == dimension)
         alone = Observer([scorer], self._observers[name].rater)
-        scores = run_conversations((alone.score(q, a) for q, a in items), in_flight=_AT_ONCE, log=log)
+        scores = run_conversations(
+            (alone.score(q, a) for q, a in items), in_flight=_AT_ONCE, log=log, on_ended=on_texts
+        )
         return [score.ratings[dimension] for score in scores]
 
     def rate(

@@ -129,8 +129,8 @@ def run_suite(
         "schema": SCHEMA, "dimensions": [], "questions": 0, "samples": 0, "models": [], "differences": [], "answers": [],
     }  # fmt: skip
     if evaluation is not None and not loaded:
-        with progress("controls", 0):
-            cards = evaluation.report_cards(log)
+        with progress("controls", evaluation.n_card_ratings()) as show:
+            cards = evaluation.report_cards(log, show)
         result |= {
             "scenario": evaluation.scenario.name, "judge": ", ".join(evaluation.judges.names),
             "judges": evaluation.judges.names, "notes": evaluation.judges.notes, "alarms": card_alarms(cards),
