@@ -91,7 +91,9 @@ def test_key_figures_stand_on_top_and_by_colours_agents(make_run: Callable[..., 
     text = rows(Page(write_report(run.path, by="engagement")))
     given = "scenario village agents 4 rounds 2 interactions 8 (1 failed) model scripted: rater of neighbours lm judge"
     assert f"Society: run {given} (observer) values seed 7 protocol gossip" in text
-    assert "The society by engagement, round by round. engagement (1 to 7): 1" in text
+    assert " engagement (1 to 7) : 1 7 " in text
+    assert "arrows: alignment as reviewers rate it (1 to 7) : 1 7 ; agents as on the map" in text
+    assert "The society by engagement, round by round." in text
     with pytest.raises(SettingsError, match="by='engagment' is not one of"):
         write_report(run.path, by="engagment")
 

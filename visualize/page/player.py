@@ -1,4 +1,4 @@
-"""The map of a run round by round, as data that the report's page draws and steps through. Knows no page."""
+"""The map, the graph and what was said, round by round, as data that the report draws and steps through. Knows no page."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import find_by, values_title
+from visualize.drawing.graph_layout import nearest_distance
 from visualize.drawing.network import drawn_network, network_side, network_spacing
 from visualize.drawing.style import LABEL_STYLES
 from visualize.page.data import PageData
+from visualize.page.player_rounds import graph_places, reviews_by_round, said_by_round
 
 # Of more agents there is no player, but a picture; of more agents times rounds, rounds are left out evenly.
 _AGENTS, _CELLS = 2_500, 150_000
@@ -22,7 +24,7 @@ _NO_VALUE, _ABSENT = -1, -2
 
 
 def map_frames(run: Run, by: str) -> dict[str, Any] | None:
-    """The map of each complete round.
+    """The map, the reviews and the conversations of each complete round.
 
     Args:
         run: The run.
@@ -33,7 +35,9 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
         are shown), ``width`` and ``height`` (in squares), ``is_network``, ``radius`` (of its nodes, in squares),
         ``links`` (ends), ``agents`` (``name``), ``palette`` and ``frames``: of each its ``round`` (from 1), and of each agent
         ``colours`` (index in the palette; -1 without a value, -2 where it does not live), ``texts`` and ``places`` (x and y, in
-        squares). None where there are fewer than two rounds or too many agents.
+        squares). Then ``said``, see :func:`~visualize.page.player_rounds.said_by_round`, and ``graph``, None without reviews:
+        ``bar`` (None where none has a rating), ``radius``, ``places`` (of agents) and ``reviews``, see
+        :func:`~visualize.page.player_rounds.reviews_by_round`. None where there are fewer than two rounds or too many agents.
     """
     names = {int(row["agent"]): str(row["name"]) for row in run.agents().to_dict("records")}
     if run.rounds < 2 or len(names) > _AGENTS:
@@ -70,6 +74,7 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
         rest = (_ABSENT, "", [0, 0])
         colours, texts, places = zip(*(found.get(agent, rest) for agent in order), strict=True)
         frames.append({"round": r + 1, "colours": colours, "texts": texts, "places": places})
+    reviews = reviews_by_round(data, rounds, order, palette)
     sides = (24.0, 24.0) if graph is not None else (width * parts, height * parts)
     has_texts = graph is None and max(sides) <= _NUMBERED and by != "label"
     is_still = all(frame["places"] == frames[0]["places"] for frame in frames)
@@ -95,4 +100,17 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
         "agents": [names[agent] for agent in order],
         "palette": list(palette),
         "frames": frames,
+        "said": said_by_round(data, rounds, order, names),
+        "graph": _graph(data, order, reviews) if any(one["n"] for one in reviews) else None,
+    }
+
+
+def _graph(data: PageData, order: list[int], reviews: list[dict[str, Any]]) -> dict[str, Any]:
+    has_ratings = any(arrow[2] >= 0 for one in reviews for arrow in one["arrows"])
+    places = graph_places(data, order)
+    return {
+        "bar": data.colours.review_bar() if has_ratings else None,
+        "radius": round(min(0.6, 0.47 * nearest_distance([(x, y) for x, y in places])), 2),
+        "places": places,
+        "reviews": reviews,
     }
