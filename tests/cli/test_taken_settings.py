@@ -49,3 +49,25 @@ def test_an_option_of_an_evaluation_or_of_rows_is_no_setting(monkeypatch: pytest
         with pytest.raises(SystemExit):
             main()
         assert capsys.readouterr().err == f"SettingsError: --set {said}\n"
+
+
+@pytest.mark.needs_torch
+def test_a_setting_of_trainers_among_those_of_the_society_is_told_how_to_be_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    words = [
+        "evolve",
+        "public_goods",
+        "--trainer",
+        "policy_gradient",
+        "--reward",
+        "payoff",
+        "--out",
+        str(tmp_path / "evo"),
+    ]
+    monkeypatch.setattr("sys.argv", ["sandbox", *words, "--set", "baseline=record", "--set", "pot_return=0.5"])
+    with pytest.raises(SystemExit):
+        main()
+    error = capsys.readouterr().err
+    assert error.startswith("SettingsError: scenario 'public_goods' has no setting 'baseline'.")
+    assert error.endswith("\nSettings of trainers are given as --set train.baseline=record\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 from sandbox.cli.app import Json, Settings, app, parse_settings
 from sandbox.cli.commands.train import DimensionName, RewardName
 from sandbox.cli.output import say, say_json, table
+from sandbox.errors import SettingsError
 
 
 @app.command()
@@ -73,13 +76,17 @@ def evolve(
     training = {key.removeprefix("train."): value for key, value in given.items() if "." in key}
     society: dict[str, Any] = {key: value for key, value in given.items() if "." not in key}
     society |= {} if size is None else {"size": size}
-    evolution = Evolution(
-        scenario, out=out, training=training, settings=society, command=command_line(),
-        trainers=tuple(name.strip() for name in trainer.split(",") if name.strip()), generations=generations, base=base,
-        rounds=rounds, share=share, begin=begin, record=record, reward=reward, dimension=dimension,
-        heldout=tuple(heldout or ()), societies=societies, judge=judge,
-        questions=questions, n_questions=n_questions, samples=samples, stop=stop, seed=seed,
-    )  # fmt: skip
+    trainers = tuple(name.strip() for name in trainer.split(",") if name.strip())
+    try:
+        evolution = Evolution(
+            scenario, out=out, training=training, settings=society, command=command_line(),
+            trainers=trainers, generations=generations, base=base,
+            rounds=rounds, share=share, begin=begin, record=record, reward=reward, dimension=dimension,
+            heldout=tuple(heldout or ()), societies=societies, judge=judge,
+            questions=questions, n_questions=n_questions, samples=samples, stop=stop, seed=seed,
+        )  # fmt: skip
+    except SettingsError as error:
+        raise SettingsError(f"{error}{_of_trainers(trainers, society)}") from error
     result = evolution.run(on_stage=None if as_json else say)
     figure = save(registry.load("plots", "evolution")(out), subfolder(out, "figures") / "evolution.png")
     if as_json:
@@ -87,6 +94,18 @@ def evolve(
         return
     _show(result)
     say(f"{out}: evolve.json and {figure.relative_to(out)}")
+
+
+def _of_trainers(trainers: Sequence[str], society: Mapping[str, Any]) -> str:
+    """How to give those of the settings that trainers have, and no society; empty if there are none."""
+    from sandbox.scenario.settings import SocietySettings
+    from trainers.base import trainer_class
+
+    kinds = [getattr(trainer_class(name), "Settings", None) for name in trainers]
+    names = {field.name for kind in kinds if kind is not None for field in fields(kind)}
+    names -= {field.name for field in fields(SocietySettings)}
+    found = [f"--set train.{name}={value}" for name, value in society.items() if name in names]
+    return f"\nSettings of trainers are given as {' '.join(found)}" if found else ""
 
 
 def _show(result: dict[str, Any]) -> None:
