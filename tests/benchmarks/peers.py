@@ -15,6 +15,8 @@ import contextlib
 import functools
 import json
 import os
+import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,24 +42,24 @@ MESA, CONCORDIA = ("mesa-llm==0.3.2",), ("gdm-concordia[openai]==2.4.0",)
 OASIS = ("camel-oasis==0.2.5", "torch==2.13.0", "mcp<2")
 PEERS = [
     Peer(OURS, "Social Sandbox", "sandbox_society.py",
-         differs="stores every call, reply and interaction in SQLite as it ends, and resumes from there"),
+         differs="keeps every call, reply and interaction in SQLite as it ends, and resumes from there"),
     Peer("mesa-llm", "mesa-llm, one call a turn", "mesa_llm_society.py", "3.12", MESA,
-         differs="calls each agent's own model directly, without its reasoning; messages go into memories that prompts "
-         "of such calls do not contain; keeps nothing on disk, and has no way to resume"),
+         differs="calls the language model of each agent directly, without its reasoning; messages go into memories, which are "
+         "no part of such prompts. It keeps nothing on disk and cannot resume"),
     Peer("mesa-llm-plans", "mesa-llm, agents that plan", "mesa_llm_society.py", "3.12", MESA, {"PEER_PLANS": "1"},
-         differs="has agents plan as its examples do (`CoTReasoning`), with two calls a turn and memories in the prompts"),
+         differs="has agents plan as in its examples (`CoTReasoning`): two calls a turn, with memories in the prompts"),
     Peer("concordia", "Concordia", "concordia_society.py", "3.12", CONCORDIA,
-         differs="runs threads, and an agent does one thing at a time, so that its k reviews follow each other; prompts hold "
-         "its observations; a checkpoint after each round, from which it resumes"),
+         differs="runs its conversations in threads; an entity does one thing at a time, so that its reviews follow each "
+         "other. What it heard is part of later prompts. It resumes from a checkpoint after each round"),
     Peer("oasis", "OASIS", "oasis_society.py", "3.11", OASIS,
-         differs="interviews its agents, all drafts, then all reviews, then all revisions; stores the interviews in "
-         "SQLite and logs them, and has no way to resume; words are counted in place of its tokens"),
+         differs="interviews its agents: all drafts, then all reviews, then all revisions. It keeps interviews in SQLite and "
+         "writes them into logs, and cannot resume. Words are counted in place of its tokens"),
 ]  # fmt: skip
 COLUMNS = (
     "framework", "calls an interaction", "interactions/s", "of ours", "CPU ms an interaction", "times ours",
     "peak memory MB", "times ours", "calls made twice after a kill",
 )  # fmt: skip
-RUN_S = 600
+RUN_S, KILL_TRIES = 600, 3
 
 
 class Server:
@@ -91,10 +93,10 @@ def counting_server(delay_s: float) -> Iterator[Server]:
 class Runner:
     """Runs a peer's script; the shape of the conversation is the same for all."""
 
-    def __init__(self, server: Server, agents: int, reviewers: int) -> None:
-        self.server, self.agents, self.reviewers = server, agents, reviewers
+    def __init__(self, server: Server, agents: int, reviewers: int, delay_s: float) -> None:
+        self.server, self.agents, self.reviewers, self.delay_s = server, agents, reviewers, delay_s
 
-    def _start(self, peer: Peer, python: str, out: Path, warm_up: int, rounds: int) -> subprocess.Popen[str]:
+    def _start(self, peer: Peer, python: str, out: Path, warm_up: int, rounds: int) -> subprocess.Popen[bytes]:
         env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
         env |= {"OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **peer.variables}
         if peer.name == OURS:
@@ -104,8 +106,9 @@ class Runner:
             str(self.reviewers), "--warm-up", str(warm_up), "--rounds", str(rounds), "--out", str(out),
         ]  # fmt: skip
         out.mkdir(exist_ok=True)
-        with (out / "errors.log").open("w", encoding="utf-8") as errors:
-            return subprocess.Popen(command, env=env, cwd=out, stdout=subprocess.PIPE, stderr=errors, text=True)
+        with (out / "said.log").open("w") as said, (out / "errors.log").open("w") as errors:
+            # Files and no pipe: what writes much, such as OASIS, would wait for a reader.
+            return subprocess.Popen(command, env=env, cwd=out, stdout=said, stderr=errors)
 
     def whole(self, peer: Peer, python: str, out: Path, warm_up: int, rounds: int) -> dict[str, Any]:
         """What a run takes from its beginning (or from where it can go on) to its end.
@@ -116,35 +119,41 @@ class Runner:
         before = self.server.requests()
         with self._start(peer, python, out, warm_up, rounds) as process:
             try:
-                said, _ = process.communicate(timeout=RUN_S)
+                process.wait(timeout=RUN_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise RuntimeError(f"{peer.shown} took more than {RUN_S} s") from None
         if process.returncode:
             errors = (out / "errors.log").read_text(encoding="utf-8", errors="replace")
             raise RuntimeError(f"{peer.shown} failed: {errors[-1500:]}")
+        said = (out / "said.log").read_text(encoding="utf-8", errors="replace")
         return {**json.loads(said.splitlines()[-1]), "requests": self.server.requests() - before}
 
-    def killed(self, peer: Peer, python: str, out: Path, rounds: int, after_s: float) -> dict[str, int]:
-        """Kill a run some seconds after its first request; how many had arrived ``before``, and were ``under_way``.
+    def killed(
+        self, peer: Peer, python: str, out: Path, rounds: int, after: int, later_s: float
+    ) -> dict[str, int] | None:
+        """Kill a run some time after its first ``after`` requests; how many had arrived ``before``, and were ``under_way``.
 
-        By time, as a run that is killed by its number of requests always ends when a batch of them has just been sent.
+        None if it ended before, as it may where this process has to wait for a core. The time is there so that a kill does not
+        always meet the moment in which requests have just been sent.
 
         Raises:
-            RuntimeError: it ended before.
+            RuntimeError: the requests do not arrive.
         """
-        before = self.server.requests()
+        before, reached, began = self.server.requests(), False, time.monotonic()
         with self._start(peer, python, out, 0, rounds) as process:
-            began = time.monotonic()
-            while self.server.requests() == before and process.poll() is None and time.monotonic() - began < RUN_S:
+            while not reached and process.poll() is None:
+                if time.monotonic() - began > RUN_S:
+                    process.kill()
+                    raise RuntimeError(f"{peer.shown} took more than {RUN_S} s")
                 time.sleep(0.002)
-            time.sleep(after_s)
-            counts, ended = self.server.counts(), process.poll() is not None
+                reached = self.server.requests() - before >= after
+            time.sleep(later_s)
+            ended = process.poll() is not None
+            process.send_signal(signal.SIGSTOP)  # no call begins between the count and the kill
+            counts = self.server.counts()
             process.kill()
-            process.communicate()
-        if ended or counts["requests"] == before:
-            raise RuntimeError(f"{peer.shown} could not be killed in mid-run")
-        return {"before": counts["requests"] - before, "under_way": counts["under_way"]}
+        return None if ended else {"before": counts["requests"] - before, "under_way": counts["under_way"]}
 
 
 def measure(
@@ -160,6 +169,7 @@ def measure(
     seen: dict[str, list[dict[str, Any]]] = {}
     twice: dict[str, list[dict[str, Any]]] = {}
     failed: dict[str, str] = {}
+    draw = random.Random(0)
 
     def run(peer: Peer, turn: int) -> None:
         found = runner.whole(peer, pythons[peer.name], folder / f"{peer.name}-{turn}", warm_up, rounds)
@@ -170,9 +180,12 @@ def measure(
 
     def kill(peer: Peer, share: float) -> None:
         needed = round(statistics.median(one["calls_each"] for one in seen[peer.name]) * rounds * runner.agents)
-        out = folder / f"{peer.name}-killed-{share}"
-        seconds = statistics.median(one["seconds"] for one in seen[peer.name])
-        found = runner.killed(peer, pythons[peer.name], out, rounds, share * seconds)
+        start = functools.partial(runner.killed, peer, pythons[peer.name], rounds=rounds, after=round(needed * share))
+        outs = (folder / f"{peer.name}-killed-{share}-{attempt}" for attempt in range(KILL_TRIES))
+        tries = ((out, start(out=out, later_s=draw.random() * runner.delay_s)) for out in outs)
+        out, found = next((one for one in tries if one[1] is not None), (None, None))
+        if out is None or found is None:
+            raise RuntimeError(f"{peer.shown} could not be killed in mid-run in {KILL_TRIES} tries")
         after = runner.whole(peer, pythons[peer.name], out, 0, rounds)["requests"]
         one = {"share": share, **found, "after": after, "twice": found["before"] + after - needed}
         twice.setdefault(peer.name, []).append(one)
@@ -222,23 +235,23 @@ def cells(found: dict[str, dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def words(found: dict[str, dict[str, Any]], skipped: dict[str, str], shape: str, kills: Sequence[float]) -> str:
+def words(
+    found: dict[str, dict[str, Any]], skipped: dict[str, str], shape: str, kills: Sequence[float], on: str
+) -> str:
     """What stands below the table."""
-    shown = {peer.name: peer for peer in PEERS}
-    differs = "; ".join(f"{shown[name].shown} {shown[name].differs}" for name in found)
-    pythons = ", ".join(f"{shown[name].shown} Python {one['python']}" for name, one in found.items())
-    shares = ", ".join(f"{share:.0%}" for share in kills)
-    said = [
-        shape,
-        f"Killed {shares} of such a run's time after the first call, and started again: of the calls made until then, those "
-        "made again; in brackets those that were under way, which no framework can keep."
-        if kills
-        else "",
-        f"{differs}.",
-        f"{pythons}.",
-        *(f"{shown[name].shown} was left out: {reason}." for name, reason in skipped.items()),
+    shares = " and ".join(f"{share:.0%}" for share in kills)
+    killed = (
+        f"Killed soon after {shares} of a run's calls had arrived, and started again: of the calls made until then, those made "
+        "again; in brackets those under way when it was killed, which no framework can keep."
+    )
+    lines = [
+        f"* {peer.shown} {found[peer.name]['version']} (Python {found[peer.name]['python']}) {peer.differs}."
+        if peer.name in found
+        else f"* {peer.shown} was left out: {skipped[peer.name]}."
+        for peer in PEERS
+        if peer.name in found or peer.name in skipped
     ]
-    return " ".join(filter(None, said))
+    return "\n".join([f"{shape} {killed} {on}", "", *lines])
 
 
 def note(text: str) -> None:
@@ -250,13 +263,16 @@ def note(text: str) -> None:
 def set_up(names: Sequence[str], cache: Path) -> tuple[dict[str, str], dict[str, str]]:
     """The interpreter of each peer, and for those that cannot be installed the reason."""
     pythons, skipped = {OURS: sys.executable}, dict[str, str]()
+    reasons: dict[Sequence[str], str] = {}
     for peer in PEERS:
         if peer.name in names and peer.name != OURS:
             note(f"{peer.shown}: environment below {cache}")
             try:
+                if peer.requirements in reasons:
+                    raise NotInstalled(reasons[peer.requirements])
                 pythons[peer.name] = environment(peer, cache)
             except NotInstalled as error:
-                skipped[peer.name] = str(error)
+                skipped[peer.name] = reasons[peer.requirements] = str(error)
     return pythons, skipped
 
 
@@ -264,7 +280,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all that can be installed."""
     known = [peer.name for peer in PEERS if peer.name != OURS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="16 agents, 2 rounds, one run and one kill of each")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="16 agents for 36, one run for three, one kill for two",
+    )
     parser.add_argument(
         "--peers", default=",".join(known), help=f"some of {', '.join(known)}, or an empty text for none"
     )
@@ -281,14 +301,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = [name for name in given.peers.split(",") if name]
     if unknown := [name for name in names if name not in known]:
         parser.error(f"no peers {', '.join(unknown)}; there are {', '.join(known)}")
-    agents, rounds = given.agents or (16 if given.quick else 64), given.rounds or (2 if given.quick else 4)
-    repeats, kills = (1, (0.6,)) if given.quick else (3, (0.3, 0.8))
+    agents, rounds = given.agents or (16 if given.quick else 36), given.rounds or 2
+    # Of two rounds these are halves of one, so that a checkpoint after each round is neither favoured nor harmed.
+    repeats, kills = (1, (0.75,)) if given.quick else (3, (0.25, 0.75))
     if agents**0.5 % 1 or not 1 <= given.reviewers < agents:
         parser.error(f"--agents {agents} must be a square, above --reviewers {given.reviewers}, which is at least 1")
     pythons, skipped = set_up(names, (given.cache or cache_dir() / "peers").absolute())
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="sandbox-benchmark-") as made, counting_server(given.delay) as server:
-        runner = Runner(server, agents, given.reviewers)
+        runner = Runner(server, agents, given.reviewers, given.delay)
         found, failed = measure(runner, pythons, Path(made), 1, rounds, repeats, kills)
     skipped |= failed
     shape = (
@@ -296,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"a call; medians of {repeats} run{'s' * (repeats > 1)}. At most {agents / 3 / given.delay:.0f} interactions/s are "
         "possible where a round begins when the last has ended."
     )
-    text = f"{markdown(COLUMNS, cells(found))}\n\n{words(found, skipped, shape, kills)} {measured_on(load)}"
+    text = f"{markdown(COLUMNS, cells(found))}\n\n{words(found, skipped, shape, kills, measured_on(load))}"
     publish(given, "peers", text, {"peers": found, "skipped": skipped, "agents": agents, "rounds": rounds})
 
 

@@ -19,19 +19,8 @@ def test_our_side_makes_no_call_too_many(tmp_path: Path) -> None:
     makes no more again than can be under way: k of each agent, 12."""
     out, page = tmp_path / "found.json", tmp_path / "page.md"
     page.write_text("<!-- peers -->\n<!-- /peers -->\n", encoding="utf-8")
-    command = [
-        sys.executable,
-        str(PEERS),
-        "--quick",
-        "--peers",
-        "",
-        "--agents",
-        "4",
-        "--rounds",
-        "1",
-        "--json",
-        str(out),
-    ]
+    options = ["--quick", "--agents", "4", "--rounds", "1", "--delay", "0.3", "--peers", ""]
+    command = [sys.executable, str(PEERS), *options, "--json", str(out)]
     subprocess.run([*command, "--markdown", str(page)], timeout=120, check=True)
     said = json.loads(out.read_text(encoding="utf-8"))
     [(name, ours)] = said["peers"].items()

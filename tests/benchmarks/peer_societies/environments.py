@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-INSTALL_S = 1800
+INSTALL_S = 3600
 
 
 class NotInstalled(Exception):
