@@ -24,6 +24,7 @@ from visualize.drawing.saving import image
 from visualize.page.conversations import show_conversation
 from visualize.page.key_figures import key_figures
 from visualize.page.player import map_frames
+from visualize.page.record_search import pack_conversations, pick_evenly
 from visualize.plots import (
     comparison,
     consensus,
@@ -51,23 +52,25 @@ _CONVERSATIONS = 4
 # Parts of an evaluation that its first figure does not show.
 _EXTRAS = {"pressures", "pairs", "choices", "side_effects", "tasks"}
 _ANSWERS = 12
-# Conversations beside the best and the worst, of each run.
-_OTHERS = 200
+# Conversations beside the best and the worst, of each run, at most and on a page that has to be smaller; and room for the texts
+# of all, to be searched.
+_OTHERS, _FEWEST, _RECORD_BYTES = 200, 20, 2_600_000
 
 
 class _Cut(NamedTuple):
-    """What fits: length of texts in characters, numbers of prompts and of other conversations, pictures of the dark theme."""
+    """What fits: length of texts in characters, numbers of prompts and of other conversations, dark theme, search of all."""
 
     text: int | None
     prompts: int
     others: int
     with_dark: bool
+    with_record: bool = False
 
 
 # The first with which the page keeps its size is used.
 _CUTS = (
-    _Cut(None, 1_000, _OTHERS, True), _Cut(None, 200, 50, True), _Cut(20_000, 200, 20, True), _Cut(4_000, 50, 20, False),
-    _Cut(500, 0, 0, False),
+    _Cut(None, 1_000, _OTHERS, True, True), _Cut(None, 200, 50, True, True), _Cut(20_000, 200, _FEWEST, True, True),
+    _Cut(4_000, 50, _FEWEST, False, True), _Cut(500, 0, 0, False),
 )  # fmt: skip
 
 
@@ -91,7 +94,12 @@ def write_report(folder: str | Path, *, by: str = "rating") -> Path:
     folder = Path(folder)
     paths = list(_find(folder, is_run))
     runs = (
-        _results(partial(_run, by=_check_by(by, paths)), folder, "run.sqlite", paths)
+        _results(
+            partial(_run, by=_check_by(by, paths), record_bytes=_RECORD_BYTES // max(1, len(paths))),
+            folder,
+            "run.sqlite",
+            paths,
+        )
         if len(paths) <= _RUNS_IN_FULL
         else []
     )
@@ -161,7 +169,7 @@ def _fitting(content: dict[str, Any]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters |= {"number": _number, "plainly": _plainly}
+    page.filters |= {"number": _number, "plainly": _plainly, "evenly": pick_evenly}
     n_prompts = _number_prompts(content["runs"])
     script = files("visualize").joinpath("templates/report.js").read_text(encoding="utf-8")
     fixed = {
@@ -171,8 +179,8 @@ def _fitting(content: dict[str, Any]) -> bytes:
     }
     for cut in _CUTS:
         page.filters["said"] = partial(_said, cut=cut.text)
-        most = {"most_prompts": min(cut.prompts, n_prompts), "most_others": cut.others, "with_dark": cut.with_dark}
-        shown = {**content, **fixed, **most}
+        most = {"most_prompts": min(cut.prompts, n_prompts), "most_others": cut.others}
+        shown = {**content, **fixed, **most, "with_dark": cut.with_dark, "with_record": cut.with_record}
         # A lone surrogate cannot be stored in a file.
         text = page.get_template("report.html").render(**shown).encode("utf-8", errors="replace")
         if len(text) < _PAGE_BYTES:
@@ -238,7 +246,7 @@ def _data_uri(figure: Figure) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _run(path: Path, folder: Path, *, by: Mapping[Path, str]) -> dict[str, Any]:
+def _run(path: Path, folder: Path, *, by: Mapping[Path, str], record_bytes: int) -> dict[str, Any]:
     run = open_run(path)
     interactions = run.interactions()
     done = [it for it in interactions if it.error is None]
@@ -252,8 +260,10 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str]) -> dict[str, Any]:
     # A run without interactions says what it would be rated by.
     has_reviews = not done or any(f.kind != "said" for it in done for f in it.feedback)
     rest = [it for it in done if (it.round, it.agent) not in shown]
-    evenly = rest if len(rest) <= _OTHERS else [rest[i * len(rest) // _OTHERS] for i in range(_OTHERS)]
-    others = [{**show_conversation(it, run, names, None), "label": it.label if means else ""} for it in evenly]
+    others = [
+        {**show_conversation(it, run, names, None), "label": it.label if means else ""}
+        for it in pick_evenly(rest, _OTHERS)
+    ]
     return {
         **_line(path, folder),
         "path": str(path),
@@ -274,6 +284,9 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str]) -> dict[str, Any]:
         ),
         "others": others,
         "n_others": len(rest),
+        "record": pack_conversations(rest, run, names, room=record_bytes, has_labels=means)
+        if len(rest) > _FEWEST
+        else None,
         "best": [show_conversation(it, run, names, index) for it in reversed(picked[len(picked) - n :])],
         "worst": [show_conversation(it, run, names, index) for it in picked[:n]],
         "errors": [it for it in interactions if it.error is not None][:_CONVERSATIONS],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.records import Interaction, Score
@@ -45,3 +46,25 @@ def _known(score: Score, run: Run) -> dict[str, float | None]:
     """The score in each dimension; empty where an answer was not scored, as in most games."""
     found = {d: score.value(d) for d in run.dimensions}
     return found if any(value is not None for value in found.values()) else {}
+
+
+def said_in(it: Interaction, names: Mapping[int, str]) -> list[tuple[str, str]]:
+    """Who said what in an interaction, in order, as pairs of who or what, and text."""
+    found: list[tuple[str, str | None]] = [("answer" if it.revision is None and not it.feedback else "draft", it.draft)]
+    for f in it.feedback:
+        rating = "–" if f.rating.value is None else f"{f.rating.value:.1f}"
+        who = names.get(f.reviewer, f"Agent {f.reviewer + 1}")
+        found.append((f"{who} {'said' if f.kind == 'said' else f'rates it {rating}'}", f.rating.reason or f.rating.raw))
+    found += [(f"{names.get(h.agent, f'Agent {h.agent + 1}')} hears {h.name}", h.text) for h in it.heard]
+    found.append(("revision", it.revision))
+    return [(what, text) for what, text in found if text]
+
+
+def show_scores(it: Interaction, run: Run) -> str:
+    """The scores of both answers on one line; empty where neither was scored."""
+    sides = [_known(score, run) for score in (it.before, it.after)]
+    words = [
+        ", ".join(f"{d} {'–' if value is None else f'{value:.2f}'}" for d, value in side.items()) or "–"
+        for side in sides
+    ]
+    return " → ".join(words) if any(sides) else ""

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.records import Interaction
 from sandbox.seeding import keyed_rng
+from visualize.page.conversations import said_in
 from visualize.page.data import PageData
 
 # Of all rounds together, and of one round: more reviews are sampled.
@@ -77,25 +77,16 @@ def said_by_round(
     found, room = [], _SAID // len(rounds)
     for round_ in rounds:
         held = [it for agent, it in sorted(data.round(round_).items()) if it.error is None and agent in place]
-        told = [[place[it.agent], _cut(it.question), _parts(it, names)] for it in held]
+        told = [
+            [place[it.agent], _cut(it.question), [[what, _cut(text)] for what, text in said_in(it, names)]]
+            for it in held
+        ]
         size = len(json.dumps(told))
         if size > room:
             most = max(1, room * len(told) // size)
             told = [told[(i * len(told) // most + round_) % len(told)] for i in range(most)]
         found.append({"n": len(held), "kept": told})
     return found
-
-
-def _parts(it: Interaction, names: Mapping[int, str]) -> list[list[str]]:
-    """Who said what, in order."""
-    found: list[tuple[str, str | None]] = [("answer" if it.revision is None and not it.feedback else "draft", it.draft)]
-    for f in it.feedback:
-        rating = "–" if f.rating.value is None else f"{f.rating.value:.1f}"
-        who = names.get(f.reviewer, f"Agent {f.reviewer + 1}")
-        found.append((f"{who} {'said' if f.kind == 'said' else f'rates it {rating}'}", f.rating.reason or f.rating.raw))
-    found += [(f"{names.get(h.agent, f'Agent {h.agent + 1}')} hears {h.name}", h.text) for h in it.heard]
-    found.append(("revision", it.revision))
-    return [[what, _cut(text)] for what, text in found if text]
 
 
 def _cut(text: str) -> str:

@@ -1,5 +1,12 @@
 "use strict";
 // The only script of the page: a society that is stepped through, and a search of conversations. Its hash is in the page's policy.
+// Texts of models are only ever set as text.
+const put = (tag, text, parent, kind) => {
+  const made = parent.appendChild(document.createElement(tag));
+  made.textContent = text;
+  if (kind) made.className = kind; else made.dir = "auto";
+  return made;
+};
 for (const box of document.querySelectorAll(".player")) {
   const given = JSON.parse(box.dataset.map), graph = JSON.parse(box.dataset.graph || "null"), said = JSON.parse(box.dataset.said || "null");
   const agents = [...box.querySelectorAll(".agent")], nodes = [...box.querySelectorAll(".node")], names = agents.map(one => one.querySelector("title").textContent);
@@ -8,12 +15,6 @@ for (const box of document.querySelectorAll(".player")) {
     .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0) > 0.179;
   let timer = null, chosen = null;
-  const put = (tag, text, parent, kind) => {
-    const made = parent.appendChild(document.createElement(tag));
-    made.textContent = text;
-    if (kind) made.className = kind; else made.dir = "auto";
-    return made;
-  };
   const paint = (one, number) => {
     const colour = given.palette[number];
     one.style.display = number === -2 ? "none" : "";
@@ -90,13 +91,37 @@ for (const box of document.querySelectorAll(".player")) {
   box.querySelector(".controls").hidden = false;
   show(given.frames.length - 1);
 }
+// The texts of conversations that the page does not show, decompressed; null in browsers that cannot.
+const readRecord = async packed => {
+  if (!packed || !window.DecompressionStream) return null;
+  const bytes = Uint8Array.from(atob(packed), one => one.charCodeAt(0));
+  const read = JSON.parse(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
+  return read.map(([question, who, label, round, scores, said]) => {
+    const about = [who, ...(label ? [label] : []), `round ${round}${scores ? `: ${scores}` : ""}`];
+    return {question, about, said, words: [question, `(${about.join(", ")})`, ...said.map(([what, text]) => `${what}\n${text}`)].join("\n").toLowerCase()};
+  });
+};
 for (const field of document.querySelectorAll("input.search")) {
-  const all = [...field.closest("section").querySelectorAll("details.conversation")], told = field.parentElement.querySelector("output");
-  field.parentElement.hidden = false;
-  field.addEventListener("input", () => {
-    const wanted = field.value.trim().toLowerCase();
-    const found = all.filter(one => { one.hidden = !one.textContent.toLowerCase().includes(wanted); return !one.hidden; });
-    told.textContent = wanted ? `${found.length} of ${all.length} conversations` : "";
+  const find = field.parentElement, all = [...field.closest("section").querySelectorAll("details.conversation")], told = find.querySelector("output");
+  const results = find.nextElementSibling?.matches(".results") ? find.nextElementSibling : null, most = 50;
+  let record = null;
+  find.hidden = false;
+  field.addEventListener("input", async () => {
+    if (results) record = record || readRecord(find.dataset.record);
+    const others = await record, wanted = field.value.trim().toLowerCase(), among = others ? all.filter(one => one.matches(".main")) : all;
+    for (const one of all) one.hidden = Boolean(wanted) && !(among.includes(one) && one.textContent.toLowerCase().includes(wanted));
+    const found = others && wanted ? others.filter(one => one.words.includes(wanted)) : [], n = among.filter(one => !one.hidden).length + found.length;
+    told.textContent = wanted ? `${n} of ${among.length + (others || []).length} conversations${found.length > most ? `; of the others the first ${most} are shown` : ""}` : "";
+    if (!results) return;
+    results.hidden = !found.length;
+    results.replaceChildren(...found.slice(0, most).map(({question, about, said}) => {
+      const one = document.createElement("details"), head = put("summary", "", one), list = put("dl", "", one);
+      put("bdi", question, head);
+      const soft = put("span", " (", head, "soft");
+      about.forEach((part, i) => { put("bdi", part, soft); soft.append(i + 1 < about.length ? ", " : ")"); });
+      for (const [what, text] of said) { put("dt", what, list); put("dd", text, list); }
+      return one;
+    }));
   });
 }
 // Closed conversations would be left out on paper.
