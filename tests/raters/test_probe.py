@@ -50,6 +50,9 @@ def test_an_answer_without_a_word_and_one_behind_a_long_question_are_read() -> N
     long = reader.read([("Why? " * 400, "Because."), ("Why?", "word " * 400)])
     assert np.isfinite(long.asked).all()
     assert long.tokens.tolist() == [2, 224]
+    unasked = reader.read([("", "Because.")])
+    assert not unasked.asked.any()
+    assert unasked.states.any()
 
 
 def test_the_gain_is_the_difference_of_mean_log_likelihoods() -> None:

@@ -91,6 +91,7 @@ class AnswerReader:
         self._model: Any = loaded.model.model
         self._norm, self._head = self._model.norm, loaded.model.lm_head
         self._layers = self._model.layers
+        self._early, self._late = min(LAYERS, len(self._layers)), min(LATE, len(self._layers))
         self._model.norm = torch.nn.Identity()
         self._tokenizer = loaded.tokenizer
         self.dim = int(self._model.config.hidden_size)
@@ -114,7 +115,7 @@ class AnswerReader:
         """The states of (question, answer) pairs alone, by the first layers. Shape [items, dim]."""
         different = list(dict.fromkeys(items))
         found = np.zeros((len(different), self.dim), np.float32)
-        for row, one in self._behind_questions(different, self._answers(different), LAYERS).items():
+        for row, one in self._behind_questions(different, self._answers(different), whole=False).items():
             found[row] = one.states
         rows = {item: row for row, item in enumerate(different)}
         return found[[rows[item] for item in items]]
@@ -122,7 +123,7 @@ class AnswerReader:
     def _read_fresh(self, items: Sequence[tuple[str, str]]) -> Reading:
         found = _empty(len(items), self.dim)
         answers = self._answers(items)
-        for row, one in self._behind_questions(items, answers, len(self._layers)).items():
+        for row, one in self._behind_questions(items, answers, whole=True).items():
             found.states[row], found.asked[row] = one.states, one.asked
             found.gains[row], found.tokens[row] = one.likelihood, len(answers[row])
         different: dict[tuple[int, ...], list[int]] = {}
@@ -130,7 +131,7 @@ class AnswerReader:
             if answer:
                 different.setdefault(tuple(answer), []).append(row)
         firsts = [rows[0] for rows in different.values()]
-        for row, one in self._behind(self._opening, firsts, answers, len(self._layers)).items():
+        for row, one in self._behind(self._opening, firsts, answers, whole=True).items():
             same = different[tuple(answers[row])]
             found.alone[same] = one.late
             found.gains[same] -= one.likelihood
@@ -143,7 +144,7 @@ class AnswerReader:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _behind_questions(
-        self, items: Sequence[tuple[str, str]], answers: Sequence[list[int]], layers: int
+        self, items: Sequence[tuple[str, str]], answers: Sequence[list[int]], *, whole: bool
     ) -> dict[int, _Read]:
         by_question: dict[str, list[int]] = {}
         for row, (question, _) in enumerate(items):
@@ -152,11 +153,11 @@ class AnswerReader:
         found: dict[int, _Read] = {}
         for question, rows in by_question.items():
             asked = self._start + self._ids(question)[-_MAX_QUESTION:] + self._end
-            found |= self._behind(asked + self._opening, rows, answers, layers)
+            found |= self._behind(asked + self._opening, rows, answers, whole=whole)
         return found
 
     def _behind(
-        self, prefix: list[int], rows: Sequence[int], answers: Sequence[list[int]], layers: int
+        self, prefix: list[int], rows: Sequence[int], answers: Sequence[list[int]], *, whole: bool
     ) -> dict[int, _Read]:
         """Read answers behind one prefix, as many at once as a sequence holds."""
         found: dict[int, _Read] = {}
@@ -164,14 +165,14 @@ class AnswerReader:
         length = len(prefix)
         for row in rows:
             if pack and length + len(answers[row]) > _PACK:
-                found |= self._read_pack(prefix, pack, answers, layers)
+                found |= self._read_pack(prefix, pack, answers, whole=whole)
                 pack, length = [], len(prefix)
             pack.append(row)
             length += len(answers[row])
-        return found | self._read_pack(prefix, pack, answers, layers) if pack else found
+        return found | self._read_pack(prefix, pack, answers, whole=whole) if pack else found
 
     def _read_pack(
-        self, prefix: list[int], rows: Sequence[int], answers: Sequence[list[int]], layers: int
+        self, prefix: list[int], rows: Sequence[int], answers: Sequence[list[int]], *, whole: bool
     ) -> dict[int, _Read]:
         import torch
 
@@ -186,14 +187,17 @@ class AnswerReader:
         order = torch.arange(len(ids))
         seen = (order[:, None] >= order[None, :]) & ((parts[:, None] == parts[None, :]) | (parts[None, :] == 0))
         with torch.inference_mode():
+            layers = len(self._layers) if whole else self._early
             hidden = self._states(torch.tensor([ids]), torch.tensor([places]), seen, layers)
-            found = {row: _Read(hidden[LAYERS][parts == n].mean(0).numpy()) for n, row in enumerate(rows, 1)}
-            if layers > LATE:
-                question = slice(len(self._start), len(prefix) - len(self._end) - len(self._opening))
-                asked = hidden[LATE][question].mean(0).numpy() if prefix[: len(self._start)] == self._start else None
+            found = {row: _Read(hidden[self._early][parts == n].mean(0).numpy()) for n, row in enumerate(rows, 1)}
+            if whole:
+                # Of a prefix without a question, the mean of nothing: zeros.
+                end = max(len(prefix) - len(self._end) - len(self._opening), 0)
+                question = hidden[self._late][len(self._start) : end]
+                asked = question.sum(0).numpy() / max(len(question), 1)
                 for number, row in enumerate(rows, 1):
                     one, at = found[row], (parts == number).nonzero()[:, 0]
-                    one.late, one.asked = hidden[LATE][at].mean(0).numpy(), asked
+                    one.late, one.asked = hidden[self._late][at].mean(0).numpy(), asked
                     one.likelihood = self._likelihood(hidden[-1], len(prefix) - 1, at, answers[row])
         return found
 
