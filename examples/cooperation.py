@@ -8,7 +8,7 @@ the player earned itself (``payoff``), or the mean of all who played with it (``
 arXiv:2410.01639. Against past selves, half of the players keep earlier models, and the others learn from their own payoff.
 After each generation the model plays with payoffs and in societies that it was not trained with, and in a society half of whose
 players have the base model. Each arm and seed is an evolution (``sandbox evolve``); what is finished is not done again. About
-half an hour a game on two cores.
+a quarter of an hour a game on two cores.
 """
 
 from __future__ import annotations

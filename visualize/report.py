@@ -194,7 +194,7 @@ def _number_prompts(runs: Iterable[dict[str, Any]]) -> int:
     for call in (
         call
         for run in runs
-        for conversation in (*run["best"], *run["worst"])
+        for conversation in (*run["best"], *run["worst"], *run["some"])
         for calls in conversation["calls"].values()
         for call in calls
     ):
@@ -256,7 +256,8 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str], record_bytes: int)
     names = {row["agent"]: row["name"] for row in run.agents().to_dict("records")}
     means = shown_labels(run, run.agents()["label"]).nunique() > 1
     n, index = min(_CONVERSATIONS, len(picked) // 2), CallIndex(run)
-    shown = {(it.round, it.agent) for it in (*picked[len(picked) - n :], *picked[:n])}
+    some = [] if picked else pick_evenly(done, 2 * _CONVERSATIONS)
+    shown = {(it.round, it.agent) for it in (*picked[len(picked) - n :], *picked[:n], *some)}
     # A run without interactions says what it would be rated by.
     has_reviews = not done or any(f.kind != "said" for it in done for f in it.feedback)
     rest = [it for it in done if (it.round, it.agent) not in shown]
@@ -289,6 +290,7 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str], record_bytes: int)
         else None,
         "best": [show_conversation(it, run, names, index) for it in reversed(picked[len(picked) - n :])],
         "worst": [show_conversation(it, run, names, index) for it in picked[:n]],
+        "some": [show_conversation(it, run, names, index) for it in some],
         "errors": [it for it in interactions if it.error is not None][:_CONVERSATIONS],
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -91,6 +91,7 @@ class CallIndex:
                 self._call(row, agent, purpose, _part(it, agent, purpose, row))
                 for _, (row, agent, purpose) in sorted(found.items())
             ]
+            calls = _with_choice(it, calls)
             known = {call.part for call in calls}
             calls += [call for call in self._searched(it, known) if call.key not in {one.key for one in calls}]
             calls += self._of_others(it, known)
@@ -233,6 +234,19 @@ class CallIndex:
 def _quoted(text: str) -> str:
     """A text as it stands between the quotes of JSON."""
     return orjson.dumps(without_surrogates(text)).decode()[1:-1]
+
+
+def _with_choice(it: Interaction, calls: list[RecordedCall]) -> list[RecordedCall]:
+    """The calls, where none is the draft's: the last choice, number or structured answer of the agent's own gave it."""
+    if it.draft is None or any(call.part == "draft" for call in calls):
+        return calls
+    chosen = [place for place, call in enumerate(calls) if call.agent == it.agent and _chose(call.purpose)]
+    last = chosen[-1] if chosen else None
+    return [replace(call, part="draft") if place == last else call for place, call in enumerate(calls)]
+
+
+def _chose(purpose: str) -> bool:
+    return purpose.rpartition(": ")[2].partition(" ")[0] in ("choose", "number", "structured")
 
 
 def _part(it: Interaction, agent: int, purpose: str, row: _Row) -> str:

@@ -65,6 +65,18 @@ def test_each_text_has_the_call_that_gave_it(tmp_path: Path) -> None:
         }
 
 
+@pytest.mark.parametrize("scenario", ["prisoners", "norm_emergence", "public_goods"])
+def test_a_choice_or_number_that_is_the_answer_has_its_call(tmp_path: Path, scenario: str) -> None:
+    run = society(tmp_path / "run", scenario)
+    found = all_calls(run)
+    for it in run.interactions():
+        [call] = [one for one in found[it.round, it.agent] if one.part == "draft"]
+        assert call.agent == it.agent
+        assert call.purpose.rpartition(": ")[2].partition(" ")[0] in ("choose", "number")
+        assert it.draft is not None
+        assert not call.request.choices or set(call.reply.choice_probs or {}) == set(call.request.choices)
+
+
 def test_what_others_said_has_the_call_in_which_they_said_it(tmp_path: Path) -> None:
     run = society(tmp_path / "run", "commons")
     found, texts = all_calls(run), 0

@@ -131,6 +131,24 @@ def test_other_conversations_are_a_fair_part_of_the_record(make_run: Callable[..
     assert min(counts) >= 36
 
 
+@pytest.mark.parametrize(("size", "others"), [(2, ""), (4, "Other conversations")])
+def test_of_societies_that_nobody_rates_some_conversations_have_their_prompts(
+    tmp_path: Path, size: int, others: str
+) -> None:
+    """Of a game of 2x2 all, of 4x4 some, evenly over the record; each says with which request its choice was asked for."""
+    from sandbox import World
+
+    world = World("prisoners", model="scripted:", size=size, out=tmp_path / "run", embedder="hashing")
+    world.run(2)
+    world.close()
+    text = rows(Page(write_report(tmp_path / "run")))
+    chosen = text.partition("Conversations")[2].partition("Other conversations")[0]
+    asked = [chosen.count(f"Answer I {move}. prompt: choose") for move in ("cooperate", "defect")]
+    assert sum(asked) == chosen.count("Answer I ") == 8
+    assert ("Other conversations" in text) == bool(others)
+    assert "The prompts of other conversations: sandbox show" in text
+
+
 def test_what_models_wrote_is_shown_as_text(everything_page: Path) -> None:
     text = rows(Page(everything_page))
     for words in ("q", "draft", "revision", "why", "CallFailed:", "sandbox run"):

@@ -42,7 +42,7 @@ def _show(call: RecordedCall, names: Mapping[int, str]) -> dict[str, Any]:
         "choices": ", ".join(request.choices),
         "schema": request.schema,
         "finished by": reply.finish_reason,
-        "probabilities": ", ".join(f"{name} {share:.3f}" for name, share in (reply.choice_probs or {}).items()),
+        "probabilities": _probabilities(call),
         "key": call.key,
         "found by": "" if call.found_by == "seed" else "its texts: it has no seed of its own",
     }
@@ -53,6 +53,13 @@ def _show(call: RecordedCall, names: Mapping[int, str]) -> dict[str, Any]:
         "messages": [[message.role, message.content] for message in request.messages],
         "reply": reply.text,
     }
+
+
+def _probabilities(call: RecordedCall) -> str:
+    """The probability of each choice, and what is made of them where the reply alone would mislead."""
+    shares = ", ".join(f"{name} {share:.3f}" for name, share in (call.reply.choice_probs or {}).items())
+    is_drawn = call.purpose.rpartition(": ")[2].startswith(("choose ", "number "))
+    return f"{shares}; the reply is the likeliest, and a draw may take another" if shares and is_drawn else shares
 
 
 def _who(agent: int | None, names: Mapping[int, str]) -> str:

@@ -200,6 +200,8 @@ def _number(n: int, what: str) -> str:
 
 
 def _graph_title(n_drawn: int, n: int) -> str:
+    if not n:
+        return "who reviewed whom: nobody in this round"
     return "who reviewed whom" + (f" ({n_drawn:,} of {n:,} reviews, at random)" if n_drawn < n else "")
 
 
