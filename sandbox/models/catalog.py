@@ -18,6 +18,9 @@ from sandbox.typed_settings import check_settings, typed
 # Aliases expand to URIs that are valid on every machine, without cache folders.
 ALIASES: dict[str, str] = {"smollm2": "hf:smollm2"}
 
+# Kinds of models whose weights are a folder here, which can be trained, merged and differentiated.
+WEIGHTS_HERE = ("hf", "vllm")
+
 # Models in use, by URI, settings and state of their files; released with the last reference.
 _IN_USE: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
 
@@ -53,6 +56,27 @@ def full_uri(uri: str) -> str:
         ModelNotFound: there is no colon, and no alias of that name.
     """
     return ":".join(resolve(uri))
+
+
+def local_weights(uri: str) -> str | None:
+    """The folder or name of a model's local weights, which is the URI without its kind; None for a model without.
+
+    Raises:
+        ModelNotFound: the URI is invalid.
+    """
+    kind, rest = resolve(uri)
+    return rest if kind in WEIGHTS_HERE else None
+
+
+def trained_uri(base: str, folder: str | Path) -> str:
+    """URI of a model that was trained from another: in vLLM if its base is, else of the kind ``hf``.
+
+    Args:
+        base: URI of the base.
+        folder: Folder of the trained model.
+    """
+    kind, _ = resolve(base)
+    return f"{kind if kind in WEIGHTS_HERE else 'hf'}:{folder}"
 
 
 def load_model(model: str | LanguageModel, /, **settings: Any) -> LanguageModel:

@@ -11,8 +11,9 @@ from typing import Any
 
 from sandbox import registry
 from sandbox.models.base import LanguageModel, Reply, Request, complete_model
-from sandbox.models.catalog import resolve
+from sandbox.models.catalog import WEIGHTS_HERE, resolve
 from sandbox.models.json_replies import example
+from sandbox.models.local.bundled import BUNDLED
 from sandbox.models.pool import split_model_settings
 from sandbox.records import Rating
 from sandbox.scenario.population import are_shares, read_models
@@ -153,12 +154,16 @@ def _default_rater(settings: Mapping[str, Any]) -> str:
     if isinstance(given, str):
         return given
     for _ in range(16):  # follow a trained model to its base, and so on
-        if kind == "hf" and rest == "smollm2":
+        if kind in WEIGHTS_HERE and rest == BUNDLED:
             return "values"
         note = Path(rest) / "training.json"
         if not note.is_file():
             break
-        rest = str(json.loads(note.read_text(encoding="utf-8")).get("base") or "").removeprefix("hf:")
+        rest = (
+            str(json.loads(note.read_text(encoding="utf-8")).get("base") or "")
+            .removeprefix("hf:")
+            .removeprefix("vllm:")
+        )
     return "lm"
 
 

@@ -337,7 +337,7 @@ def test_rows_of_many_lengths_are_read_in_pieces_and_their_replies_are_as_alone(
     lead = "Everybody in the village knows the rules, and nobody says who made them or when that was. "
     requests = [ask(lead + "word " * (9 * n), seed=n) for n in range(24)]
     requests += [ask(lead + "word " * (9 * n), choices=("yes", "no", "never said so")) for n in range(12)]
-    ids = [lm._row(request).ids if not request.choices else () for request in requests[:24]]
+    ids = [lm._encoder.row(request).ids if not request.choices else () for request in requests[:24]]
     assert len(_pieces([len(one) for one in ids], 1)) == 3
     together = lm.generate(requests)
     alone = [lm.generate([request])[0] for request in requests]

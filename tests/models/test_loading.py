@@ -57,7 +57,7 @@ def test_a_base_model_is_spoken_to_in_alpacas_format_and_stops_at_the_next_instr
     lm = HFModel(str(make_tiny_lm("base", chat=False)))
     request = ask("May I lie?")
     assert lm.generate([request])[0].prompt_tokens == len(prompt_ids(lm, request))
-    assert lm._row(request).stop == ("### Instruction:", "### Response:")
+    assert lm._encoder.row(request).stop == ("### Instruction:", "### Response:")
 
 
 def save_adapter(base: Path, path: Path, name: str, *, seed: int = 0) -> None:

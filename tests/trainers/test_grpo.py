@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.errors import SettingsError, TrainingDataError
+from sandbox.errors import SettingsError, ToolNotFound, TrainingDataError
 from sandbox.records import Rating
 from trainers import load_trainer
 from trainers.methods.grpo import GRPOSettings
@@ -173,3 +173,29 @@ def test_an_answer_that_ends_at_the_limit_is_whole(counting):
     reward = Reward(GRPOSettings(embedder="hashing", max_tokens=3), ends=(9,))
     reward(["A", "A"], ["Talk. And", "Talk. And"], question=["q", "q"], completion_ids=[[1, 2, 9], [1, 2, 3]])
     assert {answer for _, answer in counting.asked} == {"Talk. And", "Talk."}
+
+
+@pytest.mark.parametrize(("name", "config"), [("grpo", "GRPOConfig"), ("rloo", "RLOOConfig")])
+def test_answers_are_sampled_with_vllm_where_that_is_set(name, config, counting, tiny_lm_path, tmp_path, monkeypatch):
+    """TRL's own trainer does that, and starts vLLM when it is made, so that here only its configuration is looked at."""
+    import trl
+
+    from trainers.methods.online import OnlineFineTuning
+
+    seen = []
+
+    def make_rewarded(self, made, policy, encoded, watch, config):
+        seen.append(config)
+        raise SettingsError("enough")
+
+    given = {**FAST, "max_steps": 1, "use_vllm": True, "vllm_gpu_memory_utilization": 0.4}
+    rows, base = prompts("imitation", "imitation"), f"hf:{tiny_lm_path}"
+    with pytest.raises(ToolNotFound, match=f"use_vllm of trainer '{name}' needs vllm, which is not installed"):
+        load_trainer(name, **given).train(rows, base=base, out=tmp_path / "m")
+    monkeypatch.setattr("trainers.methods.online.require_packages", lambda *_: None)
+    monkeypatch.setattr(OnlineFineTuning, "make_rewarded", make_rewarded)
+    with pytest.raises(SettingsError, match="enough"):
+        load_trainer(name, **given).train(rows, base=base, out=tmp_path / "m")
+    assert isinstance(seen[0], getattr(trl, config))
+    assert (seen[0].use_vllm, seen[0].vllm_mode, seen[0].vllm_enable_sleep_mode) == (True, "colocate", True)
+    assert seen[0].vllm_gpu_memory_utilization == 0.4

@@ -134,12 +134,12 @@ def embedder_of_process(name: str) -> Any:
 
 def _evaluated(job: Job) -> dict[str, Any]:
     """Scores by question, and correct pairs."""
-    from sandbox.models.catalog import load_model
+    from sandbox.models.catalog import load_model, trained_uri
     from trainers.evaluation.evaluation import Evaluation
     from trainers.evaluation.paired_tests import score_by_question
 
     same = job.same
-    uri = same.base if job.trainer is None else f"hf:{job.folder / 'model'}"
+    uri = same.base if job.trainer is None else trained_uri(same.base, job.folder / "model")
     model = load_model(uri)
     record: dict[str, Any] = {"scores": {}}
     plans = (("heldout", False),) if job.questions else (("heldout", False), ("adversarial", True))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from sandbox.errors import SettingsError
-from sandbox.models.catalog import resolve
+from sandbox.models.catalog import local_weights
 from sandbox.typed_settings import at_least, between, make_settings, refuse, setting_faults
 from trainers.base import trainer_class
 from trainers.evaluation.judges import INDEPENDENT
@@ -62,7 +62,7 @@ class ComparisonSettings:
             faults.append("tokens and steps are alternatives; give one of them")
         if any(not 0 < rate < 1 for rate in self.rates) or len(set(self.rates)) < len(self.rates):
             faults.append(f"rates {', '.join(map(str, self.rates))} must be different and in (0, 1)")
-        if resolve(self.base)[0] != "hf":
+        if local_weights(self.base) is None:
             faults.append(f"base {self.base!r} has no local weights to train; give smollm2 or hf:FOLDER")
         refuse("this comparison cannot start", faults)
 

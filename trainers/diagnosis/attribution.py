@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ModelNotFound, SettingsError, TrainingDataError
-from sandbox.models.catalog import resolve
+from sandbox.models.catalog import local_weights, resolve
 from sandbox.store.run import is_run, open_run
 from trainers.config_file import CONFIG, read_config
 from trainers.rows.kinds import RowKind
@@ -167,8 +167,8 @@ def _adapter_folder(model: str) -> Path:
     """
     from sandbox.models.local.loading import locate
 
-    kind, rest = resolve(model)
-    if kind != "hf":
+    rest = local_weights(model)
+    if rest is None:
         raise ModelNotFound(f"{model} has no local weights: gradients need a model that was trained here, hf:FOLDER")
     folder = Path(locate(rest))
     if not (folder / "adapter_config.json").is_file():

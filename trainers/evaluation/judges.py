@@ -18,7 +18,7 @@ from sandbox.conversation.steps import CallLog
 from sandbox.embedders.base import Embedder, load_embedder
 from sandbox.errors import SandboxError, SettingsError, require_packages
 from sandbox.models.base import LanguageModel
-from sandbox.models.catalog import load_model, resolve
+from sandbox.models.catalog import WEIGHTS_HERE, load_model, resolve
 from sandbox.raters.base import load_rater
 from sandbox.records import Rating
 from sandbox.scenario.scenario import Scenario
@@ -137,7 +137,7 @@ def check_judge(name: str) -> None:
         return
     kind, rest = resolve(name)
     registry.load("models", kind)
-    if kind == "hf":
+    if kind in WEIGHTS_HERE:
         from sandbox.models.local.loading import locate
 
         locate(rest)

@@ -21,7 +21,7 @@ from typing import Any
 from sandbox.data_files import read_questions
 from sandbox.errors import SettingsError
 from sandbox.folders import check_same_identity, finite, locked, removed_if_refused, write_json
-from sandbox.models.catalog import load_model
+from sandbox.models.catalog import load_model, trained_uri
 from sandbox.scenario.scenario import Scenario
 from sandbox.scenario.settings import is_society_setting
 from sandbox.society.kept import repeated_by_command
@@ -267,12 +267,12 @@ class Evolution:
         self, folder: Path, name: str, number: int, models: Sequence[str], tell: Callable[[str], Any]
     ) -> dict[str, Any]:
         target = folder / ("model" if len(self.plan.trainers) == 1 else f"model-{name}")
+        start = models[-1] if self.plan.begin == "last" else models[0]
         if not (target / "training.json").exists():
             given = self._training[name]
             trainer = load_trainer(name, **{"seed": self.plan.seed + number, **given})
             first = 1 if self.plan.record == "all" else number
             runs = [self.out / f"generation-{n}" / "run" for n in range(first, number + 1)]
-            start = models[-1] if self.plan.begin == "last" else models[0]
             if self.plan.reward is not None and rewarded_alike(runs, self.plan.reward):
                 why = f"everything was rewarded alike ({self.plan.reward}), so that there is nothing to learn"
                 tell(f"generation {number} of {self.plan.generations}: {name}: {why}; the model stays {start}")
@@ -285,7 +285,7 @@ class Evolution:
             trained = check_trained(trainer.name, trainer.train(rows, base=start, out=target))
             for note in getattr(trained, "notes", ()):
                 tell(f"generation {number} of {self.plan.generations}: {name}: {note}")
-        return {"trainer": name, "model": f"hf:{target}"}
+        return {"trainer": name, "model": trained_uri(start, target)}
 
     def _learners(self, models: Sequence[str]) -> dict[str, Any]:
         """On a reward, agents with earlier models are others, of whom the newest model does not learn."""

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import RunExists, SettingsError, TrainingDataError, require_packages
 from sandbox.folders import check_same_identity, write_json
+from sandbox.models.catalog import trained_uri
 from sandbox.models.local.chat_template import template_name
+from sandbox.models.local.vllm_engine import sleep_engines
 from trainers.base import TrainedModel
 from trainers.config_file import write_config
 from trainers.finetuning.arguments import check_arguments, steps_of, training_arguments
@@ -155,6 +157,7 @@ class FineTuning(ABC):
             checkpoints.begin(resume)
         learnt, pairs = self._held_out(rows)
         learnt = self.select(learnt)
+        sleep_engines()  # they have the GPU otherwise
         began = time.monotonic()
         with (
             new_folder(target, replaces=longer) as draft,
@@ -215,7 +218,7 @@ class FineTuning(ABC):
         trainer.accelerator.wait_for_everyone()
         if is_main_process():
             checkpoints.remove(keep_last=self.settings.keep_checkpoints)
-        return TrainedModel(f"hf:{target}", target, metrics, watch.history, tuple(notes))
+        return TrainedModel(trained_uri(base, target), target, metrics, watch.history, tuple(notes))
 
     def _check_steps(self, steps: int, n_rows: int) -> None:
         """Refuse a training without a step: trainers that sample answers leave out batches that are not full.
@@ -308,7 +311,9 @@ def _finished_training(target: Path, who: Mapping[str, Any]) -> tuple[TrainedMod
     check_same_identity(target, without_length(kept), without_length(who), what="training")
     was, now = kept["settings"], who["settings"]
     longer = (was["epochs"], was["max_steps"]) != (now["epochs"], now["max_steps"])
-    finished = TrainedModel(f"hf:{target}", target, about["metrics"], about["history"], tuple(about.get("notes", ())))
+    finished = TrainedModel(
+        trained_uri(about["base"], target), target, about["metrics"], about["history"], tuple(about.get("notes", ()))
+    )
     return finished, longer
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import ModelNotFound, SettingsError, TrainingDiverged
-from sandbox.models.catalog import resolve
+from sandbox.models.catalog import local_weights
 from sandbox.models.local.bundled import BUNDLED, converted_folder
 from sandbox.models.local.chat_template import end_of_turn
 from sandbox.models.local.loading import (
@@ -146,8 +146,8 @@ def load_policy(base: str, settings: TrainingSettings, prepare: Callable[[Any], 
     Raises:
         ModelNotFound: the base does not exist or has no local weights.
     """
-    kind, rest = resolve(base)
-    if kind != "hf":
+    rest = local_weights(base)
+    if rest is None:
         raise ModelNotFound(f"base {base!r} has no local weights to train; give smollm2, hf:FOLDER or hf:HUB_NAME")
     # Small steps would be lost in half-precision weights: only frozen weights may be loaded so.
     half = settings.dtype == "bfloat16" and settings.lora

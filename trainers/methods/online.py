@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from sandbox.errors import SettingsError, TrainingDataError, nearest
+from sandbox.errors import SettingsError, TrainingDataError, nearest, require_packages
 from sandbox.models.local.chat_template import end_of_turn
 from sandbox.scenario.prompts import whole_sentences
 from sandbox.typed_settings import above, at_least
@@ -36,6 +36,9 @@ class OnlineSettings(TrainingSettings):
         answers: Number of answers per question (the group); ``batch_size`` counts questions.
         max_tokens: Maximum length of an answer.
         temperature: Sampling temperature of the answers.
+        use_vllm: Sample the answers with vLLM in this process (package ``vllm``, a GPU), which sleeps during each step of the
+            training. Importance weights correct for its slightly other probabilities.
+        vllm_gpu_memory_utilization: Share of the GPU's memory that vLLM takes, in (0, 1].
     """
 
     rater: str = "values"
@@ -46,6 +49,8 @@ class OnlineSettings(TrainingSettings):
     answers: Annotated[int, at_least(2)] = 4
     max_tokens: Annotated[int, at_least(1)] = 48
     temperature: Annotated[float, above(0)] = 1.0
+    use_vllm: bool = False
+    vllm_gpu_memory_utilization: Annotated[float, above(0)] = 0.3
 
 
 class OnlineFineTuning(FineTuning):
@@ -123,8 +128,25 @@ class OnlineFineTuning(FineTuning):
             "num_generations": s.answers,
             "max_completion_length": s.max_tokens,
             "temperature": s.temperature,
+            **self.vllm_arguments(),
         }
         return self.make_rewarded(made, policy, encoded, watch, config(**{**arguments, **ours}))
+
+    def vllm_arguments(self) -> dict[str, Any]:
+        """Arguments of TRL's configurations for sampling with vLLM; none without the setting ``use_vllm``.
+
+        Raises:
+            ToolNotFound: vllm is not installed.
+        """
+        if not self.settings.use_vllm:
+            return {}
+        require_packages(f"use_vllm of trainer {self.name!r}", "vllm")
+        return {
+            "use_vllm": True,
+            "vllm_mode": "colocate",
+            "vllm_gpu_memory_utilization": self.settings.vllm_gpu_memory_utilization,
+            "vllm_enable_sleep_mode": True,
+        }
 
     def make_rewarded(self, made: Any, policy: Policy, encoded: Dataset, watch: Any, config: Any) -> Any:
         """Make a trainer of TRL whose reward is the rating of a rater.

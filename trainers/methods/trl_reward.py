@@ -88,12 +88,12 @@ class TRLReward(TRLTrainer):
         """
         from transformers import AutoModelForSequenceClassification
 
-        from sandbox.models.catalog import resolve
+        from sandbox.models.catalog import local_weights
         from sandbox.models.local.loading import load
         from trainers.finetuning.lora import add_lora
 
-        kind, rest = resolve(base)
-        if kind != "hf":
+        rest = local_weights(base)
+        if rest is None:
             raise ModelNotFound(f"base {base!r} has no local weights to train; give smollm2, hf:FOLDER or hf:HUB_NAME")
         found = load(rest, device="cpu", dtype="float32")
         tokenizer, config = found.tokenizer, found.model.config

@@ -48,7 +48,7 @@ _NAMES: dict[Layout, dict[str, str]] = {
 _SET_BY = {"max_length": "max_length"}
 _SET_BY_ONLINE = {
     "max_completion_length": "max_tokens", "max_new_tokens": "max_tokens", "num_generations": "answers",
-    "temperature": "temperature",
+    "temperature": "temperature", "use_vllm": "use_vllm", "vllm_gpu_memory_utilization": "vllm_gpu_memory_utilization",
 }  # fmt: skip
 
 
@@ -157,6 +157,7 @@ class TRLOnlineTrainer(OnlineFineTuning):
                 "max_length": s.max_length + s.max_tokens,
                 "max_new_tokens": s.max_tokens,
                 "temperature": s.temperature,
+                **self.vllm_arguments(),
             }
             return self.make_rewarded(_monitored(kind), policy, encoded, watch, config(**{**arguments, **ours}))
 
@@ -286,13 +287,13 @@ def _teacher(uri: str | None, tokenizer: Any, name: str) -> Any:
         SettingsError: none is given, or its tokens are not those of the base.
         ModelNotFound: it has no local weights.
     """
-    from sandbox.models.catalog import resolve
+    from sandbox.models.catalog import local_weights
     from sandbox.models.local.loading import load
 
     if uri is None:
         raise SettingsError(f"trainer {name!r} needs a teacher: --set teacher=URI, for example teacher=hf:models/first")
-    kind, rest = resolve(uri)
-    if kind != "hf":
+    rest = local_weights(uri)
+    if rest is None:
         raise ModelNotFound(f"teacher {uri!r} has no local weights; give smollm2, hf:FOLDER or hf:HUB_NAME")
     found = load(rest, device="cpu", dtype="float32")
     if _vocabulary(found.tokenizer) != _vocabulary(tokenizer):

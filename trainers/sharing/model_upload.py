@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.data_files import is_hub_name
 from sandbox.errors import PushError, SandboxError
-from sandbox.models.catalog import resolve
+from sandbox.models.catalog import WEIGHTS_HERE, resolve
 from sandbox.models.local.bundled import BUNDLED, converted_folder
 from sandbox.models.local.loading import adapter_chain, hub_name, locate
 from sandbox.models.local.model_card import BUNDLED_ON_HUB, GENERATED, CardFacts, model_card
@@ -104,7 +104,7 @@ def _base(folder: Path, about: Mapping[str, Any], is_adapter: bool, given: str |
                 return _Base(BUNDLED_ON_HUB, bundled=True)
             if is_hub_name(rest):
                 return _Base(rest)
-            chain = adapter_chain(locate(rest)) if kind == "hf" and Path(rest).expanduser().is_dir() else []
+            chain = adapter_chain(locate(rest)) if kind in WEIGHTS_HERE and Path(rest).expanduser().is_dir() else []
     except (SandboxError, KeyError) as error:
         if is_adapter:
             raise PushError(f"{error}. Name the base on the hub with --base OWNER/NAME") from error

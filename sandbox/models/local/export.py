@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.errors import ModelNotFound, RunExists, SettingsError
 from sandbox.folders import draft_folder
-from sandbox.models.catalog import resolve
+from sandbox.models.catalog import local_weights
 from sandbox.models.local.chat_template import carry_template
 from sandbox.models.local.loading import adapter_chain, hub_name, load, locate
 from sandbox.models.local.model_card import model_card
@@ -61,8 +61,8 @@ def export_model(uri: str, out: Path, *, dtype: str = "auto", name: str | None =
 
     if dtype not in DTYPES:
         raise SettingsError(f"dtype={dtype!r} is not one of {', '.join(DTYPES)}")
-    kind, rest = resolve(uri)
-    if kind != "hf":
+    rest = local_weights(uri)
+    if rest is None:
         raise ModelNotFound(f"{uri!r} has no local weights to export; give smollm2, hf:FOLDER or hf:HUB_NAME")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunExists(f"{out} already exists and is not an empty folder; choose another --out")

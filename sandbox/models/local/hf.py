@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -13,21 +12,20 @@ from sandbox.errors import SettingsError, nearest, require_packages
 from sandbox.models.base import Reply, Request
 from sandbox.models.local.adapters import SharedBase
 from sandbox.models.local.batching import Group, plan
-from sandbox.models.local.chat_template import end_of_turn, render, template_name
-from sandbox.models.local.choice_scoring import Scored, score, scored_rows, separator
+from sandbox.models.local.chat_template import end_of_turn
+from sandbox.models.local.choice_scoring import Scored, score
 from sandbox.models.local.decoding import Decoder, Row, Written
 from sandbox.models.local.field_decoding import with_schemas
 from sandbox.models.local.fingerprint import fingerprint
 from sandbox.models.local.forward import Forward
 from sandbox.models.local.loading import load, load_shared
-from sandbox.models.thoughts import THOUGHTS_ALONE, has_thoughts_alone, without_thoughts
+from sandbox.models.local.prompt_encoder import PromptEncoder, context_length
+from sandbox.models.local.replies import chosen_reply, failed_reply, written_reply
 from sandbox.process_settings import let_threads_sleep
 
 _LOG = logging.getLogger(__name__)
 _DTYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-# Where a chat model ends its turn, a base model continues with the next instruction.
-_ALPACA_STOP = ("### Instruction:", "### Response:")
 
 R = TypeVar("R")
 OnTokens = Callable[[int], None]
@@ -114,10 +112,8 @@ class HFModel:
         self.notes = list(loaded.notes)
         for note in self.notes:
             _LOG.warning("%s", note)
-        self._context = _context(loaded.model)
-        self._embeddings = int(loaded.model.get_input_embeddings().weight.shape[0])
-        end = end_of_turn(loaded.tokenizer)
-        self._end = loaded.tokenizer.convert_tokens_to_ids(end) if end else None
+        embeddings = int(loaded.model.get_input_embeddings().weight.shape[0])
+        self._encoder = PromptEncoder(loaded.tokenizer, context_length(loaded.model.config), embeddings)
         ends = _ends(loaded.model, loaded.tokenizer)
         pad = loaded.tokenizer.pad_token_id
         self._forward = Forward(loaded.model, min(ends, default=0) if pad is None else pad)
@@ -142,50 +138,15 @@ class HFModel:
         for number, request in enumerate(requests):
             try:
                 if request.choices:
-                    asked[number] = self._choices(request)
+                    asked[number] = self._encoder.choices(request)
                 else:
-                    waiting[number] = self._row(request)
+                    waiting[number] = self._encoder.row(request)
             except Exception as error:  # the boundary: a failed request is data
-                replies[number] = _failed(f"{self.uri} cannot read the request: {error}")
+                replies[number] = failed_reply(f"{self.uri} cannot read the request: {error}")
         with self._base.speaking(self._voice) if self._base is not None else nullcontext():
             self._write(waiting, replies, on_tokens)
             self._score(requests, asked, replies)
-        return [reply if reply is not None else _failed("no reply") for reply in replies]
-
-    # -- from requests to rows --------------------------------------------------------------------------------
-
-    def _row(self, request: Request) -> Row:
-        fault = _fault(request)
-        if fault:
-            raise ValueError(fault)
-        # A separate space before the reply would prevent the usual tokens of a space and a word.
-        ids = self._tokens(render(self.tokenizer, request.messages, request.prefix.rstrip(" ")))
-        left = self._fits(len(ids))
-        stop = (*request.stop, *(_ALPACA_STOP if template_name(self.tokenizer) == "alpaca" else ()))
-        return Row(ids, min(request.max_tokens, left), request.seed, request.temperature, request.top_p, stop)
-
-    def _choices(self, request: Request) -> list[Scored]:
-        prompt = render(self.tokenizer, request.messages, request.prefix)
-        texts = [self._tokens(prompt + separator(request.prefix, c) + c) for c in request.choices]
-        self._fits(max(map(len, texts)))
-        return scored_rows(texts, self._end)
-
-    def _tokens(self, text: str) -> tuple[int, ...]:
-        ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        if not ids:
-            raise ValueError("the prompt is empty")
-        if max(ids) >= self._embeddings:
-            token = self.tokenizer.convert_ids_to_tokens(max(ids))
-            raise ValueError(f"the prompt contains {token!r}, a token that the model has no embedding of")
-        return ids
-
-    def _fits(self, length: int) -> int:
-        """Maximum number of tokens after a prompt."""
-        if length >= self._context:
-            raise ValueError(
-                f"the prompt has {length} tokens, and the context of the model is {self._context} tokens, reply included"
-            )
-        return self._context - length
+        return [reply if reply is not None else failed_reply("no reply") for reply in replies]
 
     # -- from rows to replies ---------------------------------------------------------------------------------
 
@@ -198,14 +159,9 @@ class HFModel:
         results = self._batched(work, [row.ids for row in rows], [row.max_tokens for row in rows])
         for number, row, result in zip(numbers, rows, results, strict=True):
             if isinstance(result, str):
-                replies[number] = _failed(result, len(row.ids))
+                replies[number] = failed_reply(result, len(row.ids))
             else:
-                alone = has_thoughts_alone(result.text)
-                replies[number] = (
-                    Reply("", None, len(row.ids), result.tokens, "error", THOUGHTS_ALONE)
-                    if alone
-                    else Reply(without_thoughts(result.text), None, len(row.ids), result.tokens, result.reason)
-                )
+                replies[number] = written_reply(result.text, len(row.ids), result.tokens, result.reason)
 
     def _score(self, requests: Sequence[Request], asked: dict[int, list[Scored]], replies: list[Reply | None]) -> None:
         rows = [row for scored in asked.values() for row in scored]
@@ -221,11 +177,11 @@ class HFModel:
             nats: list[float] = []
             for result in [next(results) for _ in scored]:
                 if isinstance(result, str):
-                    replies[number] = _failed(result, read)
+                    replies[number] = failed_reply(result, read)
                 else:
                     nats += result
             if replies[number] is None:
-                replies[number] = _chosen(requests[number].choices, nats, read)
+                replies[number] = chosen_reply(requests[number].choices, nats, read)
 
     def _batched(
         self,
@@ -295,31 +251,6 @@ def _rows(batch: Sequence[Group]) -> list[int]:
     return [row for group in batch for row in group.rows]
 
 
-def _failed(error: str, prompt_tokens: int = 0) -> Reply:
-    return Reply("", None, prompt_tokens, 0, "error", error)
-
-
-def _chosen(choices: Sequence[str], nats: Sequence[float], prompt_tokens: int) -> Reply:
-    top = max(nats)
-    weights = [math.exp(n - top) for n in nats]
-    probabilities = {c: w / sum(weights) for c, w in zip(choices, weights, strict=True)}
-    return Reply(max(probabilities, key=probabilities.__getitem__), probabilities, prompt_tokens)
-
-
-def _fault(request: Request) -> str:
-    """Faults of the numbers of a request, as text; empty if there are none."""
-    faults = []
-    if request.max_tokens < 1:
-        faults.append(f"max_tokens is {request.max_tokens}, expected at least 1")
-    if not 0 <= request.temperature < math.inf:
-        faults.append(f"temperature is {request.temperature}, expected 0 or more")
-    if not 0 < request.top_p <= 1:
-        faults.append(f"top_p is {request.top_p}, expected more than 0 and at most 1")
-    if "" in request.stop:
-        faults.append("a stop string is empty")
-    return "; ".join(faults)
-
-
 def _check(*, device: str | None, dtype: str, at_least_one: Sequence[int | None], top_k: int) -> None:
     import torch
 
@@ -337,13 +268,6 @@ def _check(*, device: str | None, dtype: str, at_least_one: Sequence[int | None]
             faults.append(f"device={device!r} cannot be used: {str(error).splitlines()[0]}")
     if faults:
         raise SettingsError("a local language model cannot be set up: " + "; ".join(faults))
-
-
-def _context(model: Any) -> int:
-    """Context length of a model, in tokens."""
-    config = model.config.get_text_config()
-    limit = getattr(config, "max_position_embeddings", None)
-    return int(limit) if limit else 1 << 30
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:

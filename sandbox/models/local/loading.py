@@ -127,7 +127,7 @@ def load(rest: str, *, device: str, dtype: str, merge: bool = True, attn_impleme
         tokenizer = load_tokenizer(chain)
         model = _load_chain(chain, device, dtype, merge, attn_implementation)
         notes = fit_tokenizer(tokenizer, model, chain)
-    return Loaded(model, tokenizer, tuple(chain), _is_from_bundled(chain), notes)
+    return Loaded(model, tokenizer, tuple(chain), is_from_bundled(chain), notes)
 
 
 def load_shared(
@@ -163,7 +163,7 @@ def load_shared(
     if last and name is None:
         alone = load(rest, device=device, dtype=dtype, merge=False, attn_implementation=attn_implementation)
         return alone, None, None
-    return Loaded(shared.model, tokenizer, tuple(chain), _is_from_bundled(chain), notes), shared, name
+    return Loaded(shared.model, tokenizer, tuple(chain), is_from_bundled(chain), notes), shared, name
 
 
 def base_of(rest: str) -> str:
@@ -338,7 +338,7 @@ def _with_tokenizer(chain: Sequence[Path]) -> Path:
     return chain[0]
 
 
-def _is_from_bundled(chain: list[Path]) -> bool:
+def is_from_bundled(chain: list[Path]) -> bool:
     """Whether a model was trained from the bundled one, through adapters or merged weights."""
     base = chain[0]
     for _ in range(_MAX_DEPTH):
@@ -347,7 +347,7 @@ def _is_from_bundled(chain: list[Path]) -> bool:
         note = base / "training.json"
         if not note.is_file():
             return False
-        rest = str(_read(note).get("base") or "").removeprefix("hf:")
+        rest = str(_read(note).get("base") or "").removeprefix("hf:").removeprefix("vllm:")
         if rest == BUNDLED:
             return True
         if not Path(rest).is_dir():

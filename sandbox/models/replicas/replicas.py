@@ -21,7 +21,8 @@ from weakref import finalize
 from sandbox import registry
 from sandbox.errors import ModelNotFound, SandboxError, SettingsError, nearest
 from sandbox.models.base import Reply, Request
-from sandbox.models.catalog import full_uri, resolve
+from sandbox.models.catalog import WEIGHTS_HERE, full_uri, resolve
+from sandbox.models.local.bundled import BUNDLED
 from sandbox.models.replicas.worker_process import Copy, Described, ProcessCopy, RayCopy, WorkerDied, outcome
 from sandbox.parallel import load_ray
 
@@ -221,7 +222,7 @@ def _portable(uri: str) -> str:
     kind, rest = resolve(uri)
     path, colon, name = rest.partition(".py:") if ".py:" in rest else (rest, "", "")
     found = Path(path + (".py" if colon else "")).expanduser()
-    if not rest or not found.exists() or (kind == "hf" and rest == "smollm2"):
+    if not rest or not found.exists() or (kind in WEIGHTS_HERE and rest == BUNDLED):
         return uri
     return f"{kind}:{found.resolve()}" + (f":{name}" if colon else "")
 
