@@ -43,11 +43,12 @@ class States:
         self._gate, self.is_again = self._shut, False
         self.is_planned = any(getattr(scenario, name) for name in _USED_IF)
         self.is_used = is_used or self.is_planned
+        self._unused: dict[int, State] = {}  # empty states, where none are kept
         self._now = [self._state(WORLD, {}), *(self._state(index, {}) for index in members.numbers if self.is_used)]
         self._at_start = (self._now, members.snapshot())
 
     def __getitem__(self, agent: int) -> State:
-        return self._now[agent + 1] if self.is_used else self._state(agent, {})
+        return self._now[agent + 1] if self.is_used else self._empty(agent)
 
     @property
     def world(self) -> State:
@@ -59,13 +60,20 @@ class States:
         known = self._at_start[0]
         is_known = agent + 1 < len(known) and (self.is_used or agent == WORLD)
         if is_known or not self.is_used:
-            return known[agent + 1] if is_known else self._state(agent, {})
+            return known[agent + 1] if is_known else self._empty(agent)
         return State(f"{self._members[agent].name} before the round in which it was added", {}, self._shut)
 
     @property
     def is_open(self) -> bool:
         """Whether states, and who lives, may change now."""
         return self._gate.is_open
+
+    def _empty(self, agent: int) -> State:
+        """The state of an agent where none are kept; it cannot be changed."""
+        found = self._unused.get(agent)
+        if found is None:
+            found = self._unused[agent] = self._state(agent, {})
+        return found
 
     def _state(self, agent: int, content: Any, gate: Gate | None = None) -> State:
         owner = "the world" if agent == WORLD else self._members[agent].name

@@ -8,7 +8,7 @@ from dataclasses import fields
 import orjson
 
 from sandbox.conversation.steps import Call
-from sandbox.models.base import Reply, content_key
+from sandbox.models.base import Reply, Request, content_key
 from sandbox.store.budget import CallBudget
 from sandbox.store.writer import RunWriter
 
@@ -40,6 +40,7 @@ class RunCallLog:
         self._is_resumed: bool | None = None
         self._is_branch = "from" in store.manifest
         self._unstored: list[tuple[Call, Reply]] = []
+        self._fresh: dict[tuple[Request, str], Reply] = {}  # the same, by request and model
         self._of_branch: list[tuple[int, str, str, bool]] = []
         self._recorded: set[int] = set()  # hashes of the requests whose replies were recorded by this process
 
@@ -54,8 +55,9 @@ class RunCallLog:
         if self._is_resumed is None:
             self._is_resumed = self._store.has_calls()
         is_recorded = hash(call.request) in self._recorded
-        if is_recorded:
-            self.flush()
+        fresh = self._fresh.get((call.request, call.model.uri)) if is_recorded else None
+        if fresh is not None:
+            return Reply(**orjson.loads(_as_json(fresh)))  # as it would be read from the record
         is_sought = is_recorded or self._is_resumed
         key = call.request.key() if is_sought else ""
         kept = self._store.recall_call(key, call.model.uri) if is_sought else None
@@ -75,6 +77,7 @@ class RunCallLog:
             self._budget.count(call.model, reply)
             if reply.error is None:
                 self._unstored.append((call, reply))
+                self._fresh[call.request, call.model.uri] = reply
                 self._recorded.add(hash(call.request))
 
     def flush(self) -> None:
@@ -89,4 +92,5 @@ class RunCallLog:
             self._of_branch += [(self._at(), key, model, False) for key, model, *_ in rows]
         self._store.add_calls(rows, self._of_branch)
         self._unstored.clear()
+        self._fresh.clear()
         self._of_branch.clear()

@@ -27,6 +27,7 @@ from sandbox.models.remote.http_client import Lane, Lanes, NoAnswer, TooLong
 from sandbox.models.remote.openai_schema import OMISSIBLE, Api, BadReply, Dialect
 from sandbox.models.remote.prices import list_prices, price_list
 from sandbox.models.remote.retries import Failed, attempts_text, backoff_s, failure
+from sandbox.process_settings import fewer_collections
 
 _LOG = logging.getLogger(__name__)
 HOSTED = "https://api.openai.com/v1"
@@ -128,7 +129,7 @@ class OpenAIModel:
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer every request, in order, with adaptive concurrency."""
-        with self._one_batch:
+        with self._one_batch, fewer_collections():
             asked = [_Asked(self, request) for request in requests]
             replies: dict[_Asked, Reply] = {}
             waiting = set(asked)
