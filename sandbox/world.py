@@ -143,7 +143,8 @@ class World(WorldTable, mesa.Model):
         self.lm, self.observer_lm, self.embedder = setup.speakers[0], setup.observer_lm, setup.embedder
         self.rater, self.rater_names, self.observer = setup.rater, setup.rater_names, setup.observer
         self.upbringing, self.lessons, self.known_answers = setup.upbringing, setup.lessons, setup.known_answers
-        self.questions, self.hearing = TextIndex(setup.embedder), Hearing()
+        brought_up = (pair.question for pairs in setup.upbringing.values() for pair in pairs)
+        self.questions, self.hearing = TextIndex(setup.embedder, brought_up), Hearing()
         self.remembering = Remembering(self, setup.memory)
         self.members = Members(place_agents(self, setup))
         self._speakers = make_speakers(self, setup.speaker_models)

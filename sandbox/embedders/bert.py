@@ -15,6 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def vector_length(folder: Path) -> int:
+    """Length of the vectors of a model in a folder, without loading it."""
+    return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["hidden_size"])
+
+
 class BertEncoder:
     """A BERT with mean pooling, on the processor.
 

@@ -6,6 +6,7 @@ The bundled MiniLM needs no sentence-transformers on the processor: see :mod:`sa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -13,7 +14,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.embedders.bert import BertEncoder
+from sandbox.embedders.bert import BertEncoder, vector_length
 from sandbox.errors import ModelNotFound, SettingsError, nearest, require_packages
 from sandbox.models.local.fingerprint import fingerprint, weight_files
 from sandbox.models.local.weight_integrity import check_files
@@ -48,27 +49,27 @@ class SentenceEmbedder:
         what = "a sentence embedder (the default; embedder=hashing needs none)"
         require_packages(what, "torch", *(("sentence_transformers",) if rest else ("tokenizers", "safetensors")))
         let_threads_sleep()
+        self._path, self._dtype, self._is_other = Path(rest or minilm_path()), dtype, bool(rest)
+        self._what, self._batch_size = what, batch_size
+        if (self._path / "config.json").is_file():
+            check_files(self._path)
+        self.name = f"minilm:{rest}" if rest else "minilm"
+        self.dim = self._model.dim if rest else vector_length(self._path)
+
+    @cached_property
+    def _model(self) -> BertEncoder | _Library:
+        """The model, loaded with the first text: torch and weights take two seconds, and known texts need neither."""
         import torch
 
-        path = rest or str(minilm_path())
-        if (Path(path) / "config.json").is_file():
-            check_files(Path(path))
-        key = (
-            path,
-            dtype,
-            *((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in weight_files(Path(path))),
-        )
+        files = ((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in weight_files(self._path))
+        key = (str(self._path), self._dtype, *files)
         model = _IN_USE.get(key)
-        if model is None and not rest and not torch.cuda.is_available():
-            model = BertEncoder(Path(path), dtype)
+        if model is None and not self._is_other and not torch.cuda.is_available():
+            model = BertEncoder(self._path, self._dtype)
         elif model is None:
-            require_packages(what, "sentence_transformers")
-            model = _load(path, dtype)
-        self._model: BertEncoder | _Library = _IN_USE.setdefault(key, model)
-        self.name = f"minilm:{rest}" if rest else "minilm"
-        self.dim = self._model.dim
-        self._batch_size = batch_size
-        self._path, self._dtype = Path(path), dtype
+            require_packages(self._what, "sentence_transformers")
+            model = _load(str(self._path), self._dtype)
+        return _IN_USE.setdefault(key, model)
 
     @property
     def fingerprint(self) -> str | None:

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from sandbox.errors import ScenarioError
 from sandbox.models.local.answer_reading import AnswerReader, Reading
+from sandbox.models.local.array_cache import cached_array
 from sandbox.raters.controls import MIN_WORDS, with_excerpts
-from sandbox.raters.feature_cache import cached_array
 from sandbox.raters.heads import fit_head, fit_span, question_numbers
 from sandbox.raters.sense import MIN_QUESTIONS, SenseHeads, can_learn_sense, sense_examples, text_lengths
 from sandbox.raters.values import GOODNESS_SPAN, rating_position, values_rating

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sandbox.conversation.scheduler import run_conversations
 from sandbox.conversation.steps import Conversation, Embed
 from sandbox.errors import ScenarioError
+from sandbox.models.local.array_cache import cached_array
 from sandbox.raters.controls import with_excerpts
-from sandbox.raters.feature_cache import cached_array
 from sandbox.raters.heads import fit_head, fit_span, question_numbers
 from sandbox.raters.sense import SenseHeads, can_learn_sense, sense_examples, text_lengths
 from sandbox.raters.text_features import TextStatistics, copied_share, log2_words

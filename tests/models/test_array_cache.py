@@ -9,9 +9,9 @@ from threading import Event
 import numpy as np
 import pytest
 
+from sandbox.models.local import array_cache
+from sandbox.models.local.array_cache import cached_array
 from sandbox.models.local.fingerprint import cache_dir
-from sandbox.raters import feature_cache
-from sandbox.raters.feature_cache import cached_array
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +46,8 @@ def test_who_comes_second_waits_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
             said.append(words)
             may_end.set()
 
-    monkeypatch.setattr(feature_cache, "_SILENT", 0.05)
-    monkeypatch.setattr(feature_cache, "Console", Terminal)
+    monkeypatch.setattr(array_cache, "_SILENT", 0.05)
+    monkeypatch.setattr(array_cache, "Console", Terminal)
 
     def compute() -> np.ndarray:
         calls.append(1)
