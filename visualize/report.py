@@ -25,6 +25,8 @@ from visualize.page.conversations import show_conversation
 from visualize.page.key_figures import key_figures
 from visualize.page.player import map_frames
 from visualize.page.record_search import pack_conversations, pick_evenly
+from visualize.page.text_filters import shorten, show_number, show_plainly
+from visualize.page.what_if_summary import summarize_what_if
 from visualize.plots import (
     comparison,
     consensus,
@@ -38,6 +40,7 @@ from visualize.plots import (
     social_graph,
     sweep,
     training,
+    what_if,
 )
 from visualize.plots.selection import select_plots
 
@@ -116,8 +119,9 @@ def write_report(folder: str | Path, *, by: str = "rating") -> Path:
         "evaluations": _results(_evaluation, folder, "evaluation.json"),
         "sweeps": _results(_sweep, folder, "sweep.json"),
         "evolutions": _results(_evolution, folder, "evolve.json"),
+        "what_ifs": _results(_what_if, folder, "what_if.json"),
     }
-    if not any(content[kind] for kind in ("runs", "many", "models", "evaluations", "sweeps", "evolutions")):
+    if not any(found for kind, found in content.items() if kind != "title"):
         raise RunNotFound(
             f"{folder} contains no run, trained model, evaluation or sweep to report on. Make a run with: sandbox run "
             f"SCENARIO --out {folder}"
@@ -169,7 +173,7 @@ def _fitting(content: dict[str, Any]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters |= {"number": _number, "plainly": _plainly, "evenly": pick_evenly}
+    page.filters |= {"number": show_number, "plainly": show_plainly, "evenly": pick_evenly}
     n_prompts = _number_prompts(content["runs"])
     script = files("visualize").joinpath("templates/report.js").read_text(encoding="utf-8")
     fixed = {
@@ -178,7 +182,7 @@ def _fitting(content: dict[str, Any]) -> bytes:
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     for cut in _CUTS:
-        page.filters["said"] = partial(_said, cut=cut.text)
+        page.filters["said"] = partial(shorten, cut=cut.text)
         most = {"most_prompts": min(cut.prompts, n_prompts), "most_others": cut.others}
         shown = {**content, **fixed, **most, "with_dark": cut.with_dark, "with_record": cut.with_record}
         # A lone surrogate cannot be stored in a file.
@@ -201,15 +205,6 @@ def _number_prompts(runs: Iterable[dict[str, Any]]) -> int:
         call["number"] = number
         number += 1
     return number
-
-
-def _said(text: str | None, cut: int | None) -> str:
-    """A text, shortened to ``cut`` characters; a dash for None."""
-    if text is None:
-        return "–"
-    if cut is None or len(text) <= cut:
-        return text
-    return f"{text[:cut]} … ({len(text) - cut} more characters are in the record)"
 
 
 def _holds(name: str) -> Callable[[Path], bool]:
@@ -363,6 +358,11 @@ def _evolution(path: Path, folder: Path) -> dict[str, Any]:
     return {"name": _name(path, folder), "result": found, "pictures": [_picture(caption, evolution.draw, path)]}
 
 
+def _what_if(path: Path, folder: Path) -> dict[str, Any]:
+    caption = "Both futures over the rounds, without the event and with it"
+    return {"name": _name(path, folder), **summarize_what_if(path), "pictures": [_picture(caption, what_if.draw, path)]}
+
+
 def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
     found = read_result(path, "evaluation")
     by_question: dict[str, dict[str, dict[str, Any]]] = {}
@@ -384,14 +384,3 @@ def _evaluation(path: Path, folder: Path) -> dict[str, Any]:
             ),
         ],
     }
-
-
-def _plainly(value: Any) -> str:
-    """A setting, or nested settings, as text."""
-    if isinstance(value, dict):
-        return "; ".join(f"{name}: {_plainly(one)}" for name, one in value.items())
-    return "none" if value is None else str(value)
-
-
-def _number(value: float | None, form: str = ".2f") -> str:
-    return "–" if value is None or value != value else format(value, form)

@@ -33,7 +33,7 @@ def test_each_round_has_its_reviews_as_arrows(society: Run) -> None:
         assert sorted((a, b) for a, b, _ in one["arrows"]) == sorted(held)
         assert one["n"] == len(held)
         assert all(-1 <= colour < len(shown["palette"]) for _, _, colour in one["arrows"])
-    assert shown["graph"]["bar"]["title"] == "arrows: alignment as reviewers rate it (1 to 7)"
+    assert shown["graph"]["bar"]["title"] == "arrows: alignment as reviewers rate it (1 to 7), from reviewer to author"
     assert all(2 <= side <= 22 for place in shown["graph"]["places"] for side in place)
 
 

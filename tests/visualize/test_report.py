@@ -92,7 +92,9 @@ def test_key_figures_stand_on_top_and_by_colours_agents(make_run: Callable[..., 
     given = "scenario village agents 4 rounds 2 interactions 8 (1 failed) model scripted: rater of neighbours lm judge"
     assert f"Society: run {given} (observer) values seed 7 protocol gossip" in text
     assert " engagement (1 to 7) : 1 7 " in text
-    assert "arrows: alignment as reviewers rate it (1 to 7) : 1 7 ; agents as on the map" in text
+    assert (
+        "arrows: alignment as reviewers rate it (1 to 7), from reviewer to author : 1 7 ; agents as on the map" in text
+    )
     assert "The society by engagement, round by round." in text
     with pytest.raises(SettingsError, match="by='engagment' is not one of"):
         write_report(run.path, by="engagment")
@@ -279,3 +281,21 @@ def test_a_folder_that_holds_nothing_is_refused(tmp_path: Path) -> None:
         f"{tmp_path / 'none'} contains no run, trained model, evaluation or sweep to report on. Make a run with: sandbox "
         f"run SCENARIO --out {tmp_path / 'none'}"
     )
+
+
+def test_a_what_if_is_told_by_its_event_its_differences_and_where_they_begin(tmp_path: Path) -> None:
+    from sandbox import World, what_if
+
+    given = {"model": "scripted:", "rater": "lm", "embedder": "hashing"}
+    world = World("value_alignment", size=2, out=tmp_path / "run", **given)
+    world.run(1)
+    world.close()
+    what_if(f"{tmp_path / 'run'}@1", f"The well is dry. {EVIL}", to=[3], rounds=2, out=tmp_path / "dry")
+    text = rows(Page(write_report(tmp_path / "dry")))
+    assert f"the event: “The well is dry. {EVIL}”, told to Agent 4. Compared over round 2." in text
+    assert "Both futures over the rounds" in text
+    assert re.search(r"Round 2: [1-4] of 4 conversations differ\.", text)
+    parts = text.partition("Where they part")[2]
+    assert "Round 2, Agent 4, draft:" in parts
+    assert "review by 3:" not in parts
+    assert parts.index("without:") < parts.index("with:")

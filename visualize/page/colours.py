@@ -84,6 +84,8 @@ class AgentColours:
             said: Its interactions, by agent.
             there: Those of the other run.
         """
+        if by == "label":
+            return {}
         if by.startswith(PERSONA):
             self._personas[by] = persona_values(self._run, by)
             return dict(self._personas[by].dropna())
@@ -141,7 +143,7 @@ class AgentColours:
 
     def review_bar(self) -> dict[str, Any]:
         """The bar of the arrows: ratings by neighbours."""
-        title = f"arrows: {self._dimension} as reviewers rate it (1 to {self._run.scale})"
+        title = f"arrows: {self._dimension} as reviewers rate it (1 to {self._run.scale}), from reviewer to author"
         return {**(self.bar("rating") or {}), "title": title}
 
     def _title(self, by: str) -> str:

@@ -126,7 +126,7 @@ def Page() -> None:
                 round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
                 colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data),
                 links=data.links(), hubs=data.hubs(), rooms=data.rooms(), agents=agents,
-                reviews=reviews, graph_title=_graph_title(len(reviews), n_reviews), chosen=chosen, chosen_review=review,
+                reviews=reviews, graph_title=_graph_title(reviews, n_reviews), chosen=chosen, chosen_review=review,
                 bar=data.colours.bar(by), review_bar=data.colours.review_bar(), event_pick=pick,
                 event_pick_review=pick_review, event_look_again=look_again,
             )  # fmt: skip
@@ -154,6 +154,7 @@ def _Details(
 
     if chosen is not None:
         about, items = data.about(chosen), data.conversations(chosen, *wanted)
+        items.sort(key=lambda one: one["round"] != round_)  # that of the round on the map first, then the latest
         note = f"{about['label']}{'; ' * bool(about['label'])}{_count(items, wanted)}" + (
             f"; model {about['model']}" * bool(about["model"])
         )
@@ -177,7 +178,7 @@ def _Details(
     else:
         solara.Text(
             "Click an agent for its memory and conversations, or an arrow for the reviews along it. “prompt” beside an answer "
-            "or a rating shows the request and the reply behind it. A click on nothing closes."
+            "or a rating shows the request and the reply behind it. A click on nothing, or Escape, closes."
         )
 
 
@@ -199,10 +200,12 @@ def _number(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' * (n != 1)}"
 
 
-def _graph_title(n_drawn: int, n: int) -> str:
+def _graph_title(drawn: list[dict[str, Any]], n: int) -> str:
     if not n:
-        return "who reviewed whom: nobody in this round"
-    return "who reviewed whom" + (f" ({n_drawn:,} of {n:,} reviews, at random)" if n_drawn < n else "")
+        return "who spoke to whom: nobody in this round"
+    is_rated = any(one["text"] != "said" for one in drawn)
+    cut = f" ({len(drawn):,} of {n:,}, at random)" if len(drawn) < n else ""
+    return ("who reviewed whom" if is_rated else "who spoke to whom") + cut
 
 
 def _shape(agents: list[dict[str, Any]], data: PageData) -> list[int]:

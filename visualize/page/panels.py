@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.store.run import Run
-from visualize.drawing.style import label_styles
+from visualize.drawing.style import DRAFT, REVISION, label_styles
 from visualize.plots.measures import axis_of, panels
 
 _DASHES = {"-": "", "--": "6 4", "-.": "7 3 2 3", ":": "2 3"}
@@ -37,9 +37,12 @@ def curve_panels(run: Run) -> list[dict[str, Any]]:
         if any(one.get(dimension) is not None for one in metrics):
             names = [f"{dimension}_draft", dimension]
             limits = (1.0, float(run.scale))
-            found.append(
-                _panel(f"{dimension}, by observers", "points", names, ["draft", "final answer"], metrics, "", limits)
-            )
+            words = ["draft", "final answer"]
+            panel = _panel(f"{dimension}, by observers", "points", names, words, metrics, "", limits)
+            # As in all figures.
+            for curve, (colour, dash) in zip(panel["curves"], ((DRAFT, "6 4"), (REVISION, "")), strict=True):
+                curve |= {"colour": colour, "dash": dash}
+            found.append(panel)
     return found
 
 

@@ -16,7 +16,7 @@ from visualize.page.data import PageData
 # Of all rounds together, and of one round: more reviews are sampled.
 _REVIEWS, _OF_ROUND = 15_000, 1_000
 # Size of the conversations of all rounds together, as JSON, and length of a text; in characters.
-_SAID, _TEXT = 250_000, 400
+_SAID, _TEXT = 700_000, 300
 # Half of the side of the graph, in its units, for positions in [-1, 1].
 _REACH = 10
 
