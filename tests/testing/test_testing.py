@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -11,6 +12,7 @@ from stub_server import StubServer
 
 from sandbox import open_run, registry
 from sandbox.models.catalog import load_model
+from sandbox.models.local import vllm_engine
 from sandbox.models.scripted import ScriptedModel
 from sandbox.society.reviewer import Reviewer
 from sandbox.testing import (
@@ -63,12 +65,12 @@ def recorded(tmp_path_factory):
     return path, model.history
 
 
-def heavy(names, name):
-    """The names, of which one needs torch."""
-    return [pytest.param(n, marks=pytest.mark.needs_torch) if n == name else n for n in names]
+def heavy(names, *those):
+    """The names, of which those need torch."""
+    return [pytest.param(n, marks=pytest.mark.needs_torch) if n in those else n for n in names]
 
 
-@pytest.mark.parametrize("name", heavy(BUILT_IN["models"], "hf"))
+@pytest.mark.parametrize("name", heavy(BUILT_IN["models"], "hf", "vllm"))
 def test_language_models_keep_their_promises(name, request, recorded, monkeypatch):
     if name == "openai":
         monkeypatch.setenv("OPENAI_API_KEY", "none")
@@ -87,6 +89,10 @@ def test_language_models_keep_their_promises(name, request, recorded, monkeypatc
         check_model(f"replay:{recorded[0]}", requests=recorded[1])
     elif name == "scripted":
         check_model("scripted:", stops=False)
+    elif name == "vllm":
+        monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "models" / "vllm_stand_in"))
+        check_model(f"vllm:{request.getfixturevalue('tiny_lm_path')}")
+        vllm_engine._LAST.clear()
     else:
         assert name == "hf"
         check_model(f"hf:{request.getfixturevalue('tiny_lm_path')}")
