@@ -11,6 +11,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,6 +82,26 @@ def tiny_lm_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_tiny_lm(tmp_path: Path) -> Callable[..., Path]:
     """Makes tiny models of one's own: ``make_tiny_lm("name", chat=False, seed=1, positions=64)``."""
     return lambda name, **settings: tiny_lm(tmp_path / name, **settings)
+
+
+@pytest.fixture
+def vllm_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The engines of a stand-in of vLLM that were started; the stand-in is gone after the test."""
+    from sandbox.models import catalog
+    from sandbox.models.local import vllm_engine
+
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent / "models" / "vllm_stand_in"))
+        import vllm
+
+        vllm.ENGINES.clear()
+        yield vllm.ENGINES
+    vllm_engine._LAST.clear()
+    vllm_engine._ENGINES.clear()
+    catalog._IN_USE.clear()
+    # What is imported later, such as trl, must not take it for vLLM.
+    for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:
+        del sys.modules[name]
 
 
 @pytest.fixture

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.errors import ModelNotFound, SettingsError, ToolNotFound
-from sandbox.models import catalog
 from sandbox.models.base import Message, Request
 from sandbox.models.catalog import load_model, trained_uri
 from sandbox.models.local import vllm_engine
@@ -19,21 +16,6 @@ from sandbox.world import World
 
 pytestmark = pytest.mark.needs_torch
 ASKED = (Message("user", "How do I get on with the people next door?"),)
-
-
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """The engines of the stand-in that were started."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "vllm_stand_in"))
-    import vllm
-
-    vllm.ENGINES.clear()
-    yield vllm.ENGINES
-    vllm_engine._LAST.clear()
-    vllm_engine._ENGINES.clear()
-    catalog._IN_USE.clear()
-    for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +34,7 @@ def adapter(tiny_lm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.mark.parametrize("with_adapter", [False, True])
 def test_replies_are_those_of_transformers(
-    engines: list[Any], tiny_lm_path: Path, adapter: Path, with_adapter: bool
+    vllm_engines: list[Any], tiny_lm_path: Path, adapter: Path, with_adapter: bool
 ) -> None:
     """Greedy texts, with a prefix and stops; probabilities of choices of one token and of several."""
     place = adapter if with_adapter else tiny_lm_path
@@ -69,27 +51,27 @@ def test_replies_are_those_of_transformers(
         assert got.prompt_tokens == expected.prompt_tokens
         assert got.choice_probs == pytest.approx(expected.choice_probs, abs=1e-4)
     assert [reply.cached_tokens for reply in ours] == [3, 3, 0, 0]
-    assert len(engines) == 1
+    assert len(vllm_engines) == 1
 
 
 def test_models_on_one_base_share_an_engine_that_sleeps_during_a_training(
-    engines: list[Any], tiny_lm_path: Path, adapter: Path
+    vllm_engines: list[Any], tiny_lm_path: Path, adapter: Path
 ) -> None:
     base, trained = load_model(f"vllm:{tiny_lm_path}"), load_model(f"vllm:{adapter}")
     base.generate([Request(ASKED)])
     vllm_engine.sleep_engines()
     vllm_engine.sleep_engines()
-    assert engines[0].asleep
+    assert vllm_engines[0].asleep
     trained.generate([Request(ASKED)])
-    assert engines[0].calls == ["generate 1", "sleep", "wake_up", "generate 1"]
+    assert vllm_engines[0].calls == ["generate 1", "sleep", "wake_up", "generate 1"]
     assert base.fingerprint != trained.fingerprint
-    assert len(engines) == 1
+    assert len(vllm_engines) == 1
     load_model(f"vllm:{tiny_lm_path}", dtype="float32")
-    assert engines[0].asleep  # another engine needs its room
-    assert len(engines) == 2
+    assert vllm_engines[0].asleep  # another engine needs its room
+    assert len(vllm_engines) == 2
 
 
-def test_a_request_that_fails_is_data_and_the_others_are_answered(engines: list[Any], tiny_lm_path: Path) -> None:
+def test_a_request_that_fails_is_data_and_the_others_are_answered(vllm_engines: list[Any], tiny_lm_path: Path) -> None:
     lm: Any = load_model(f"vllm:{tiny_lm_path}", max_model_len=60)
     tokenizer = lm.tokenizer
     refused = tokenizer.decode([7])
@@ -109,7 +91,7 @@ def test_a_request_that_fails_is_data_and_the_others_are_answered(engines: list[
     assert lm.generate([]) == []
 
 
-def test_a_society_speaks_through_it(engines: list[Any], tiny_lm_path: Path, tmp_path: Path) -> None:
+def test_a_society_speaks_through_it(vllm_engines: list[Any], tiny_lm_path: Path, tmp_path: Path) -> None:
     world = World(
         "value_alignment", model=f"vllm:{tiny_lm_path}", rater="lm", size=2, embedder="hashing", out=tmp_path / "run"
     )
@@ -118,12 +100,12 @@ def test_a_society_speaks_through_it(engines: list[Any], tiny_lm_path: Path, tmp
     assert len(run.interactions()) == 4
     assert run.manifest["models"]["agents"]["uri"] == f"vllm:{tiny_lm_path}"
     assert all(it.error is None for it in run.interactions())
-    assert engines[0].calls
+    assert vllm_engines[0].calls
 
 
 @pytest.mark.slow
 def test_each_generation_of_an_evolution_is_an_adapter_on_the_same_engine(
-    engines: list[Any], tiny_lm_path: Path, tmp_path: Path
+    vllm_engines: list[Any], tiny_lm_path: Path, tmp_path: Path
 ) -> None:
     from trainers import Evolution
 
@@ -134,12 +116,14 @@ def test_each_generation_of_an_evolution_is_an_adapter_on_the_same_engine(
     )  # fmt: skip
     found = evolution.run()["generations"]
     assert [one["model"].partition(":")[0] for one in found] == ["vllm"] * 3
-    assert len(engines) == 1
+    assert len(vllm_engines) == 1
     trained = {one["model"] for one in found[1:]}
-    assert engines[0].calls.count("sleep") == len(trained)
+    assert vllm_engines[0].calls.count("sleep") == len(trained)
 
 
-def test_what_vllm_cannot_run_is_refused(engines: list[Any], tiny_lm_path: Path, adapter: Path, tmp_path: Path) -> None:
+def test_what_vllm_cannot_run_is_refused(
+    vllm_engines: list[Any], tiny_lm_path: Path, adapter: Path, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError, match="dtype='int8' is not one of"):
         load_model(f"vllm:{tiny_lm_path}", dtype="int8", gpu_memory_utilization=2)
     with pytest.raises(ModelNotFound, match=r"vLLM cannot run .*Free memory on device"):
@@ -154,7 +138,7 @@ def test_what_vllm_cannot_run_is_refused(engines: list[Any], tiny_lm_path: Path,
     (above / "adapter_config.json").write_text(config.replace(str(tiny_lm_path), str(adapter)), encoding="utf-8")
     with pytest.raises(ModelNotFound, match=r"2 adapters on each other.*sandbox export-model hf:"):
         load_model(f"vllm:{above}")
-    assert not engines
+    assert not vllm_engines
 
 
 def test_without_the_package_the_command_that_installs_it_is_named(tiny_lm_path: Path) -> None:

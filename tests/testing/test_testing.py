@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,7 +11,6 @@ from stub_server import StubServer
 
 from sandbox import open_run, registry
 from sandbox.models.catalog import load_model
-from sandbox.models.local import vllm_engine
 from sandbox.models.scripted import ScriptedModel
 from sandbox.society.reviewer import Reviewer
 from sandbox.testing import (
@@ -90,9 +88,8 @@ def test_language_models_keep_their_promises(name, request, recorded, monkeypatc
     elif name == "scripted":
         check_model("scripted:", stops=False)
     elif name == "vllm":
-        monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "models" / "vllm_stand_in"))
+        request.getfixturevalue("vllm_engines")
         check_model(f"vllm:{request.getfixturevalue('tiny_lm_path')}")
-        vllm_engine._LAST.clear()
     else:
         assert name == "hf"
         check_model(f"hf:{request.getfixturevalue('tiny_lm_path')}")
