@@ -74,7 +74,9 @@ def test_a_map_of_nothing_is_left_out_and_shows_agents_where_it_is_named(tiny_wo
         return world.interaction(agent, question, draft=reply.text)
 
     run = tiny_world(Scenario(questions=["?"], protocol=speak), size=2).run(1)
-    assert select_plots(run)["grid"] == "no answer was rated, and neither states nor extra have a number"
+    assert (
+        select_plots(run)["grid"] == "no answer was rated, and neither states nor extra have numbers or words to show"
+    )
     figure = grid.draw(run)
     assert (figure.axes[0].get_title(loc="left"), legend(figure)) == ("agents, round 1", ["agents"])
 

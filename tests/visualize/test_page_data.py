@@ -104,7 +104,7 @@ def test_agents_are_coloured_by_numbers_of_the_scenarios_own(make_run: Callable[
     """Without ratings by the first number that there is; the bar ends at the lowest and the highest of the run."""
     said = [replace(told(r, i), extra={"coins": float(10 * r + i), "EVIL": EVIL}) for r in (0, 1) for i in range(4)]
     data = PageData(make_run(said))
-    assert data.colours.known() == ["rating", "gain", "label", "engagement", "extra.coins"]
+    assert data.colours.known() == ["rating", "gain", "label", "engagement", "extra.coins", "extra.EVIL"]
     assert data.colours.default(data.has_ratings) == "extra.coins"
     bar = data.colours.bar("extra.coins")
     assert bar is not None

@@ -37,7 +37,9 @@ def test_without_ratings_the_first_state_is_shown(played: Path) -> None:
 
 
 def test_a_state_that_is_not_there_is_refused_with_those_that_are(played: Path, run_dir: Path) -> None:
-    with pytest.raises(SettingsError, match=r"no number of that name in its states. There are: .*, state\.purse"):
+    with pytest.raises(
+        SettingsError, match=r"no number or word .*of that name in its states. There are: .*, state\.purse"
+    ):
         grid.draw(played, by="state.purze")
     with pytest.raises(SettingsError, match=r"by='state\.x': the run has no number"):
         grid.draw(run_dir, by="state.x")
@@ -55,7 +57,9 @@ def test_numbers_in_extra_and_labels_colour_maps_and_graphs(tiny_world: Callable
     assert last.to_dict() == frame[frame["round"] == 1].set_index("agent")["extra.choice.yes"].to_dict()
     bars = [axis.get_ylabel() for axis in social_graph.draw(run, by="state.belief").axes[1:]]
     assert bars == ["node: belief, after the round"]
-    with pytest.raises(SettingsError, match=r"no number of that name in its interactions' extra.*extra\.choice\.yes"):
+    with pytest.raises(
+        SettingsError, match=r"no number or word .*of that name in its interactions' extra.*extra\.choice\.yes"
+    ):
         social_graph.draw(run, by="extra.choices")
 
 

@@ -1,4 +1,4 @@
-"""What colours agents on maps, graphs and animations: ratings, gains, labels, personas, or numbers of the scenario's own."""
+"""What colours agents on maps, graphs and animations: ratings, gains, labels, personas, or values of the scenario's own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,21 @@ from sandbox.records import names_agent
 from sandbox.store.run import Run
 from visualize.drawing.inputs import final_scores, finished_rounds
 from visualize.drawing.persona_columns import PERSONA, persona_columns, persona_values
+from visualize.drawing.scenario_values import (
+    EXTRA,
+    STATE,
+    extra_values,
+    grouped_words,
+    is_number,
+    mean_or_most_frequent,
+    own_values,
+    state_values,
+)
 from visualize.drawing.style import LabelStyle, check_choice, one_line, rating_colormap, rating_norm
+from visualize.drawing.words import MAX_LETTERS, MAX_WORDS
 
 By = Literal["rating", "label", "gain"]
 _NUMBERED = re.compile(r"Agent \d+")
-STATE, EXTRA = "state.", "extra."  # before the key of a state, and of a number in ``Interaction.extra``
 
 
 def find_by(by: str, run: Run) -> str:
@@ -36,7 +46,7 @@ def find_by(by: str, run: Run) -> str:
     columns = persona_columns(run)
     if (named := by if by.startswith(PERSONA) else f"{PERSONA}{by}") in columns:
         return named
-    own = [*state_numbers(run).columns, *extra_numbers(run).columns]
+    own = own_values(run)
     if by in own:
         return by
     known = [*get_args(By), *run.dimensions, *columns, *own]
@@ -47,22 +57,21 @@ def find_by(by: str, run: Run) -> str:
         raise SettingsError(
             f"by={by!r} names agents, and is no quantity that colours could show. There are: {', '.join(known)}"
         )
-    what = "column" if start == PERSONA else "number"
+    what = (
+        "column"
+        if start == PERSONA
+        else f"number or word (texts of at most {MAX_WORDS} kinds and {MAX_LETTERS} characters)"
+    )
     raise SettingsError(
         f"by={by!r}: the run has no {what} of that name in its {kinds[start or STATE]}. There are: {', '.join(known)}"
     )
 
 
 def default_by(by: str, run: Run, has_ratings: bool) -> str:
-    """``by``; where it is ``rating`` and there are none, the first number of the states or interactions, or else the labels."""
+    """``by``; where it is ``rating`` and there are none, the first of :func:`own_values`, or else the labels."""
     if by != "rating" or has_ratings:
         return by
-    return next(iter(own_numbers(run)), "label")
-
-
-def own_numbers(run: Run) -> list[str]:
-    """Names of the numbers in the agents' states, as ``state.KEY``, and of those in ``extra``, as ``extra.KEY``."""
-    return [str(name) for found in (state_numbers, extra_numbers) for name in found(run).columns]
+    return next(iter(own_values(run)), "label")
 
 
 def is_rated(by: str, run: Run) -> bool:
@@ -71,33 +80,22 @@ def is_rated(by: str, run: Run) -> bool:
 
 
 def is_grouped(by: str, values: pd.Series[Any]) -> bool:
-    """Whether groups of agents are shown, by label or by a text of their personas, rather than numbers."""
-    return by == "label" or (by.startswith(PERSONA) and not pd.api.types.is_numeric_dtype(values))
-
-
-def state_numbers(run: Run) -> pd.DataFrame:
-    """The numbers in the agents' states: columns state.KEY, by number of complete rounds and agent; none that name agents."""
-    states = run.states().set_index(["rounds", "agent"]).select_dtypes("number").add_prefix(STATE)
-    return states[[name for name in states if not names_agent(str(name))]]
-
-
-def extra_numbers(run: Run) -> pd.DataFrame:
-    """The numbers and truth values in ``Interaction.extra``: columns extra.KEY, by round and agent; none that name agents."""
-    frame = run.extra().set_index(["round", "agent"])
-    found = frame[[name for name in frame if str(name).startswith(EXTRA) and not names_agent(str(name))]]
-    found = found.convert_dtypes()
-    numbers = found.select_dtypes(["number", "bool"])
-    return numbers.astype("float64")
+    """Whether groups of agents are shown, by label or by words, rather than numbers."""
+    return by == "label" or (by.startswith((STATE, EXTRA, PERSONA)) and not is_number(values))
 
 
 def agent_values(by: str, run: Run) -> pd.Series[Any]:
-    """The value of each agent, by its index: the mean over complete rounds; of a state, its value after the last."""
+    """The value of each agent, by its index: the mean over complete rounds; of a state, its value after the last.
+
+    Words of interactions are the most frequent ones; a word that is not frequent among agents may be one of ``N others``.
+    """
     if by.startswith(STATE):
-        states = state_numbers(run)[by]
+        states = grouped_words(state_values(run)[by])
         last = states.index.get_level_values("rounds") == run.rounds
         return states[last].droplevel("rounds")
     if by.startswith(EXTRA):
-        return extra_numbers(run)[by].groupby(level="agent").mean()
+        values = grouped_words(extra_values(run)[by])
+        return mean_or_most_frequent(values, values.index.get_level_values("agent"))
     if by.startswith(PERSONA):
         return persona_values(run, by)
     frame, dimension = finished_rounds(run), by if by in run.dimensions else run.dimensions[0]

@@ -15,11 +15,12 @@ from matplotlib.lines import Line2D
 
 from sandbox.scenario.settings import recorded_shape
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import STATE, colour_scale, colour_values, is_grouped, is_rated, shown_labels
+from visualize.drawing.agent_values import colour_scale, colour_values, is_grouped, is_rated, shown_labels
 from visualize.drawing.cells import CellPainter
 from visualize.drawing.legends import arrow_handle, removed_handle, unknown_handle
 from visualize.drawing.network import NetworkPainter, drawn_network, network_side
-from visualize.drawing.style import Theme, foreground, label_order, label_styles, one_line
+from visualize.drawing.scenario_values import EXTRA, STATE, word_order
+from visualize.drawing.style import NO_VALUE, Theme, foreground, label_order, label_styles, one_line
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -33,13 +34,14 @@ class MapPlan:
 
     Attributes:
         run: The run.
-        by: What is shown; ``label`` also for texts of personas, which are then the labels of the table.
+        by: What is shown; ``label`` also for words, which are then the labels of the table.
         table: One row per panel and living agent, with its position in squares, or in the network.
         shape: Rows and columns of a map in squares; (1, 1) for a network.
         parts: Squares on a side of a cell.
         graph: The network; None for a map in squares.
         painter: Paints squares.
         on_links: Paints the network; None for a map in squares.
+        is_state: Whether states are shown, which are those after a round.
         removed: Removed agents: columns row, column (last position in cells) and removed (complete rounds by then).
     """
 
@@ -51,6 +53,7 @@ class MapPlan:
     graph: nx.Graph[int] | None
     painter: CellPainter
     on_links: NetworkPainter | None
+    is_state: bool
     removed: pd.DataFrame
 
     def paint(self, ax: Axes, panel: pd.DataFrame, side_in: float) -> None:
@@ -79,7 +82,7 @@ class MapPlan:
 
     def removed_by(self, through: int) -> pd.DataFrame:
         """The removed agents that a map after so many rounds shows as such: states are those after the round."""
-        late = 0 if self.by.startswith(STATE) else 1
+        late = 0 if self.is_state else 1
         return self.removed[self.removed["removed"] <= through - late]
 
     def legend(self, side_pt: float) -> list[Artist]:
@@ -118,23 +121,26 @@ def make_plan(run: Run, table: pd.DataFrame, by: str, theme: Theme, limits: Sequ
         limits: Lowest and highest value of the colours.
     """
     table = table.assign(shown_label=shown_labels(run, table["label"]))
-    if by != "label" and is_grouped(by, table[by]):
-        table, by = table.assign(label=table[by]), "label"
-    removed = removed_places(run)
-    if by.startswith(STATE):  # agents that were removed after a panel's last round have no state after it
+    removed, is_state = removed_places(run), by.startswith(STATE)
+    if is_state:  # agents that were removed after a panel's last round have no state after it
         last = table["agent"].map(removed.set_index("agent")["removed"].astype("float64"))
         table = table[~((last <= table["through"]) & table[by].isna())]
+    names: list[str] = []
+    if by != "label" and is_grouped(by, table[by]):
+        names = word_order(by, run) if by.startswith((STATE, EXTRA)) else []
+        table, by = table.assign(label=table[by].fillna(NO_VALUE)), "label"
     graph, shape, parts = drawn_network(run), (1, 1), 1
     if graph is None:
         table, shape, parts = place_in_cells(table, run)
-    styles = label_styles(label_order(table["label" if by == "label" else "shown_label"]))
+    present = label_order(table["label" if by == "label" else "shown_label"])
+    styles = {name: style for name, style in label_styles([*names, *present]).items() if name in present}
     values = np.array([]) if by == "label" else table[by]
     painter = CellPainter(*colour_scale(by, run, values, styles, limits), styles, theme)
     on_links = None
     if graph is not None:
         has_arrows = run.manifest["settings"].get("hears", "both") in _ARROWS
         on_links = NetworkPainter(graph, has_arrows, painter.colours, painter.norm, painter.form, styles, theme)
-    return MapPlan(run, by, table, shape, parts, graph, painter, on_links, removed)
+    return MapPlan(run, by, table, shape, parts, graph, painter, on_links, is_state, removed)
 
 
 def removed_places(run: Run) -> pd.DataFrame:

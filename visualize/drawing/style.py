@@ -7,6 +7,7 @@ a marker, a line style or a hatch, so that plots remain readable in greyscale.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 import unicodedata
 import warnings
@@ -35,6 +36,9 @@ PAGE_IN = 7.0
 DRAFT, REVISION = "#D55E00", "#0072B2"
 # Links, and edges without a rating.
 GREY = "#8a929b"
+# The groups of agents without a word, which are the last ones.
+UNKNOWN, NO_VALUE = "unknown", "no value"
+_OTHERS = re.compile(r"\d+ others")  # the rare words as one group
 
 # Read at import: matplotlib checks and converts settings here, but not under Solara's server.
 _STYLE: dict[Any, Any] = dict(
@@ -144,13 +148,21 @@ def contrast_colour(colour: str | tuple[float, ...]) -> str:
 
 
 def label_styles(names: Iterable[str]) -> dict[str, LabelStyle]:
-    """A style for each name, in the order of the names; the first eight differ in colour, marker, line and hatch."""
-    return {name: LABEL_STYLES[i % len(LABEL_STYLES)] for i, name in enumerate(dict.fromkeys(names))}
+    """A style for each name, in the order of the names; the first eight differ in colour, marker, line and hatch.
+
+    Those of :data:`UNKNOWN` and :data:`NO_VALUE` are grey.
+    """
+    styles = {name: LABEL_STYLES[i % len(LABEL_STYLES)] for i, name in enumerate(dict.fromkeys(names))}
+    return styles | {name: LABEL_STYLES[-1] for name in (UNKNOWN, NO_VALUE) if name in styles}
 
 
 def label_order(labels: Iterable[str]) -> list[str]:
-    """The labels of a population in the order used by all plots: ``good`` first, then by name."""
-    return sorted(set(labels), key=lambda label: (label != "good", label))
+    """Labels in the order used by all plots: ``good`` first, then by name; ``N others`` and those without a value last."""
+
+    def place(label: str) -> tuple[bool, bool, bool, str]:
+        return label in (UNKNOWN, NO_VALUE), bool(_OTHERS.fullmatch(label)), label != "good", label
+
+    return sorted(set(labels), key=place)
 
 
 def wrap_title(text: str, width: int = 46) -> str:

@@ -11,13 +11,15 @@ from matplotlib.colors import to_hex
 
 from sandbox.records import Interaction
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import EXTRA, STATE, bar_title, extra_numbers, is_rated, state_numbers
+from visualize.drawing.agent_values import bar_title, is_rated
 from visualize.drawing.persona_columns import PERSONA, persona_columns, persona_values
-from visualize.drawing.style import LABEL_STYLES, label_order, rating_colormap
+from visualize.drawing.scenario_values import EXTRA, STATE, extra_values, is_number, state_values
+from visualize.drawing.style import LABEL_STYLES, label_order, label_styles, rating_colormap
+from visualize.drawing.words import word_groups
 
 _BY = ("rating", "gain", "label")
 _STEPS = 256
-# Numbers of interactions are read from the whole run; from larger ones they are not.
+# Values of interactions are read from the whole run; from larger ones they are not.
 _INTERACTIONS = 500_000
 
 
@@ -34,49 +36,64 @@ class AgentColours:
         self._dimension = run.dimensions[0]
         self._reach = (run.scale - 1) / 2
         self._read: tuple[int, pd.DataFrame, pd.DataFrame] | None = None
-        self._personas: dict[str, pd.Series[Any]] = {}
+        self._grouped: dict[str, tuple[int, dict[str, str]]] = {}
 
     def known(self) -> list[str]:
-        """What agents can be coloured by: ratings, labels, personas, and numbers of states and interactions."""
-        states, extra = self._tables()
+        """What agents can be coloured by: ratings, labels, personas, and numbers and words of states and interactions."""
         return [
             *_BY,
             *self._run.dimensions[1:],
             *persona_columns(self._run),
             *(["difference"] if self._other is not None else []),
-            *map(str, (*states.columns, *extra.columns)),
+            *self._own(),
         ]
 
+    def _own(self) -> list[str]:
+        """The numbers, then the words, of states and interactions."""
+        tables = self._tables()
+        return [str(name) for numbers in (True, False) for t in tables for name in t if is_number(t[name]) == numbers]
+
     def default(self, has_ratings: bool) -> str:
-        """What they are coloured by at first: a number of the scenario's own where there are no ratings."""
-        own = [] if has_ratings else [str(name) for table in self._tables() for name in table.columns]
+        """What they are coloured by at first: the scenario's own numbers or words where there are no ratings."""
+        own = [] if has_ratings else self._own()
         return own[0] if own else "rating" if has_ratings else "label"
 
-    def _persona(self, by: str) -> pd.Series[Any]:
-        """The values of a column of the personas."""
-        if by not in self._personas:
-            self._personas[by] = persona_values(self._run, by)
-        return self._personas[by]
+    def _column(self, by: str) -> pd.Series[Any]:
+        """All values of a column of the personas, states or interactions; empty where it has none."""
+        if by.startswith(PERSONA):
+            return persona_values(self._run, by, is_merged=False)
+        table = self._tables()[by.startswith(EXTRA)]
+        return table[by] if by in table else pd.Series(dtype="float64")
 
     def _groups(self, by: str) -> dict[str, str]:
-        """The colour of each group of a text of the personas; empty for numbers."""
-        if not by.startswith(PERSONA) or pd.api.types.is_numeric_dtype(values := self._persona(by)):
+        """The group of each word; empty for numbers."""
+        if not by.startswith((STATE, EXTRA, PERSONA)):
             return {}
-        return {name: style.colour for name, style in zip(label_order(values), LABEL_STYLES, strict=False)}
+        at = len(self._run.agents()) if by.startswith(PERSONA) else self._run.rounds
+        if self._grouped.get(by, (-1, {}))[0] != at:
+            values = self._column(by)
+            limit = len(LABEL_STYLES) - (not by.startswith(PERSONA))
+            self._grouped[by] = at, {} if is_number(values) else word_groups(values.dropna(), limit)
+        return self._grouped[by][1]
+
+    def _group_colours(self, by: str) -> dict[str, str]:
+        """The colour of each group of words, the same as in pictures; empty for numbers."""
+        styles = label_styles(label_order(self._groups(by).values()))
+        return {name: style.colour for name, style in styles.items()}
 
     def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The numbers of states and of interactions."""
+        """The values of states and of interactions."""
         rounds = self._run.rounds
         if self._read is None or self._read[0] != rounds:
             is_small = rounds * len(self._run.agents()) <= _INTERACTIONS
-            extra = extra_numbers(self._run) if is_small else pd.DataFrame()
-            self._read = (rounds, state_numbers(self._run), extra)
+            extra = extra_values(self._run) if is_small else pd.DataFrame()
+            self._read = (rounds, state_values(self._run), extra)
         return self._read[1], self._read[2]
 
     def values(
         self, by: str, round_: int, said: Mapping[int, Interaction], there: Mapping[int, Interaction]
     ) -> dict[int, float | str]:
-        """The number, or group, of each agent in a round that has one.
+        """The number, or word, of each agent in a round that has one.
 
         Args:
             by: What is shown.
@@ -87,8 +104,7 @@ class AgentColours:
         if by == "label":
             return {}
         if by.startswith(PERSONA):
-            self._personas[by] = persona_values(self._run, by)
-            return dict(self._personas[by].dropna())
+            return dict(self._column(by).dropna())
         if by.startswith((STATE, EXTRA)):
             table, key = self._tables()[by.startswith(EXTRA)], round_ + by.startswith(STATE)
             is_known = by in table and key in table.index.get_level_values(0)
@@ -105,7 +121,8 @@ class AgentColours:
 
     def painter(self, by: str) -> Callable[[float | str | None], str | None]:
         """What gives the colour of a value, of a table, as each click needs hundreds; None without a value, and for labels."""
-        groups = self._groups(by)
+        colours = self._group_colours(by)
+        groups = {word: colours[group] for word, group in self._groups(by).items()}
         low, high = (0.0, 1.0) if groups or by == "label" else self._limits(by)
         palette, width = _palette(), (high - low) or 1.0
 
@@ -134,7 +151,7 @@ class AgentColours:
         """
         if by == "label":
             return None
-        if groups := self._groups(by):
+        if groups := self._group_colours(by):
             return {"title": self._title(by), "groups": [list(one) for one in groups.items()]}
         low, high = self._limits(by)
         beyond = by in ("gain", "difference")
@@ -158,11 +175,7 @@ class AgentColours:
             return -self._reach, self._reach
         if not by.startswith((STATE, EXTRA, PERSONA)):
             return 1.0, float(self._run.scale)
-        if by.startswith(PERSONA):
-            known = self._persona(by)
-        else:
-            table = self._tables()[by.startswith(EXTRA)]
-            known = table[by] if by in table else pd.Series(dtype="float64")
+        known = self._column(by)
         return (float(known.min()), float(known.max())) if known.notna().any() else (0.0, 1.0)
 
 

@@ -14,17 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from sandbox.errors import SettingsError, nearest
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import (
-    EXTRA,
     bar_ends,
     bar_title,
     check_limits,
     default_by,
-    extra_numbers,
     find_by,
     is_grouped,
     is_whole,
     shown_labels,
-    state_numbers,
     values_title,
 )
 from visualize.drawing.inputs import NO_ROUND, Source, as_run, final_scores, finished_rounds, unfinished_note
@@ -32,6 +29,14 @@ from visualize.drawing.legends import fit_legend
 from visualize.drawing.map_plan import make_plan
 from visualize.drawing.network import drawn_network, place_at_nodes
 from visualize.drawing.persona_columns import PERSONA, persona_values
+from visualize.drawing.scenario_values import (
+    EXTRA,
+    STATE,
+    extra_values,
+    grouped_words,
+    mean_or_most_frequent,
+    state_values,
+)
 from visualize.drawing.style import (
     COLUMN_IN,
     PAGE_IN,
@@ -60,9 +65,9 @@ def data(source: Source, *, by: str = "rating", rounds: str | int = "last") -> p
     Returns:
         Columns panel (its title), through (number of complete rounds when it ends), agent, name, label, row, column (position
         in the panel's last round), rating (mean of its final answers on the rubric's first dimension, in 1..scale) and gain
-        (mean of revision minus draft), NaN if there is none; the dimension or extra.KEY (means), or
-        persona.COLUMN, if ``by`` is one; and state.KEY for each number
-        in the agents' states, after the panel's last round. Of a network of up to 1,000 nodes also node, x and y (where it is
+        (mean of revision minus draft), NaN if there is none; the dimension or extra.KEY (means, or the
+        most frequent word), or persona.COLUMN, if ``by`` is one; and state.KEY for each number or word in the agents' states,
+        after the panel's last round. Of a network of up to 1,000 nodes also node, x and y (where it is
         drawn).
 
     Raises:
@@ -84,17 +89,17 @@ def panel_table(run: Run, rounds: str | int, max_panels: int, by: str = "rating"
     frame = frame.assign(
         rating=final_scores(frame, dimension), gain=frame[f"{dimension}_after"] - frame[f"{dimension}_before"]
     )
-    parts, states, shown = [], state_numbers(run), ["rating", "gain"]
+    parts, states, shown = [], state_values(run).apply(grouped_words), ["rating", "gain"]
     if by in run.dimensions[1:]:
         frame, shown = frame.assign(**{by: final_scores(frame, by)}), [*shown, by]
     if by.startswith(EXTRA):
-        frame, shown = frame.join(extra_numbers(run)[by], on=["round", "agent"]), [*shown, by]
+        frame, shown = frame.join(grouped_words(extra_values(run)[by]), on=["round", "agent"]), [*shown, by]
     people = [by] if by.startswith(PERSONA) else []
     if people:
         agents = agents.assign(**{by: agents["agent"].map(persona_values(run, by))})
     for title, rows in _panels(frame, rounds, unfinished_note(run), max_panels):
         positions = run.positions(int(rows["round"].max())).rename(columns={"x": "row", "y": "column"})
-        means = rows.groupby("agent")[shown].mean()
+        means = pd.DataFrame({name: mean_or_most_frequent(rows[name], rows["agent"]) for name in shown})
         part = agents.merge(positions, on="agent").join(means, on="agent")
         if len(states.columns):
             after = states.index.get_level_values("rounds") == int(rows["round"].max()) + 1
@@ -131,6 +136,15 @@ def _panels(frame: pd.DataFrame, rounds: str | int, note: str, max_panels: int) 
     return [(f"round {r + 1}{note}", frame[frame["round"] == r]) for r in shown]
 
 
+def _when(title: str, by: str, through: int) -> str:
+    """The title of a panel: what stands for the mean over rounds where what is shown has none."""
+    if not title.startswith("mean of "):
+        return title
+    if by == "label" or by.startswith(PERSONA):
+        return title.removeprefix("mean of ")
+    return f"after round {through}" if by.startswith(STATE) else title.replace("mean of", "most frequent in", 1)
+
+
 def in_view(run: Run, table: pd.DataFrame, by: str) -> pd.DataFrame:
     """A table for the view that was chosen where there are no ratings: its labels are one where they mean nothing."""
     return table.assign(label=shown_labels(run, table["label"])) if by == "label" else table
@@ -156,8 +170,8 @@ def draw(
     Args:
         source: A run or its folder.
         by: ``rating``, a dimension of the rubric, ``gain`` (revision minus draft), ``label``, a column of the personas
-            (``COLUMN`` or ``persona.COLUMN``), ``state.KEY``, a number in the agents' states, or ``extra.KEY``, a number in
-            ``Interaction.extra``. Without ratings, ``rating`` is the first state or number in ``extra``, or else the label.
+            (``COLUMN`` or ``persona.COLUMN``), ``state.KEY``, a number or word in the agents' states, or ``extra.KEY``, one
+            in ``Interaction.extra``. Without ratings, ``rating`` is the first of these, or else the label.
         rounds: ``last``, ``all`` (means over rounds), ``strip`` (one map per round, at most 12, evenly spaced), or the
             number of a round.
         limits: Lowest and highest value of the colours; by default the scale of ratings, or the range of the values.
@@ -191,7 +205,9 @@ def draw(
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for ax, (title, panel) in zip(axes, panels, strict=False):
             plan.paint(ax, panel, side_in)
-            ax.set_title(wrap_title(f"{shown}, {title}") if across == 1 else str(title))
+            is_mean = plan.by != "label" and not by.startswith(STATE)
+            words = str(title) if is_mean else _when(str(title), by, int(panel["through"].max()))
+            ax.set_title(wrap_title(f"{shown}, {words}") if across == 1 else words)
         if across > 1:
             figure.suptitle(shown, x=0.01, ha="left", weight="bold", size="medium")
         for ax in axes[len(panels) :]:

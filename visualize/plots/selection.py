@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sandbox import Run
-from visualize.drawing.agent_values import own_numbers, shown_labels
+from visualize.drawing.agent_values import shown_labels
+from visualize.drawing.scenario_values import own_values
 
 _UNRATED = "no answer was rated"
-_NO_NUMBER = f"{_UNRATED}, and neither states nor extra have a number"
+_NO_NUMBER = f"{_UNRATED}, and neither states nor extra have numbers or words to show"
 
 
 def select_plots(run: Run) -> dict[str, str]:
@@ -23,7 +24,7 @@ def select_plots(run: Run) -> dict[str, str]:
     is_rated = frame.empty or bool(frame[scores].notna().any(axis=None))
     is_reviewed = frame.empty or run.social_graph().number_of_edges() > 0
     is_judged = frame.empty or bool(frame["rating"].notna().any())
-    has_map = is_rated or bool(own_numbers(run)) or shown_labels(run, run.agents()["label"]).nunique() > 1
+    has_map = is_rated or bool(own_values(run)) or shown_labels(run, run.agents()["label"]).nunique() > 1
     found = {"measures": ""} if run.own_measures else {}
     return {
         **found,

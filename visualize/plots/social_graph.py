@@ -24,8 +24,6 @@ from sandbox.errors import SettingsError
 from sandbox.store.run import Run
 from visualize.drawing.agent_groups import COMMUNITY, LABEL, choose_groups, group_agents, group_table
 from visualize.drawing.agent_values import (
-    EXTRA,
-    STATE,
     agent_values,
     bar_ends,
     bar_title,
@@ -45,9 +43,11 @@ from visualize.drawing.inputs import NO_ROUND, Source, as_run
 from visualize.drawing.legends import arrow_handle, fit_legend, unknown_handle
 from visualize.drawing.network import homes_in_network
 from visualize.drawing.node_names import write_names
-from visualize.drawing.persona_columns import PERSONA, persona_values
+from visualize.drawing.persona_columns import PERSONA
+from visualize.drawing.scenario_values import EXTRA, STATE
 from visualize.drawing.style import (
     GREY,
+    NO_VALUE,
     PAGE_IN,
     LabelStyle,
     Theme,
@@ -159,12 +159,12 @@ def note(source: Source, *, view: View = "auto", groups: str = "auto") -> str:
 def _graph(run: Run, by: str) -> tuple[nx.DiGraph[int], bool]:
     """The graph to draw, and whether it is reduced to blocks; labels are one where they mean nothing.
 
-    Where a text of personas is shown, it is in the place of labels.
+    Where words are shown, they are in the place of labels.
     """
     graph = run.social_graph()
-    if by.startswith(PERSONA) and is_grouped(by, groups := persona_values(run, by)):
+    if by.startswith((PERSONA, STATE, EXTRA)) and is_grouped(by, groups := agent_values(by, run)):
         for node in graph:
-            graph.nodes[node]["label"] = groups[node]
+            graph.nodes[node]["label"] = NO_VALUE if pd.isna(group := groups.get(node)) else group
     elif by != "label":
         labels = pd.Series([label for _, label in graph.nodes(data="label")], dtype=object)
         for node, label in zip(graph, shown_labels(run, labels), strict=True):
