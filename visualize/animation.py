@@ -92,6 +92,20 @@ def animate(
     return path
 
 
+def note(source: Source, *, by: str = "rating") -> str:
+    """What is to be said of an animation: that rounds are left out, or what is shown in the place of ratings; else empty."""
+    run = as_run(source)
+    words = []
+    if run.rounds > FRAMES:
+        words.append(f"{FRAMES} of {run.rounds:,} rounds are shown, evenly spaced")
+    has_ratings = bool(grid.panel_table(run, "strip", FRAMES)["rating"].notna().any())
+    if (shown := default_by(by, run, has_ratings)) != by:
+        words.append(
+            f"no answer was rated, so agents are coloured by {shown}; --set by=KEY colours them by something else"
+        )
+    return "; ".join(words)
+
+
 def frames(
     run: Run, *, by: str = "rating", limits: tuple[float, ...] | None = None, theme: Theme = "light"
 ) -> Iterator[Image.Image]:

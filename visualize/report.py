@@ -23,7 +23,7 @@ from visualize.drawing.inputs import Source, final_scores, read_result
 from visualize.drawing.saving import image
 from visualize.page.conversations import show_conversation
 from visualize.page.key_figures import key_figures
-from visualize.page.player import map_frames
+from visualize.page.player import PLAYER_AGENTS, map_frames
 from visualize.page.record_search import pack_conversations, pick_evenly
 from visualize.page.text_filters import shorten, show_number, show_plainly
 from visualize.page.what_if_summary import summarize_what_if
@@ -42,7 +42,7 @@ from visualize.plots import (
     training,
     what_if,
 )
-from visualize.plots.selection import select_plots
+from visualize.plots.selection import left_out, select_plots
 
 # Figures larger than this as SVG are embedded as PNG, to keep the page small.
 _SVG_UP_TO = 150_000
@@ -260,6 +260,7 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str], record_bytes: int)
         {**show_conversation(it, run, names, None), "label": it.label if means else ""}
         for it in pick_evenly(rest, _OTHERS)
     ]
+    pictures, notes = _run_pictures(run, by.get(path, "rating"))
     return {
         **_line(path, folder),
         "path": str(path),
@@ -269,7 +270,8 @@ def _run(path: Path, folder: Path, *, by: Mapping[Path, str], record_bytes: int)
             d for d in run.dimensions if any(m.get(key) is not None for m in rounds for key in (d, f"{d}_draft"))
         ],
         "own": {name: measures.axis_of(run, name)["unit"] for name in run.own_measures},
-        "pictures": _run_pictures(run, by.get(path, "rating")),
+        "pictures": pictures,
+        "notes": notes,
         "is_rated": bool(rated),
         "key_figures": key_figures(
             run,
@@ -308,7 +310,8 @@ def _line(path: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _run_pictures(run: Run, by: str) -> list[dict[str, Any]]:
+def _run_pictures(run: Run, by: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The pictures of a run, and what is to be said of those that are left out, or show a part."""
     first, *others = run.dimensions
     chosen = select_plots(run)
     by_state = bool(chosen["ratings"]) and not run.states().empty
@@ -327,7 +330,14 @@ def _run_pictures(run: Run, by: str) -> list[dict[str, Any]]:
     shown = [name for name, reason in chosen.items() if not reason and (others or name != "pareto")]
     frames = map_frames(run, by) if "grid" in shown else None
     player = {"caption": f"{society}, round by round", "map": frames}
-    return [player if name == "grid" and frames else _picture(*pictures[name], run) for name in shown]
+    notes = []
+    if empty := left_out(chosen):
+        notes.append(f"Pictures that would be empty are left out: {empty}")
+    if frames and len(frames["frames"]) < run.rounds:
+        notes.append(f"The map is shown for {len(frames['frames']):,} of {run.rounds:,} rounds, evenly spaced")
+    if (n := len(run.agents())) > PLAYER_AGENTS and run.rounds > 1:
+        notes.append(f"Only the last round is shown, as {n:,} agents are too many to step through the rounds here")
+    return [player if name == "grid" and frames else _picture(*pictures[name], run) for name in shown], notes
 
 
 def _measures_caption(run: Run) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_every_colouring_in_the_dark(society: Run, tmp_path: Path, by: str) -> N
     path = animate(society, tmp_path / "film.gif", by=by, theme="dark")  # type: ignore[arg-type]
     with Image.open(path) as film:
         assert pixel(film, 0.5, 0.99).max() < 60
+
+
+def test_what_is_shown_in_the_place_of_ratings_is_said(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run([replace(told(r, 0), extra={"coins": float(r)}) for r in range(6)])
+    assert animation.note(run).startswith("no answer was rated, so agents are coloured by extra.coins")
+    assert animation.note(run, by="label") == ""
+    monkeypatch.setattr(animation, "FRAMES", 4)
+    assert animation.note(run, by="label") == "4 of 6 rounds are shown, evenly spaced"
 
 
 def test_a_long_run_is_thinned_out(make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,6 +242,34 @@ def test_a_large_society_opens_and_answers_clicks(tmp_path: Path, served: Callab
         page.mouse.wheel(0, -5000)
 
 
+def test_above_two_hundred_agents_the_graph_is_a_matrix(tmp_path: Path, served: Callable[..., str], page: Any) -> None:
+    """A row of good agents above one of bad ones; each is reviewed by the next. A chosen agent has its arrows."""
+    n, labels = 202, ["good"] * 101 + [EVIL] * 101
+    said = [told(0, i, (2.0, 3.0), (4.0, 5.0), {(i + 1) % n: 4.0}, label=labels[i]) for i in range(n)]
+    run = write_run(tmp_path, said, labels=labels, width=101, name="trained against base")
+    opened(page, served(run.path))
+    title = page.locator("figure:has(canvas.graph) figcaption")
+    assert title.inner_text() == "who speaks to whom, by label: shares of each row's reviews"
+    box = page.locator("canvas.graph").bounding_box()
+    page.locator("canvas.graph").hover(position={"x": 0.4 * box["width"], "y": 0.3 * box["height"]})
+    page.wait_for_selector(".tip")
+    assert page.locator(".tip").inner_text() == "good to good: 100, 99% of all by good, rating 4.0 on average"
+    click(page, "canvas.map", 0.5 / 101, 0.5 / 101)
+    page.wait_for_selector("h3:has-text('Agent 1')")
+    assert title.inner_text() == "who reviewed whom"
+
+
+def test_where_nobody_speaks_to_another_there_is_no_graph(
+    tmp_path: Path, served: Callable[..., str], page: Any
+) -> None:
+    run = write_run(tmp_path, [told(0, i, (2.0, 3.0), (4.0, 5.0)) for i in range(4)])
+    page.goto(served(run.path), timeout=PATIENCE_MS)
+    page.wait_for_selector("canvas.map", timeout=PATIENCE_MS)
+    assert page.locator("canvas.graph").count() == 0
+    click(page, "canvas.map", 0.25, 0.25)
+    page.wait_for_selector("h3:has-text('Agent 1')")
+
+
 def rounds_at_rest(page: Any) -> None:
     """Wait until no step is under way: Mesa's playing thread takes one more after the pause, of whichever world is there."""
     before, still = "", 0

@@ -12,6 +12,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patches import FancyArrowPatch
 
 from sandbox.world import World
+from visualize.page.data import PageData
+from visualize.page.player import map_frames
 from visualize.plots import grid
 
 FOLLOWS = "source,target,weight\nAnn,Cy,4\nBob,Cy,1\nCy,Dee,1\n"
@@ -55,6 +57,21 @@ def test_agents_at_one_node_and_empty_nodes_are_seen(tiny_world: Callable[..., W
     assert not any(word.startswith("Agent") for word in words(figure))
     again = grid.data(run)
     assert table.equals(again)  # the layout is the same each time
+
+
+def test_hubs_are_named_even_where_agents_have_no_names(tiny_world: Callable[..., World], tmp_path: Path) -> None:
+    """A star of eight: the middle has seven links, four times the mean of 1.75; dashboard and picture agree."""
+    path = tmp_path / "star.csv"
+    path.write_text("source,target\n" + "".join(f"0,{i}\n" for i in range(1, 8)))
+    run = tiny_world(neighborhood=str(path), hears="successors").run(2)
+    assert [word for word in words(grid.draw(run)) if word.startswith("Agent")] == ["Agent 1"]
+    data = PageData(run)
+    assert data.hubs() == [0]
+    assert data.direction() == "A → B: A hears B"
+    frames = map_frames(run, "rating")
+    assert frames is not None
+    assert frames["direction"] == data.direction()
+    assert len(frames["links"]) == 7
 
 
 def test_a_grid_is_drawn_in_cells(run_dir: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_game_without_ratings_has_no_pictures_of_ratings(tiny_world: Callable[
     assert reasons["ratings"] == "no answer was rated"
     said = CliRunner().invoke(app, ["plot", str(tmp_path / "run")], catch_exceptions=False)
     assert [Path(line).name for line in said.stdout.splitlines()] == ["measures.png", "grid.png", "memory.png"]
-    assert "left out, as they would be empty (social_graph: no answer was reviewed" in said.stderr
+    assert "left out, as they would be empty: social_graph (no answer was reviewed)" in said.stderr
     told = CliRunner().invoke(app, ["plot", str(tmp_path / "run"), "--json"], catch_exceptions=False)
     assert set(json.loads(told.stdout)["left_out"]) == {"social_graph", "ratings", "pareto", "consensus"}
     named = CliRunner().invoke(app, ["plot", str(tmp_path / "run"), "ratings"], catch_exceptions=False)

@@ -11,12 +11,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from by_hand import EVIL, SCORES, SOCIETY, TEXTS, told, write_call
+from by_hand import EVIL, SCORES, SOCIETY, TEXTS, told, write_call, write_run
 
 from sandbox.errors import RunNotFound, SettingsError
 from sandbox.store.run import Run
 from visualize import report
 from visualize.page.data import PageData
+from visualize.page.player import map_frames
 from visualize.report import write_report
 
 
@@ -81,6 +82,25 @@ def test_the_map_can_be_stepped_through(society: Run) -> None:
     assert "places" not in shown["frames"][1]  # nobody moved
     colours = [shown["palette"][number] for number in shown["frames"][1]["colours"]]
     assert [one["colour"] for one in sorted(PageData(society).agents(1), key=lambda one: one["agent"])] == colours
+
+
+def test_labels_are_marked_and_what_is_left_out_is_said(
+    society: Run, make_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    frames = map_frames(society, "rating")
+    assert frames is not None
+    assert [name for name, _ in frames["marks"]] == ["good", "bad"]
+    assert frames["marks"][1][1] == "M0.71 0.71L-0.71 0.71L-0.71 -0.71L0.71 -0.71Z"  # a square
+    assert frames["kinds"] == [0, 0, 1, 1]
+    page = write_report(society.path).read_text(encoding="utf-8")
+    assert "<title>Agent 3 (bad)</title>" in page
+    assert "are left out" not in page
+    unrated = [told(r, i, (None, None), (None, None)) for r in range(2) for i in range(4)]
+    page = write_report(write_run(tmp_path / "unrated", unrated).path).read_text(encoding="utf-8")
+    words = "no answer was rated, and neither states nor extra have numbers or words to show"
+    assert "Pictures that would be empty are left out: " in page
+    assert "ratings, pareto, consensus (no answer was rated)" in page
+    assert words not in page  # the labels of these agents mean something, and are shown
 
 
 def test_key_figures_stand_on_top_and_by_colours_agents(make_run: Callable[..., Run]) -> None:

@@ -81,7 +81,7 @@ def test_the_map_steps_through_rounds_and_says_who_is_who(stepped: Path, page: A
     page.wait_for_selector("output:has-text('round 1 of 2')")
     assert page.locator(".player text").first.text_content() == "4.0"
     page.wait_for_selector("output:has-text('round 2 of 2')")
-    assert page.locator(".player title").first.text_content() == f"Ann {EVIL}"
+    assert page.locator(".player title").first.text_content() == f"Ann {EVIL} (good)"
     first = page.locator(".player rect").first.evaluate("one => getComputedStyle(one).fill")
     assert first.startswith("rgb(")
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Layout = Literal["spring", "grid"]
 READABLE_NODES = 1000
+# More agents are drawn as a matrix of groups.
+GRAPH_AGENTS = 200
 BLOCKS_PER_SIDE = 12
 
 

@@ -18,14 +18,12 @@ from sandbox.store.run import Run
 from visualize.drawing.agent_values import colour_scale, colour_values, is_grouped, is_rated, shown_labels
 from visualize.drawing.cells import CellPainter
 from visualize.drawing.legends import arrow_handle, removed_handle, unknown_handle
-from visualize.drawing.network import NetworkPainter, drawn_network, network_side
-from visualize.drawing.scenario_values import EXTRA, STATE, word_order
-from visualize.drawing.style import NO_VALUE, Theme, foreground, label_order, label_styles, one_line
+from visualize.drawing.network import DIRECTIONS, NetworkPainter, drawn_network, network_side
+from visualize.drawing.scenario_values import STATE, word_styles
+from visualize.drawing.style import NO_VALUE, Theme, foreground, one_line
 
 if TYPE_CHECKING:
     import networkx as nx
-
-_ARROWS = {"successors": "A → B: A hears B", "predecessors": "A → B: B hears A"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class MapPlan:
         if len(self.table) and len(self.removed_by(int(self.table["through"].max()))):
             handles.append(removed_handle())
         if on_links is not None and on_links.draws_arrows():
-            handles.append(arrow_handle(_ARROWS[self.run.manifest["settings"]["hears"]]))
+            handles.append(arrow_handle(DIRECTIONS[self.run.manifest["settings"]["hears"]]))
         return handles
 
 
@@ -125,20 +123,20 @@ def make_plan(run: Run, table: pd.DataFrame, by: str, theme: Theme, limits: Sequ
     if is_state:  # agents that were removed after a panel's last round have no state after it
         last = table["agent"].map(removed.set_index("agent")["removed"].astype("float64"))
         table = table[~((last <= table["through"]) & table[by].isna())]
-    names: list[str] = []
+    words_of = by
     if by != "label" and is_grouped(by, table[by]):
-        names = word_order(by, run) if by.startswith((STATE, EXTRA)) else []
         table, by = table.assign(label=table[by].fillna(NO_VALUE)), "label"
     graph, shape, parts = drawn_network(run), (1, 1), 1
     if graph is None:
         table, shape, parts = place_in_cells(table, run)
-    present = label_order(table["label" if by == "label" else "shown_label"])
-    styles = {name: style for name, style in label_styles([*names, *present]).items() if name in present}
+    styles = word_styles(
+        words_of if by == "label" else "label", run, table["label" if by == "label" else "shown_label"]
+    )
     values = np.array([]) if by == "label" else table[by]
     painter = CellPainter(*colour_scale(by, run, values, styles, limits), styles, theme)
     on_links = None
     if graph is not None:
-        has_arrows = run.manifest["settings"].get("hears", "both") in _ARROWS
+        has_arrows = run.manifest["settings"].get("hears", "both") in DIRECTIONS
         on_links = NetworkPainter(graph, has_arrows, painter.colours, painter.norm, painter.form, styles, theme)
     return MapPlan(run, by, table, shape, parts, graph, painter, on_links, is_state, removed)
 

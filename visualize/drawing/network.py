@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_ARROWS, MAX_NAMED, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
 # Names of more characters are cut where there are more than a few, or they would cover each other.
 NAME_LENGTH, FEW = 18, 9
+# What arrows mean, by the setting ``hears``; otherwise links have no direction.
+DIRECTIONS = {"successors": "A → B: A hears B", "predecessors": "A → B: B hears A"}
 # Half of the axes, across and along; nodes are in [-1, 1], those without links a little above.
 _REACH = (1.2, 1.25)
 # Maximum number of nodes on a terminal, and the rows and columns that they are spread over.
@@ -103,6 +105,22 @@ def network_side(graph: nx.Graph[int]) -> int:
 def network_spacing(graph: nx.Graph[int]) -> float:
     """Median distance of a node of :func:`drawn_network` from the nearest other one."""
     return nearest_distance([(at["x"], at["y"]) for _, at in graph.nodes(data=True)])
+
+
+def named_rows(names: Iterable[str], links: Sequence[int]) -> list[int]:
+    """Rows of the agents to name on the map of a network, those with the most links first.
+
+    They are all of a few that have names, or else those at nodes with at least 1.5 times as many links as the mean.
+
+    Args:
+        names: Name of each agent.
+        links: Number of links of the node of each.
+    """
+    counts = np.array(links, dtype=float)
+    most = [int(row) for row in np.argsort(-counts, kind="stable")]
+    if len(most) <= MAX_NAMED and any(given_names(names)):
+        return most
+    return [row for row in most[:NAMED_HUBS] if counts[row] >= 1.5 * counts.mean()]
 
 
 def homes_in_network(run: Run, agents: nx.DiGraph[int]) -> dict[int, tuple[float, float]] | None:
@@ -225,7 +243,7 @@ class NetworkPainter:
     def _words(
         self, ax: Axes, agents: pd.DataFrame, values: NDArray[np.float64], side_pt: float, points_per_unit: float
     ) -> None:
-        names = given_names(agents["name"], NAME_LENGTH if len(agents) > FEW else 40)
+        names = [one_line(str(name), NAME_LENGTH if len(agents) > FEW else 40) for name in agents["name"]]
         has_numbers = bool(self.form) and side_pt >= 13 and len(agents) <= MAX_NAMED
         for x, y, value in zip(agents["x"], agents["y"], values, strict=True):
             if has_numbers and not np.isnan(value):
@@ -238,11 +256,5 @@ class NetworkPainter:
         write_names(ax, names, self._named(agents), at, radii, points_per_unit, 6.5, self.theme)
 
     def _named(self, agents: pd.DataFrame) -> list[int]:
-        """Rows of the agents to name: all of a few, or else those at the nodes with far more links than others."""
-        if not any(given_names(agents["name"])):
-            return []
-        links = np.array([self.graph.degree(node) for node in agents["node"]])
-        most = [int(row) for row in np.argsort(-links, kind="stable")]
-        return (
-            most if len(most) <= MAX_NAMED else [row for row in most[:NAMED_HUBS] if links[row] >= 1.5 * links.mean()]
-        )
+        """Rows of the agents to name, see :func:`named_rows`."""
+        return named_rows(agents["name"], [self.graph.degree(node) for node in agents["node"]])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from sandbox.records import names_agent
 from sandbox.store.run import Run
-from visualize.drawing.style import LABEL_STYLES, label_order
+from visualize.drawing.style import LABEL_STYLES, LabelStyle, label_order, label_styles
 from visualize.drawing.words import as_words, is_words, word_groups
 
 STATE, EXTRA = "state.", "extra."  # before the key of a state, and of a value in ``Interaction.extra``
@@ -62,10 +63,25 @@ def grouped_words(values: pd.Series[Any]) -> pd.Series[Any]:
     return values if is_number(values) else values.map(word_groups(values.dropna(), _GROUPS))
 
 
-def word_order(by: str, run: Run) -> list[str]:
-    """The groups of the words of a run in the order of their styles, so that a word has one colour in all pictures of a run."""
+def word_styles(by: str, run: Run, shown: Iterable[str]) -> dict[str, LabelStyle]:
+    """The styles of the shown groups of words, in their order; a word has one style in all pictures of a run.
+
+    Args:
+        by: What is shown.
+        run: The run.
+        shown: The shown words, or labels.
+    """
+    known: list[str] = []
+    if by.startswith((STATE, EXTRA)):
+        known = _known_words(by, run)
+    present = label_order(shown)
+    return {name: style for name, style in label_styles([*known, *present]).items() if name in present}
+
+
+def _known_words(by: str, run: Run) -> list[str]:
+    """The groups of the words of a run, in the order of their styles."""
     column = (state_values(run) if by.startswith(STATE) else extra_values(run))[by]
-    return label_order(grouped_words(column).dropna())
+    return [] if is_number(column) else label_order(grouped_words(column).dropna())
 
 
 def own_values(run: Run) -> list[str]:

@@ -124,7 +124,7 @@ class AgentColours:
         colours = self._group_colours(by)
         groups = {word: colours[group] for word, group in self._groups(by).items()}
         low, high = (0.0, 1.0) if groups or by == "label" else self._limits(by)
-        palette, width = _palette(), (high - low) or 1.0
+        palette, width = rating_palette(), (high - low) or 1.0
 
         def paint(value: float | str | None) -> str | None:
             if value is None or by == "label":
@@ -156,7 +156,7 @@ class AgentColours:
         low, high = self._limits(by)
         beyond = by in ("gain", "difference")
         ends = (f"≤ {low:+g}", f"≥ {high:+g}") if beyond else (f"{low:.3g}", f"{high:.3g}")
-        return {"title": self._title(by), "low": ends[0], "high": ends[1], "gradient": _gradient()}
+        return {"title": self._title(by), "low": ends[0], "high": ends[1], "gradient": gradient()}
 
     def review_bar(self) -> dict[str, Any]:
         """The bar of the arrows: ratings by neighbours."""
@@ -180,12 +180,14 @@ class AgentColours:
 
 
 @cache
-def _palette() -> list[str]:
+def rating_palette() -> list[str]:
+    """The colour map of numbers in 256 steps, from the lowest to the highest."""
     return [to_hex(rating_colormap()(step)) for step in range(_STEPS)]
 
 
-def _gradient() -> str:
-    return f"linear-gradient(to right, {', '.join(_palette()[i * (_STEPS - 1) // 8] for i in range(9))})"
+def gradient() -> str:
+    """The colour map of numbers, as CSS."""
+    return f"linear-gradient(to right, {', '.join(rating_palette()[i * (_STEPS - 1) // 8] for i in range(9))})"
 
 
 def final(it: Interaction, dimension: str) -> float | None:

@@ -38,13 +38,14 @@ _LAYOUT = """
 @solara.component_vue(str(_TEMPLATES / "society.vue"))
 def Society(
     round: int, on_round: Callable[[int], None], rounds: int, labels: list[str], colours: list[str], by: str,
-    shape: list[int], links: list[list[float]], hubs: list[int], rooms: list[float], agents: list[dict[str, Any]],
-    reviews: list[dict[str, Any]], graph_title: str, chosen: int | None,
-    chosen_review: list[int] | None, bar: dict[str, Any] | None, review_bar: dict[str, Any],
+    shape: list[int], links: list[list[float]], direction: str, hubs: list[int], rooms: list[float],
+    agents: list[dict[str, Any]], reviews: list[dict[str, Any]], has_graph: bool, matrix: dict[str, Any] | None,
+    graph_title: str, chosen: int | None, chosen_review: list[int] | None, bar: dict[str, Any] | None,
+    review_bar: dict[str, Any],
     event_pick: Callable[[dict[str, Any]], None], event_pick_review: Callable[[dict[str, int]], None],
     event_look_again: Callable[[dict[str, Any]], None],
 ) -> None:  # fmt: skip
-    """The map and the graph, drawn and clicked in the browser."""
+    """The map and the graph, or the matrix of a large society, drawn and clicked in the browser."""
 
 
 @solara.component_vue(str(_TEMPLATES / "conversations.vue"))
@@ -106,6 +107,8 @@ def Page() -> None:
     all_fit = solara.use_memo(lambda: data.reviews(round_)[1] <= REVIEWS, [round_, grown])
     about = None if all_fit else chosen  # if all reviews are drawn, a click changes nothing
     reviews, n_reviews = solara.use_memo(lambda: data.reviews(round_, about), [round_, about, grown])
+    has_graph = solara.use_memo(data.has_reviews, [rounds, grown])
+    matrix = solara.use_memo(lambda: data.matrix(round_), [round_, grown])
     panels = solara.use_memo(lambda: curve_panels(data.run), [rounds])
 
     solara.Style(_LAYOUT)
@@ -113,6 +116,8 @@ def Page() -> None:
         with solara.Div(classes=["left"]):
             title = data.run.name if data.other is None else f"{data.run.name} against {data.other.name}"
             solara.Text(title, style={"font-size": "1.3rem", "font-weight": "600"})
+            if shown.get("event"):
+                solara.Text(f"what if: {shown['event']}")
             with solara.Div(classes=["filters"]):
                 solara.Select("colour by", data.colours.known(), value=by, on_value=set_by)
                 if len(data.labels) > 1:
@@ -125,10 +130,10 @@ def Page() -> None:
             Society(
                 round=round_, on_round=set_round, rounds=rounds, labels=data.labels,
                 colours=[style.colour for style in LABEL_STYLES], by=by, shape=_shape(agents, data),
-                links=data.links(), hubs=data.hubs(), rooms=data.rooms(), agents=agents,
-                reviews=reviews, graph_title=_graph_title(reviews, n_reviews), chosen=chosen, chosen_review=review,
-                bar=data.colours.bar(by), review_bar=data.colours.review_bar(), event_pick=pick,
-                event_pick_review=pick_review, event_look_again=look_again,
+                links=data.links(), direction=data.direction(), hubs=data.hubs(), rooms=data.rooms(), agents=agents,
+                reviews=reviews, has_graph=has_graph, matrix=matrix, graph_title=_graph_title(reviews, n_reviews),
+                chosen=chosen, chosen_review=review, bar=data.colours.bar(by), review_bar=data.colours.review_bar(),
+                event_pick=pick, event_pick_review=pick_review, event_look_again=look_again,
             )  # fmt: skip
             Curves(panels=panels, round=round_, rounds=rounds, event_to_round=lambda event: set_round(event["round"]))
         with solara.Div(classes=["right"]):

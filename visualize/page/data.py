@@ -18,19 +18,21 @@ from sandbox.scenario.settings import recorded_shape
 from sandbox.seeding import keyed_rng
 from sandbox.store.call_index import CallIndex
 from sandbox.store.run import Run
-from visualize.drawing.agent_values import given_names, shown_labels
-from visualize.drawing.graph_layout import READABLE_NODES, nearest_distance, node_positions
+from visualize.drawing.agent_values import shown_labels
+from visualize.drawing.graph_layout import GRAPH_AGENTS, READABLE_NODES, nearest_distance, node_positions
 from visualize.drawing.network import (
-    MAX_NAMED,
-    NAMED_HUBS,
+    DIRECTIONS,
+    MAX_ARROWS,
     drawn_network,
     homes_in_network,
+    named_rows,
     network_side,
     network_spacing,
 )
 from visualize.drawing.style import label_order
 from visualize.page.calls import show_calls
 from visualize.page.colours import AgentColours, final
+from visualize.page.matrix import GroupMatrix
 
 # Maximum number of reviews drawn per round; those of a chosen agent are always included.
 REVIEWS = 4000
@@ -58,6 +60,7 @@ class PageData:
         self.shape = recorded_shape(run.manifest)
         self.colours = AgentColours(run, other)
         self._calls: dict[str, CallIndex] = {}
+        self._matrix: tuple[int, GroupMatrix] | None = None
         self._round = lru_cache(maxsize=4)(self._read_round)
 
     def _read_agents(self) -> None:
@@ -133,6 +136,15 @@ class PageData:
         dimension = self.run.dimensions[0]
         return any(final(it, dimension) is not None for it in self.round(self.rounds - 1).values())
 
+    def has_reviews(self) -> bool:
+        """Whether an agent reviewed or addressed another in any round; while it runs, it still may."""
+        is_running = not self.run.rounds
+        return (
+            is_running
+            or any(it.feedback for it in self.round(self.rounds - 1).values())
+            or len(self.run.feedback()) > 0
+        )
+
     def reviews(self, round_: int, chosen: int | None = None) -> tuple[list[dict[str, Any]], int]:
         """The reviews of a round as arrows, and their total number.
 
@@ -161,6 +173,17 @@ class PageData:
             for a, b, value, kind in kept
         ], len(found)  # fmt: skip
 
+    def matrix(self, round_: int) -> dict[str, Any] | None:
+        """What groups say to each other in a round, see :meth:`~visualize.page.matrix.GroupMatrix.cells`.
+
+        None of a society small enough for a graph.
+        """
+        if len(self._agents) <= GRAPH_AGENTS:
+            return None
+        if self._matrix is None or self._matrix[0] != len(self._agents):  # read again where agents were added
+            self._matrix = len(self._agents), GroupMatrix(self.run)
+        return self._matrix[1].cells(self.round(round_).values(), self.run.dimensions[0], self.scale)
+
     def network(self) -> nx.Graph[int] | None:
         """The network with the place of each node, as pictures have it; None on a grid. Read again where agents were added."""
         if self._network is None or self._network[0] != len(self._agents):
@@ -177,13 +200,17 @@ class PageData:
     def hubs(self) -> list[int]:
         """The agents of a network to name on the map, by links: all of a few that have names, or else those with the most."""
         graph = self.network()
-        if graph is None or not any(given_names(self._names.values())):
+        if graph is None:
             return []
-        side = network_side(graph)
-        links = {agent: graph.degree(int(row["x"]) * side + int(row["y"])) for agent, row in self._agents.items()}
-        most = sorted(links, key=lambda agent: (-links[agent], agent))
-        mean = sum(links.values()) / len(links)
-        return most if len(most) <= MAX_NAMED else [agent for agent in most[:NAMED_HUBS] if links[agent] >= 1.5 * mean]
+        side, agents = network_side(graph), list(self._agents)
+        links = [graph.degree(int(row["x"]) * side + int(row["y"])) for row in self._agents.values()]
+        return [agents[row] for row in named_rows(self._names.values(), links)]
+
+    def direction(self) -> str:
+        """What the arrows of links mean; empty where links have no direction, or are too many for arrows."""
+        graph = self.network()
+        is_few = graph is not None and graph.number_of_edges() <= MAX_ARROWS
+        return DIRECTIONS.get(self.run.manifest["settings"].get("hears", "both"), "") if is_few else ""
 
     def rooms(self) -> list[float]:
         """Distances of a node from the nearest other one, on the map of a network and in the graph: medians, of at most 2."""

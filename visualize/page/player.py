@@ -10,16 +10,17 @@ import numpy as np
 
 from sandbox.store.run import Run
 from visualize.drawing.agent_values import find_by, values_title
-from visualize.drawing.graph_layout import nearest_distance
+from visualize.drawing.graph_layout import GRAPH_AGENTS, nearest_distance
 from visualize.drawing.network import drawn_network, network_side, network_spacing
 from visualize.drawing.style import LABEL_STYLES
 from visualize.page.data import PageData
+from visualize.page.marks import mark_outline
 from visualize.page.player_rounds import graph_places, reviews_by_round, said_by_round
 
 # Of more agents there is no player, but a picture; of more agents times rounds, rounds are left out evenly.
-_AGENTS, _CELLS = 2_500, 150_000
-# Maps of more squares on a side show no numbers.
-_NUMBERED = 12
+PLAYER_AGENTS, _CELLS = 2_500, 150_000
+# Maps of more squares on a side show no numbers, or no marks of labels; networks of more agents show no marks.
+_NUMBERED, _MARKED, _MARKED_NODES = 12, 20, 400
 _NO_VALUE, _ABSENT = -1, -2
 
 
@@ -32,15 +33,17 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
 
     Returns:
         ``title``, ``bar`` (see :meth:`~visualize.page.colours.AgentColours.bar`), ``labels`` (name and colour, where these
-        are shown), ``width`` and ``height`` (in squares), ``is_network``, ``radius`` (of its nodes, in squares),
-        ``links`` (ends), ``agents`` (``name``), ``palette`` and ``frames``: of each its ``round`` (from 1), and of each agent
-        ``colours`` (index in the palette; -1 without a value, -2 where it does not live), ``texts`` and ``places`` (x and y, in
-        squares). Then ``said``, see :func:`~visualize.page.player_rounds.said_by_round`, and ``graph``, None without reviews:
-        ``bar`` (None where none has a rating), ``radius``, ``places`` (of agents) and ``reviews``, see
+        are shown), ``marks`` (name and outline of each label, where these are marked), ``kinds`` (label of each agent, then),
+        ``width`` and ``height`` (in squares), ``is_network``, ``radius`` (of its nodes, in squares), ``links`` (ends),
+        ``direction`` (what their arrows mean, or ""), ``agents`` (``name``), ``palette`` and ``frames``: of each its ``round``
+        (from 1), and of each agent ``colours`` (index in the palette; -1 without a value, -2 where it does not live),
+        ``texts`` and ``places`` (x and y, in squares). Then ``said``, see
+        :func:`~visualize.page.player_rounds.said_by_round`, and ``graph``, None without reviews or of a large society: ``bar``
+        (None where none has a rating), ``radius``, ``places`` (of agents) and ``reviews``, see
         :func:`~visualize.page.player_rounds.reviews_by_round`. None where there are fewer than two rounds or too many agents.
     """
     names = {int(row["agent"]): str(row["name"]) for row in run.agents().to_dict("records")}
-    if run.rounds < 2 or len(names) > _AGENTS:
+    if run.rounds < 2 or len(names) > PLAYER_AGENTS:
         return None
     data, by = PageData(run), find_by(by, run)
     by = (
@@ -74,7 +77,8 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
         rest = (_ABSENT, "", [0, 0])
         colours, texts, places = zip(*(found.get(agent, rest) for agent in order), strict=True)
         frames.append({"round": r + 1, "colours": colours, "texts": texts, "places": places})
-    reviews = reviews_by_round(data, rounds, order, palette)
+    has_graph = len(names) <= GRAPH_AGENTS  # of more agents, the report has a matrix of groups
+    reviews = reviews_by_round(data, rounds, order, palette) if has_graph else []
     sides = (24.0, 24.0) if graph is not None else (width * parts, height * parts)
     has_texts = graph is None and max(sides) <= _NUMBERED and by != "label"
     is_still = all(frame["places"] == frames[0]["places"] for frame in frames)
@@ -87,21 +91,26 @@ def map_frames(run: Run, by: str) -> dict[str, Any] | None:
         [round(10 * (1.2 + s * graph.nodes[n][axis]), 2) for n in ends for axis, s in (("x", 1), ("y", -1))]
         for ends in graph.edges()
     ]  # fmt: skip
+    has_marks = len(data.labels) > 1 and (len(order) <= _MARKED_NODES if graph is not None else max(sides) <= _MARKED)
+    kinds = {one["agent"]: one["kind"] for agents in shown.values() for one in agents}
     labels = [[name, LABEL_STYLES[i % len(LABEL_STYLES)].colour] for i, name in enumerate(data.labels)]
     return {
         "title": values_title(by, run) if by != "difference" else by,
         "bar": data.colours.bar(by),
         "labels": labels if by == "label" and data.labels != [""] else [],
+        "marks": [[name, mark_outline(kind)] for kind, name in enumerate(data.labels)] if has_marks else [],
+        "kinds": [kinds[agent] for agent in order] if has_marks else [],
         "width": sides[0],
         "height": sides[1],
         "is_network": graph is not None,
         "radius": 0.0 if graph is None else round(min(0.6, 4.7 * network_spacing(graph)), 2),
         "links": links,
+        "direction": data.direction(),
         "agents": [names[agent] for agent in order],
         "palette": list(palette),
         "frames": frames,
         "said": said_by_round(data, rounds, order, names),
-        "graph": _graph(data, order, reviews) if any(one["n"] for one in reviews) else None,
+        "graph": _graph(data, order, reviews) if any(one["n"] for one in reviews) and has_graph else None,
     }
 
 

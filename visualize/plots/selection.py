@@ -10,6 +10,19 @@ _UNRATED = "no answer was rated"
 _NO_NUMBER = f"{_UNRATED}, and neither states nor extra have numbers or words to show"
 
 
+def left_out(chosen: dict[str, str]) -> str:
+    """The plots that would be empty, by reason, as in ``ratings, pareto (no answer was rated)``; empty if there are none.
+
+    Args:
+        chosen: Of :func:`select_plots`.
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in chosen.items():
+        if reason:
+            names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(those)} ({reason})" for reason, those in names.items())
+
+
 def select_plots(run: Run) -> dict[str, str]:
     """The built-in plots of a run, in the order in which they are drawn.
 

@@ -37,14 +37,14 @@ from visualize.drawing.agent_values import (
     shown_labels,
     values_title,
 )
-from visualize.drawing.graph_layout import READABLE_NODES, Layout, merge_blocks, node_positions
+from visualize.drawing.graph_layout import GRAPH_AGENTS, READABLE_NODES, Layout, merge_blocks, node_positions
 from visualize.drawing.group_matrix import draw_matrices
 from visualize.drawing.inputs import NO_ROUND, Source, as_run
 from visualize.drawing.legends import arrow_handle, fit_legend, unknown_handle
 from visualize.drawing.network import homes_in_network
 from visualize.drawing.node_names import write_names
 from visualize.drawing.persona_columns import PERSONA
-from visualize.drawing.scenario_values import EXTRA, STATE
+from visualize.drawing.scenario_values import EXTRA, STATE, word_styles
 from visualize.drawing.style import (
     GREY,
     NO_VALUE,
@@ -72,8 +72,6 @@ MAX_ARROWS, MAX_NUMBERED_NODES, MAX_MARKED, NAMED_HUBS = 300, 36, 400, 8
 NAME_LENGTH, FEW = 18, 9
 # Points per data unit of the axes, a little less than they have beside one colour bar.
 _POINTS_PER_UNIT = 72 * 0.8 * PAGE_IN * 0.75 / 2.24
-# More agents are drawn as a matrix of groups.
-GRAPH_AGENTS = 200
 
 View = Literal["auto", "graph", "matrix"]
 
@@ -219,7 +217,7 @@ def draw(
             return fix_ticks(draw_matrices(table, title, words, rating, limits or (1, run.scale), theme))
         if by != (by := default_by(by, run, bool(table["alignment"].notna().any() or table["rating"].notna().any()))):
             table = table if by == "label" else data(run, layout=layout, by=by, view=view, groups=groups)
-        title = values_title(by, run)
+        title, words_of = values_title(by, run), by
         if by not in ("rating", "label"):
             by = "label" if is_grouped(by, table[by]) else by
             check_limits(limits, title, is_groups=by == "label")
@@ -231,7 +229,7 @@ def draw(
         sizes = _sizes(nodes)
         norm = Normalize(*limits) if limits is not None and by == "rating" else rating_norm(run.scale)
         _edges(ax, nodes, edges, sizes, norm)
-        styles = label_styles(label_order(nodes["label"]))
+        styles = word_styles(words_of if by == "label" else "label", run, nodes["label"])
         values = nodes["alignment" if by in ("rating", "label") else by]
         scale = colour_scale(by, run, values, styles, limits)
         shown = colour_values(by, nodes["label"], values, styles)

@@ -9,7 +9,7 @@ const put = (tag, text, parent, kind) => {
 };
 for (const box of document.querySelectorAll(".player")) {
   const given = JSON.parse(box.dataset.map), graph = JSON.parse(box.dataset.graph || "null"), said = JSON.parse(box.dataset.said || "null");
-  const agents = [...box.querySelectorAll(".agent")], nodes = [...box.querySelectorAll(".node")], names = agents.map(one => one.querySelector("title").textContent);
+  const agents = [...box.querySelectorAll(".agent")], nodes = [...box.querySelectorAll(".node")], names = agents.map(one => one.dataset.name);
   const slider = box.querySelector("input"), play = box.querySelector("button"), where = box.querySelector("output"), places = given.frames[0].places;
   const light = colour => [1, 3, 5].map(i => parseInt(colour.slice(i, i + 2), 16) / 255)
     .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
@@ -61,7 +61,8 @@ for (const box of document.querySelectorAll(".player")) {
     slider.value = number;
     where.textContent = `round ${frame.round} of ${given.frames[given.frames.length - 1].round}`;
     agents.forEach((agent, i) => {
-      const colour = paint(agent, frame.colours[i]), [x, y] = (frame.places || places)[i], text = agent.querySelector("text");
+      const colour = paint(agent, frame.colours[i]), [x, y] = (frame.places || places)[i], text = agent.querySelector("text"), mark = agent.querySelector(".mark");
+      if (mark) mark.style.stroke = colour ? (light(colour) ? "#000" : "#fff") : "";
       agent.setAttribute("transform", `translate(${x} ${y})`);
       if (text) {
         text.textContent = frame.texts[i];

@@ -76,8 +76,9 @@ def plot(
     for name, note in notes.items():
         typer.echo(printable(f"{name}: {note}"), err=True)
     if empty:
-        reasons = "; ".join(f"{name}: {why}" for name, why in empty.items())
-        words = f"left out, as they would be empty ({reasons}); name a plot to draw it all the same"
+        from visualize.plots.selection import left_out
+
+        words = f"left out, as they would be empty: {left_out(empty)}; name a plot to draw it all the same"
         typer.echo(printable(words), err=True)
 
 

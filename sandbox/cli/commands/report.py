@@ -10,6 +10,7 @@ import typer
 from sandbox.cli.app import Json, Settings, app, parse_settings, setting_types
 from sandbox.cli.output import extent, say, say_json, table
 from sandbox.errors import SettingsError
+from sandbox.text_cleaning import printable
 
 
 @app.command()
@@ -27,16 +28,20 @@ def animate(
     from sandbox.store.run import open_run
     from sandbox.typed_settings import check_settings, typed
     from visualize.animation import animate as write
+    from visualize.animation import note
 
     run = open_run(source)
     given = parse_settings(settings) | ({} if limits is None else {"limits": limits})
     check_settings("sandbox animate", given, ("by", "limits", "seconds", "theme"))
     options = typed("sandbox animate", given, setting_types(write))
     path = write(run, out or subfolder(source, "figures") / "society.gif", **options)
+    words = note(run, **{key: value for key, value in options.items() if key == "by"})
     if as_json:
-        say_json({"film": str(path)})
-    else:
-        say(str(path))
+        say_json({"film": str(path)} | ({"note": words} if words else {}))
+        return
+    say(str(path))
+    if words:
+        typer.echo(printable(words), err=True)
 
 
 @app.command()
@@ -100,6 +105,7 @@ def show(
     from sandbox.preview.dry_run import dry_run_world
     from sandbox.store.run import is_run, open_run
     from visualize.page.serving import serve
+    from visualize.page.what_if_summary import summarize_what_if
 
     def tell(address: str) -> None:
         say(f"{address} (stop with Ctrl-C)")
@@ -119,9 +125,11 @@ def show(
     if given:
         raise SettingsError(f"--set {next(iter(given))} is a setting of a new world; use it with --live")
     futures = [(source or Path()) / name for name in ("with", "without")]
+    event = ""
     if against is None and not is_run(source or "") and all(map(is_run, futures)):
-        source, against = futures  # of sandbox what-if
-    shown = {"run": str(open_run(source or "").path.resolve())}
+        event = summarize_what_if(source or Path())["event"]
+        source, against = futures
+    shown = {"run": str(open_run(source or "").path.resolve()), "event": event}
     if against is not None:
         shown["against"] = str(open_run(against).path.resolve())
     serve("visualize.page.dashboard", shown, port=port, on_ready=tell)
