@@ -74,9 +74,13 @@ def json_type(value: Any) -> str:
 
 
 def is_hub_name(source: str | Path) -> bool:
-    """Whether a source names a dataset of the hub, ``OWNER/NAME`` or ``OWNER/NAME:SPLIT``, and no file or local path."""
+    """Whether a source names a dataset of the hub, ``OWNER/NAME`` or ``OWNER/NAME:SPLIT``, and no file or local path.
+
+    What begins with the name of a local folder is a path, even if there is nothing: most likely a run is misspelt.
+    """
     text = str(source)
-    return bool(_HUB_NAME.fullmatch(text)) and Path(text).suffix not in (*TABLES, ".txt") and not Path(text).exists()
+    is_name = bool(_HUB_NAME.fullmatch(text)) and Path(text).suffix not in (*TABLES, ".txt")
+    return is_name and not Path(text).exists() and not Path(text).parent.is_dir()
 
 
 def read_table(source: str | Path, *, texts: Collection[str] = ()) -> list[dict[str, Any]]:

@@ -197,7 +197,7 @@ def load_ray(what: str) -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError:
-        raise SettingsError(f"{what} needs Ray, which is not installed: pip install 'social-sandbox[ray]'") from None
+        raise SettingsError(f"{what} needs Ray, which is not installed: pip install -e '.[ray]'") from None
 
 
 def _call(module: str, name: str, path: Sequence[str], job: Any) -> Any:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sandbox.errors import BrokenPlugin, SandboxError, UnknownPlugin, failing_place, nearest
@@ -179,5 +180,13 @@ def _attribute(module: Any, attribute: str, where: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        public = [n for n in vars(module) if not n.startswith("_")]
-        raise BrokenPlugin(f"{where} has no {attribute!r}.{nearest(attribute, public)}") from None
+        own = [name for name, value in vars(module).items() if not name.startswith("_") and _is_own(value, module)]
+        there = (
+            f" It defines {', '.join(own[:5])}: name one as {where}:{own[0]}, or call it {attribute}." if own else ""
+        )
+        raise BrokenPlugin(f"{where} has no {attribute!r}.{nearest(attribute, own) or there}") from None
+
+
+def _is_own(value: Any, module: Any) -> bool:
+    """Whether a module defines a value itself, rather than importing it."""
+    return not isinstance(value, ModuleType) and getattr(value, "__module__", module.__name__) == module.__name__

@@ -115,6 +115,18 @@ def test_what_is_not_there_is_said(name: str, words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_a_file_without_the_object_says_what_it_defines_and_not_what_it_imports(tmp_path: Path) -> None:
+    path = tmp_path / "loans.py"
+    path.write_text(
+        "import math\nfrom sandbox import Scenario\n\n\ndef lending():\n    return Scenario(questions=['?'])\n"
+    )
+    with pytest.raises(BrokenPlugin) as caught:
+        registry.load("scenarios", str(path))
+    assert str(caught.value) == (
+        f"{path} has no 'scenario'. It defines lending: name one as {path}:lending, or call it scenario."
+    )
+
+
 def test_a_file_that_fails_is_named_and_not_left_half_imported(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("1 / 0\n", encoding="utf-8")

@@ -30,11 +30,11 @@ def write_gallery() -> None:
             f"-   [![{name}](scenarios/{name}.png)](scenarios/{name}.png)\n\n    **{name}** – {words}\n\n"
             f"    ```sh\n    sandbox run {name}\n"
             f"    ```\n\n    "
-            f"`{module.replace('.', '/')}.py` · [what it shows, and results](gallery.md#{name})"
+            f"`{module.replace('.', '/')}.py` · [what it shows, and results](scenarios.md#{name})"
         )
     text = "\n\n".join(cards)
     write(
-        "scenarios.md",
+        "gallery.md",
         "# Gallery\n\nThe scenarios that are included. Pictures are measures over the rounds of small societies of the bundled "
         "model, made by `python examples/library.py`; what they show, and what not, is on the page of each. A scenario "
         f'of your own: [tutorial](tutorials/own_scenario.md).\n\n<div class="grid cards" markdown>\n\n{text}\n\n</div>\n',

@@ -29,7 +29,7 @@ HOW_TO = {
 def write_copies() -> None:
     """Pages of the repository that stand outside docs/."""
     for page, source in (
-        ("index.md", "README.md"), ("gallery.md", "scenarios/README.md"), ("paper.md", "examples/paper.md"),
+        ("index.md", "README.md"), ("scenarios.md", "scenarios/README.md"), ("paper.md", "examples/paper.md"),
         ("contributing.md", "CONTRIBUTING.md"), ("changelog.md", "CHANGELOG.md"),
         ("benchmarks.md", "tests/benchmarks/README.md"), ("training_speed.md", "tests/benchmarks/TRAINERS.md"),
     ):  # fmt: skip
@@ -91,7 +91,7 @@ write_navigation(
             ("Statistics", "statistics.md"),
             ("Coming from another library", "coming_from.md"), ("Papers", "papers.md"),
             ("Studies", "studies.md"),
-            ("Gallery", "scenarios.md"), ("Results of scenarios", "gallery.md"),
+            ("Gallery", "gallery.md"), ("Results of scenarios", "scenarios.md"),
             ("The paper's claims", "paper.md"), ("Speed", "benchmarks.md"), ("Speed of trainers", "training_speed.md"),
             ("Contributing", "contributing.md"), ("Changelog", "changelog.md"),
         ],

@@ -19,7 +19,7 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
 COPIES = {
-    "README.md": "index.md", "scenarios/README.md": "gallery.md", "examples/paper.md": "paper.md",
+    "README.md": "index.md", "scenarios/README.md": "scenarios.md", "examples/paper.md": "paper.md",
     "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "tests/benchmarks/README.md": "benchmarks.md",
     "tests/benchmarks/TRAINERS.md": "training_speed.md",
 }  # fmt: skip

@@ -68,7 +68,11 @@ def write_commands() -> None:
             words = required(getattr(one, "help", ""), f"{one.name} of the command {name!r}")
             shown = one.opts if one.param_type_name == "option" else [(one.name or "").upper()]
             names = ", ".join(f"`{name}`" for name in shown)
-            default = "" if one.default in (None, False, (), [], "") or callable(one.default) else f"`{one.default}`"
+            default = (
+                ""
+                if one.default is None or one.default is False or one.default in ((), [], "") or callable(one.default)
+                else f"`{one.default}`"
+            )
             lines.append(f"| {names} | {default} | {cell(words)} |")
         lines.append("")
     write("reference/commands.md", "\n".join(lines))

@@ -1,4 +1,4 @@
-"""A society as an environment of OpenEnv, served over HTTP and WebSockets: ``pip install 'social-sandbox[openenv]'``.
+"""A society as an environment of OpenEnv, served over HTTP and WebSockets: ``pip install -e '.[openenv]'``.
 
     app = make_app(SocietyEnv("prisoners", learner=0, others="smollm2", rounds=5))   # then: uvicorn module:app
 

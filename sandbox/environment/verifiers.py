@@ -1,4 +1,4 @@
-"""A society as an environment of verifiers, from a module that it finds by name: ``pip install 'social-sandbox[verifiers]'``.
+"""A society as an environment of verifiers, from a module that it finds by name: ``pip install -e '.[verifiers]'``.
 
     # society.py, then: PYTHONPATH=. vf-eval society --model NAME
     Prisoners = make_taskset(SocietyEnv("prisoners", learner=0, others="smollm2", rounds=5), seeds=range(100))

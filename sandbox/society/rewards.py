@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +37,14 @@ def round_rewards(world: SocietyContext, interactions: Sequence[Interaction]) ->
 
 def _checked(name: str, function: Any, value: Any, done: Interaction) -> float:
     number = value.item() if isinstance(value, np.generic) else value
-    if isinstance(number, int | float) and math.isfinite(number):
-        return float(number)
+    with suppress(OverflowError):  # a whole number beyond the range of float
+        if isinstance(number, int | float) and math.isfinite(number):
+            return float(number)
+    is_huge = isinstance(number, int) and abs(number) > sys.float_info.max
+    given = "a whole number that no float can hold" if is_huge else repr(value)
     code = getattr(function, "__code__", None)
     where = "" if code is None else f"{code.co_filename}:{code.co_firstlineno}: "
     raise ScenarioError(
-        f"{where}reward[{name!r}] of the scenario returned {value!r} for agent {done.agent} in round {done.round}; it must "
+        f"{where}reward[{name!r}] of the scenario returned {given} for agent {done.agent} in round {done.round}; it must "
         "return a finite number, or None for no reward"
     )

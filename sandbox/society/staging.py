@@ -301,6 +301,10 @@ class Staging:
         extra: dict[str, Any] = {}
         for one in (*earlier.values(), last):
             extra |= one.extra
+        if "stages" in extra:
+            raise ScenarioError(
+                "a stage returned extra['stages'], where the record keeps what the earlier stages said; choose another key"
+            )
         if earlier:
             extra["stages"] = {name: _content(one) for name, one in earlier.items()}
         heard = tuple(one for it in (*earlier.values(), last) for one in it.heard)

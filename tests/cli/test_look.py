@@ -239,7 +239,7 @@ def test_show_says_what_is_wrong(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert refused("show", run_dir) == (
         "ToolNotFound: sandbox show needs solara, uvicorn, altair, which are not installed; install with: pip "
-        "install 'social-sandbox[show]'"
+        "install -e '.[show]'"
     )
 
 

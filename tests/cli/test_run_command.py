@@ -146,12 +146,16 @@ def test_a_branch_goes_on_with_the_agents_of_its_run(sandbox: Sandbox) -> None:
     [
         ("first", "--from takes RUN@ROUNDS, for example runs/first@2; found 'first'"),
         ("first@2", "first has 1 complete rounds; --from first@2 asks for 2"),
+        (
+            "first@1",
+            "--rounds 1 leaves no new round: it is the total, of which first@1 has 1; give at least --rounds 2",
+        ),
         ("nowhere@1", "nowhere is not a run: it does not exist. Make one with: sandbox run SCENARIO --out nowhere"),
     ],
 )
 def test_a_branch_of_nothing_is_refused(sandbox: Sandbox, branch: str, words: str) -> None:
     society(sandbox, "--rounds", 1, "--out", "first")
-    ended = society(sandbox, "--from", branch, "--out", "x")
+    ended = society(sandbox, "--from", branch, "--rounds", 1, "--out", "x")
     assert ended.code == 2
     assert ended.err.partition(": ")[2] == words + "\n"
     assert not Path("x").exists()

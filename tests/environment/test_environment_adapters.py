@@ -85,7 +85,7 @@ uvicorn.run(make_app(env), port=int(sys.argv[2]), log_level="warning")
 """
 
 
-@pytest.mark.skipif(find_spec("openenv") is None, reason="needs openenv-core: pip install 'social-sandbox[openenv]'")
+@pytest.mark.skipif(find_spec("openenv") is None, reason="needs openenv-core: pip install -e '.[openenv]'")
 def test_openenv_over_a_socket(tmp_path: Path, expected: tuple[bytes, dict[str, Any]]) -> None:
     """The server in a process of its own, and OpenEnv's own client."""
     import socket
@@ -126,7 +126,7 @@ def test_without_openenv_it_says_what_to_install() -> None:
 
 needs_verifiers = pytest.mark.skipif(
     find_spec("verifiers") is None,
-    reason="needs verifiers: pip install 'social-sandbox[verifiers]', without social-sandbox[dev]",
+    reason="needs verifiers: pip install -e '.[verifiers]', without social-sandbox[dev]",
 )
 ENVIRONMENTS = Path(__file__).parents[2] / "docs" / "environments.md"
 

@@ -135,7 +135,7 @@ def test_ray_actors_on_two_machines_one_of_which_is_killed(
     Its actor's requests are done again by the other, and a third node gives the lost copy a new home. In float64, where
     portions of another size round to the same record.
     """
-    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'social-sandbox[ray]'")
+    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install -e '.[ray]'")
     from ray.cluster_utils import Cluster
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -30,7 +30,7 @@ QUESTION = (Message("user", "What is the capital of France? Answer in one short 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Starts the server; gives ``NAME@URL``, and ends it when all tests are done."""
-    pytest.importorskip("fastapi", reason="transformers serve needs FastAPI: pip install 'social-sandbox[dev]'")
+    pytest.importorskip("fastapi", reason="transformers serve needs FastAPI: pip install -e '.[dev]'")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -137,6 +137,8 @@ def test_a_fault_names_the_function_and_keeps_the_replies(tmp_path: Path) -> Non
         ScenarioError, match=r"test_rewards.py:\d+: reward\['endless'\] .* returned nan for agent 0 in round 0"
     ):
         run_coins(tmp_path / "run", rounds=1, reward=endless, resume=True)
+    with pytest.raises(ScenarioError, match=r"reward\['huge'\] .* returned a whole number that no float can hold"):
+        run_coins(tmp_path / "run", rounds=1, reward={"huge": lambda interaction, world: 10**5000}, resume=True)
     run = run_coins(tmp_path / "run", rounds=1, resume=True)
     assert run.manifest["tokens"]["calls"] == 8
     assert len(run.credits("payoff")) == 4

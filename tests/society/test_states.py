@@ -257,6 +257,18 @@ def test_failures_of_complete_rounds_with_stages_are_not_promised_to_be_repeated
     assert "run again to another --out" in said
 
 
+def test_a_stage_keeps_out_of_what_the_record_says_of_earlier_ones(tiny_world: MakeWorld, tmp_path: Path) -> None:
+    def early(agent, question, world):
+        return world.interaction(agent, question, draft="x", extra={"stages": 3})
+
+    def late(agent, question, world):
+        return world.interaction(agent, question, draft="y")
+
+    world = tiny_world(Scenario(questions=["Q?"], stages=[early, late]), size=2, out=tmp_path / "out")
+    with pytest.raises(ScenarioError, match=r"a stage returned extra\['stages'\].*choose another key"):
+        world.run(1)
+
+
 def test_faults_of_stages_and_states_are_listed_with_their_fields() -> None:
     with pytest.raises(ScenarioError) as found:
         Scenario(

@@ -306,7 +306,7 @@ def test_ray_is_asked_for_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(SettingsError) as refused:
         check_workers("ray")
-    assert str(refused.value) == "workers='ray' needs Ray, which is not installed: pip install 'social-sandbox[ray]'"
+    assert str(refused.value) == "workers='ray' needs Ray, which is not installed: pip install -e '.[ray]'"
 
 
 @pytest.mark.slow

@@ -211,7 +211,9 @@ def card_speakers(
             source = f"{len(pairs)} pairs of people"
         else:
             labelled = labelled_answers(dimension, name, judges.learnt)
-            source = f"labelled answers of {scenario.name}"
+            n_known = len({question for question, _, _ in labelled})
+            n = n_known if n_questions is None else min(n_questions, n_known)
+            source = f"labelled answers to {n} of {n_known} questions of {scenario.name}"
         if len({question for question, _, _ in labelled}) >= 2:
             found[name] = source, speakers(labelled, n_questions=n_questions, seed=seed)
     return found

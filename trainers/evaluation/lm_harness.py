@@ -1,6 +1,6 @@
 """Benchmarks by name: EleutherAI's lm-evaluation-harness, on the same model objects that are used elsewhere.
 
-The harness is an extra: ``pip install 'social-sandbox[tasks]'``. A task is a name known to it, whose data it downloads,
+The harness is an extra: ``pip install -e '.[tasks]'``. A task is a name known to it, whose data it downloads,
 or a folder of your own tasks (YAML files with their data), which needs no network.
 """
 
@@ -42,7 +42,7 @@ def check_tasks(tasks: Sequence[str], *, quiet: bool = True) -> list[str]:
 def _check_harness() -> None:
     if find_spec("lm_eval") is None:
         raise ToolNotFound(
-            "--tasks needs lm-evaluation-harness, which is not installed: pip install 'social-sandbox[tasks]' "
+            "--tasks needs lm-evaluation-harness, which is not installed: pip install -e '.[tasks]' "
             "(in a checkout: pip install -c constraints.txt -e '.[tasks]')"
         )
 

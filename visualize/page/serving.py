@@ -41,7 +41,7 @@ def serve(page: str, shown: Mapping[str, Any], *, port: int, on_ready: Callable[
     if missing:
         raise ToolNotFound(
             f"sandbox show needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; install "
-            "with: pip install 'social-sandbox[show]'"
+            "with: pip install -e '.[show]'"
         )
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -127,7 +127,8 @@ def show(
     futures = [(source or Path()) / name for name in ("with", "without")]
     event = ""
     if against is None and not is_run(source or "") and all(map(is_run, futures)):
-        event = summarize_what_if(source or Path())["event"]
+        is_whole = ((source or Path()) / "what_if.json").is_file()
+        event = summarize_what_if(source or Path())["event"] if is_whole else ""
         source, against = futures
     shown = {"run": str(open_run(source or "").path.resolve()), "event": event}
     if against is not None:

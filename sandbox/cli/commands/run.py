@@ -82,7 +82,10 @@ def run(
     ] = None,
     event_to: Annotated[
         str | None,
-        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5), names or a label; default: all."),
+        typer.Option(
+            metavar="AGENTS",
+            help="Who is told the sentence: indices from 0 (5 is Agent 6), names or a label; default: all.",
+        ),
     ] = None,
     in_flight: Annotated[int | None, typer.Option(help="Maximum number of concurrent conversations.", min=1)] = None,
     max_calls: Annotated[int | None, typer.Option(help="Cap on calls: stop before the total exceeds N.", min=1)] = None,
@@ -292,10 +295,18 @@ def simulate(scenario: str, *, rounds: int, quiet: bool, **settings: Any) -> dic
     """
     from sandbox.progress import on_terminal, progress
     from sandbox.society.event import late_events
+    from sandbox.society.prior_run import read_branch
     from sandbox.store.manifest import command_line
     from sandbox.store.run import open_run, write_measures
     from sandbox.world import World
 
+    if settings.get("branch") is not None:
+        _, start = read_branch(settings["branch"])
+        if rounds <= start:
+            raise SettingsError(
+                f"--rounds {rounds} leaves no new round: it is the total, of which {settings['branch']} has {start}; give at "
+                f"least --rounds {start + 1}"
+            )
     world = World(scenario, command=command_line(), **settings)
     try:
         if not quiet:

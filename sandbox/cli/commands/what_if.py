@@ -29,7 +29,10 @@ def what_if(
     ],
     event_to: Annotated[
         str | None,
-        typer.Option(metavar="AGENTS", help="Who is told the sentence: numbers (3,5), names or a label; default: all."),
+        typer.Option(
+            metavar="AGENTS",
+            help="Who is told the sentence: indices from 0 (5 is Agent 6), names or a label; default: all.",
+        ),
     ] = None,
     rounds: Annotated[
         int | None,
