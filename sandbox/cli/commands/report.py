@@ -130,7 +130,7 @@ def show(
         is_whole = ((source or Path()) / "what_if.json").is_file()
         event = summarize_what_if(source or Path())["event"] if is_whole else ""
         source, against = futures
-    shown = {"run": str(open_run(source or "").path.resolve()), "event": event}
+    shown = {"run": str(open_run(source or "").path.resolve())} | ({"event": event} if event else {})
     if against is not None:
         shown["against"] = str(open_run(against).path.resolve())
     serve("visualize.page.dashboard", shown, port=port, on_ready=tell)
