@@ -180,7 +180,7 @@ def _attribute(module: Any, attribute: str, where: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        own = [name for name, value in vars(module).items() if not name.startswith("_") and _is_own(value, module)]
+        own = [name for name, value in list(vars(module).items()) if name[:1] != "_" and _is_own(value, module)]
         there = (
             f" It defines {', '.join(own[:5])}: name one as {where}:{own[0]}, or call it {attribute}." if own else ""
         )
