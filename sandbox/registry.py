@@ -180,7 +180,10 @@ def _attribute(module: Any, attribute: str, where: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        own = [name for name, value in list(vars(module).items()) if name[:1] != "_" and _is_own(value, module)]
+        public = [name for name in vars(module) if not name.startswith("_")]
+        if not where.endswith(".py"):  # packages may have lazy values, which no message should import
+            raise BrokenPlugin(f"{where} has no {attribute!r}.{nearest(attribute, public)}") from None
+        own = [name for name in public if _is_own(vars(module)[name], module)]
         there = (
             f" It defines {', '.join(own[:5])}: name one as {where}:{own[0]}, or call it {attribute}." if own else ""
         )
